@@ -1,0 +1,75 @@
+//! Mean IoU of the foreground over a folder of pictures and a folder of masks (`NAME.png` for `NAME.jpg`), with seconds per picture and
+//! stage: `cargo run --release --example evaluate -- PICTURES MASKS [--every N] [KEY=VALUE...]`, where a key is a field of `Options`.
+//!
+//! ECSSD, for example: `evaluate ECSSD/images ECSSD/ground_truth_mask tau=0.4 resolution=256`.
+
+use deepcut::metrics::{iou, oracle_iou};
+use deepcut::{Image, Options, Segmenter, Stage};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: evaluate PICTURES MASKS [--paper] [--every N] [KEY=VALUE...]";
+    let (pictures, masks) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
+    let mut options = serde_json::to_value(Options::default())?;
+    let mut every = 1;
+    while let Some(argument) = arguments.next() {
+        match argument.split_once('=') {
+            Some((key, value)) => options[key] = serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+            None if argument == "--paper" => options = serde_json::to_value(Options::paper())?,
+            None if argument == "--every" => every = arguments.next().ok_or(usage)?.parse()?,
+            None => return Err(usage.into()),
+        }
+    }
+    let segmenter = Segmenter::load(serde_json::from_value(options)?)?;
+
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&pictures)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    files.sort();
+    let (mut chosen, mut oracle, mut count) = (0.0, 0.0, 0);
+    let mut by_confidence = Vec::new();
+    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
+    for file in files.iter().step_by(every) {
+        let mask = Path::new(&masks).join(file.file_name().ok_or("no name")?).with_extension("png");
+        let truth = Image::decode(&std::fs::read(&mask).map_err(|e| format!("{}: {e}", mask.display()))?)?;
+        let truth: Vec<bool> = truth.rgb().chunks_exact(3).map(|pixel| pixel[0] > 127).collect();
+
+        let mut clock = (Instant::now(), "decode".to_owned());
+        let mut lap = |next: String, clock: &mut (Instant, String)| {
+            *seconds.entry(std::mem::replace(&mut clock.1, next)).or_default() += clock.0.elapsed().as_secs_f64();
+            clock.0 = Instant::now();
+        };
+        let image = Image::decode(&std::fs::read(file)?)?;
+        let result =
+            segmenter.segment_observed(&image, &mut |stage: Stage| lap(format!("{stage:?}").to_lowercase(), &mut clock))?;
+        lap(String::new(), &mut clock);
+        let found: Vec<bool> = result.mask().iter().map(|&m| m > 0).collect();
+        let value = iou(&found, &truth);
+        by_confidence.push((result.confidence, value));
+        chosen += value;
+        oracle += oracle_iou(&found, &truth);
+        count += 1;
+    }
+    let count_float = f64::from(count);
+    println!("{count} pictures, mean IoU {:.4} as chosen, {:.4} oracle side", chosen / count_float, oracle / count_float);
+    by_confidence.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for quarter in by_confidence.chunks(by_confidence.len().div_ceil(4).max(1)) {
+        let mean = quarter.iter().map(|(_, value)| value).sum::<f64>() / quarter.len() as f64;
+        println!("  confidence {:.3} to {:.3}: mean IoU {mean:.3}", quarter[0].0, quarter[quarter.len() - 1].0);
+    }
+    let total: f64 = seconds.values().sum();
+    for (stage, seconds) in &seconds {
+        println!("  {stage:9} {:7.2} ms a picture", 1000.0 * seconds / count_float);
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    println!(
+        "  {:9} {:7.2} ms a picture, {threads} cores, kernels {}",
+        "total",
+        1000.0 * total / count_float,
+        segmenter.isa().name()
+    );
+    Ok(())
+}

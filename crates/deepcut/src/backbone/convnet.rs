@@ -1,0 +1,407 @@
+//! A small convolutional patch-feature network: the architecture of the embedded backbone.
+//!
+//! ```text
+//! x  = blocks₂(down(blocks₁(stem(image))))            stride 8
+//! y  = blocks₃(down(x))                                stride 16
+//! out = head(mix(lateral(x) + upsample₂(top(y))))      stride 8
+//! block(x) = x + project(GELU(expand(depthwise(x))))
+//! ```
+//!
+//! where `stem` is a 4 × 4 convolution of stride 4, `down` a 2 × 2 one of stride 2, `depthwise` has one k × k kernel a channel
+//! and zero padding, the others are 1 × 1, and `upsample₂` is bilinear. Batch norm is folded into the weights. Widths, depths and
+//! kernel size are read from the file's metadata under the key `deepcut`, so another file of this family needs no other code.
+//!
+//! Planes are channels-last with a border of zeros, so that a convolution never asks where the edge is. A block is computed a few
+//! rows at a time: their hidden activations, three times as wide, never leave the second-level cache.
+
+use super::weights::{Weights, WeightsError, sha256};
+use super::{Backbone, FeatureMap, Identity, Input};
+use crate::kernels::packed::Packed;
+use crate::kernels::{Depthwise, Isa, Left, Start};
+use rayon::prelude::*;
+use serde::Deserialize;
+
+/// Name of this family in the metadata.
+const ARCHITECTURE: &str = "deepcut-student";
+/// No width, depth or kernel in the metadata may be larger.
+const MAX_WIDTH: usize = 4096;
+const MAX_DEPTH: usize = 64;
+const MAX_KERNEL: usize = 31;
+/// Pixels a task computes at least: enough that packing and bookkeeping vanish.
+const TASK_PIXELS: usize = 48;
+const STEM: usize = 4;
+const STRIDE: usize = 8;
+/// Padding to this keeps both scales whole.
+const SIZE_MULTIPLE: usize = 16;
+
+#[derive(Debug, Clone, Deserialize)]
+struct Architecture {
+    architecture: String,
+    widths: [usize; 3],
+    depths: [usize; 3],
+    mix: usize,
+    ratio: usize,
+    output: usize,
+    stride: usize,
+    kernel: usize,
+    mean: [f32; 3],
+    std: [f32; 3],
+    activation: String,
+}
+
+impl Architecture {
+    fn check(&self) -> Result<(), WeightsError> {
+        let wrong = |what: String| Err(WeightsError::Metadata(what));
+        if self.architecture != ARCHITECTURE {
+            return wrong(format!("architecture `{}`, expected `{ARCHITECTURE}`", self.architecture));
+        }
+        if self.activation != "gelu (erf)" || self.stride != STRIDE {
+            return wrong(format!("activation `{}`, stride {}; expected `gelu (erf)`, {STRIDE}", self.activation, self.stride));
+        }
+        let widths = self.widths.iter().chain([&self.output, &self.ratio]);
+        if !widths.clone().all(|w| (1..=MAX_WIDTH).contains(w)) {
+            return wrong(format!("widths {:?} outside 1..={MAX_WIDTH}", widths.collect::<Vec<_>>()));
+        }
+        if self.depths.iter().chain([&self.mix]).any(|&depth| depth > MAX_DEPTH) {
+            return wrong(format!("depths {:?} and {} above {MAX_DEPTH}", self.depths, self.mix));
+        }
+        if self.kernel % 2 == 0 || self.kernel > MAX_KERNEL {
+            return wrong(format!("kernel {}; expected an odd number up to {MAX_KERNEL}", self.kernel));
+        }
+        if self.mean.iter().any(|m| !m.is_finite()) || self.std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
+            return wrong("mean or std is not finite and positive".into());
+        }
+        Ok(())
+    }
+}
+
+/// A 1 × 1 convolution, or a patch-wise one seen as such.
+#[derive(Debug)]
+struct Linear {
+    weights: Packed,
+    bias: Vec<f32>,
+}
+
+impl Linear {
+    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
+        let depth = self.weights.depth();
+        isa.gemm(Left::row_major(rows, rows.len() / depth, depth), &self.weights, Start::Bias(&self.bias), out);
+    }
+
+    fn apply_parallel(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
+        let depth = self.weights.depth();
+        let left = Left::row_major(rows, rows.len() / depth, depth);
+        let mut out = vec![0.0; rows.len() / depth * self.weights.columns()];
+        isa.gemm_parallel(left, &self.weights, Start::Bias(&self.bias), &mut out);
+        out
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    kernel: usize,
+    /// `[kernel * kernel, channels]`.
+    depthwise: Vec<f32>,
+    depthwise_bias: Vec<f32>,
+    expand: Linear,
+    project: Linear,
+}
+
+/// The network. See the module's documentation.
+#[derive(Debug)]
+pub struct ConvNet {
+    identity: Identity,
+    architecture: Architecture,
+    stem: Linear,
+    stages: [Vec<Block>; 3],
+    down: [Linear; 2],
+    lateral: Linear,
+    top: Linear,
+    mix: Vec<Block>,
+    head: Linear,
+}
+
+/// Takes the tensors of one file in the layout the kernels read.
+struct Loader<'a> {
+    weights: Weights<'a>,
+    architecture: Architecture,
+}
+
+impl Loader<'_> {
+    fn bias(&mut self, name: &str, outputs: usize) -> Result<Vec<f32>, WeightsError> {
+        self.weights.take(&format!("{name}.bias"), &[outputs])
+    }
+
+    /// A convolution whose stride is its kernel size: `[out, in, size, size]` → a product over patches `[size, size, in]`.
+    fn patches(&mut self, name: &str, inputs: usize, outputs: usize, size: usize) -> Result<Linear, WeightsError> {
+        let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
+        let area = size * size;
+        let channels_last: Vec<f32> = (0..outputs * area * inputs)
+            .map(|at| {
+                let (o, ij, i) = (at / (area * inputs), at / inputs % area, at % inputs);
+                tensor[(o * inputs + i) * area + ij]
+            })
+            .collect();
+        let bias = self.bias(name, outputs)?;
+        Ok(Linear { weights: Packed::from_columns(&channels_last, area * inputs, outputs), bias })
+    }
+
+    fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
+        self.patches(name, inputs, outputs, 1)
+    }
+
+    fn block(&mut self, name: &str, channels: usize) -> Result<Block, WeightsError> {
+        let Architecture { kernel, ratio, .. } = self.architecture;
+        let area = kernel * kernel;
+        let depthwise = format!("{name}.depthwise");
+        let tensor = self.weights.take(&format!("{depthwise}.weight"), &[channels, 1, kernel, kernel])?;
+        Ok(Block {
+            kernel,
+            depthwise: (0..area * channels).map(|at| tensor[at % channels * area + at / channels]).collect(),
+            depthwise_bias: self.bias(&depthwise, channels)?,
+            expand: self.pointwise(&format!("{name}.expand"), channels, ratio * channels)?,
+            project: self.pointwise(&format!("{name}.project"), ratio * channels, channels)?,
+        })
+    }
+
+    fn blocks(&mut self, name: &str, depth: usize, channels: usize) -> Result<Vec<Block>, WeightsError> {
+        (0..depth).map(|i| self.block(&format!("{name}.{i}"), channels)).collect()
+    }
+}
+
+impl ConvNet {
+    /// Builds the network from safetensors bytes.
+    ///
+    /// # Errors
+    /// Every variant of [`WeightsError`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        let weights = Weights::parse(bytes)?;
+        let architecture: Architecture =
+            serde_json::from_str(weights.metadata("deepcut")?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
+        architecture.check()?;
+        let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
+        let mut load = Loader { weights, architecture };
+        let stem = load.patches("stem", 3, w1, STEM)?;
+        let stages = [load.blocks("stage1", d1, w1)?, load.blocks("stage2", d2, w2)?, load.blocks("stage3", d3, w3)?];
+        let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
+        let lateral = load.pointwise("lateral", w2, output)?;
+        let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
+        let top = Linear { weights: Packed::from_columns(&top, w3, output), bias: vec![0.0; output] };
+        let mix = load.blocks("mix", mix, output)?;
+        let head = load.pointwise("head", output, output)?;
+        load.weights.finish()?;
+        let identity = Identity { name: name.into(), sha256: sha256(bytes) };
+        Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
+    }
+}
+
+impl Backbone for ConvNet {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn normalization(&self) -> ([f32; 3], [f32; 3]) {
+        (self.architecture.mean, self.architecture.std)
+    }
+
+    fn size_multiple(&self) -> usize {
+        SIZE_MULTIPLE
+    }
+
+    fn stride(&self) -> usize {
+        STRIDE
+    }
+
+    fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
+        let pad = self.architecture.kernel / 2;
+        let image = Plane::from_rows(
+            input.height.next_multiple_of(SIZE_MULTIPLE),
+            input.width.next_multiple_of(SIZE_MULTIPLE),
+            3,
+            0,
+            input,
+        );
+        let x = image.patches(isa, &self.stem, STEM, pad);
+        let x = run(isa, &self.stages[0], x);
+        let x = x.patches(isa, &self.down[0], 2, pad);
+        let x = run(isa, &self.stages[1], x);
+        let y = x.patches(isa, &self.down[1], 2, pad);
+        let y = run(isa, &self.stages[2], y);
+
+        let (height, width, dim) = (x.height, x.width, self.architecture.output);
+        let mut merged = self.lateral.apply_parallel(isa, &x.rows());
+        let coarse = self.top.apply_parallel(isa, &y.rows());
+        add_upsampled(&mut merged, &coarse, height, width, dim);
+        let z = Plane::from_rows(height, width, dim, pad, Input { height, width, data: &merged });
+        let z = run(isa, &self.mix, z);
+        let data = self.head.apply_parallel(isa, &z.rows());
+
+        // Patches that lie wholly in the padding are dropped.
+        let (grid_height, grid_width) = (input.height.div_ceil(STRIDE), input.width.div_ceil(STRIDE));
+        let data = if (grid_height, grid_width) == (height, width) {
+            data
+        } else {
+            data.chunks_exact(width * dim).take(grid_height).flat_map(|row| &row[..grid_width * dim]).copied().collect()
+        };
+        FeatureMap { grid_height, grid_width, dim, data }
+    }
+}
+
+/// `[height, width, channels]` values within a border of `pad` zeros on every side.
+struct Plane {
+    height: usize,
+    width: usize,
+    channels: usize,
+    pad: usize,
+    data: Vec<f32>,
+}
+
+impl Plane {
+    fn zeros(height: usize, width: usize, channels: usize, pad: usize) -> Self {
+        let data = vec![0.0; (height + 2 * pad) * (width + 2 * pad) * channels];
+        Self { height, width, channels, pad, data }
+    }
+
+    /// Copies rows that may be shorter and fewer than the plane's; the rest stays zero.
+    fn from_rows(height: usize, width: usize, channels: usize, pad: usize, rows: Input<'_>) -> Self {
+        assert_eq!(rows.data.len(), rows.height * rows.width * channels, "rows of a plane");
+        let mut plane = Self::zeros(height, width, channels, pad);
+        for (y, row) in rows.data.chunks_exact((rows.width * channels).max(1)).enumerate() {
+            let at = plane.at(y, 0);
+            plane.data[at..at + row.len()].copy_from_slice(row);
+        }
+        plane
+    }
+
+    /// Values from one row of the padded plane to the next.
+    fn stride(&self) -> usize {
+        (self.width + 2 * self.pad) * self.channels
+    }
+
+    fn at(&self, y: usize, x: usize) -> usize {
+        (y + self.pad) * self.stride() + (x + self.pad) * self.channels
+    }
+
+    fn row(&self, y: usize) -> &[f32] {
+        &self.data[self.at(y, 0)..self.at(y, self.width)]
+    }
+
+    /// The values without the border.
+    fn rows(&self) -> Vec<f32> {
+        (0..self.height).flat_map(|y| self.row(y)).copied().collect()
+    }
+
+    /// Rows that make up one task.
+    fn task_rows(&self) -> usize {
+        TASK_PIXELS.div_ceil(self.width).min(self.height)
+    }
+
+    /// The rows of the plane inside its border, in chunks of [`Plane::task_rows`], each padded left and right.
+    fn tasks_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+        let (stride, rows) = (self.stride(), self.task_rows());
+        let inside = self.pad * stride..(self.pad + self.height) * stride;
+        self.data[inside].par_chunks_mut(rows * stride)
+    }
+
+    /// A convolution of stride `size` with a `size × size` kernel.
+    fn patches(&self, isa: Isa, linear: &Linear, size: usize, pad: usize) -> Self {
+        let mut out = Self::zeros(self.height / size, self.width / size, linear.weights.columns(), pad);
+        let (rows, stride, width, channels) = (out.task_rows(), out.stride(), out.width, out.channels);
+        let run = size * self.channels;
+        out.tasks_mut().enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
+            let height = out.len() / stride;
+            let patches = resized(&mut scratch.rows, height * width * size * run);
+            for (at, patch) in patches.chunks_exact_mut(run).enumerate() {
+                let (pixel, i) = (at / size, at % size);
+                let (y, x) = (task * rows + pixel / width, pixel % width);
+                let from = self.at(y * size + i, x * size);
+                patch.copy_from_slice(&self.data[from..from + run]);
+            }
+            let values = resized(&mut scratch.out, height * width * channels);
+            linear.apply(isa, patches, values);
+            store(values, out, stride, width * channels, pad * channels);
+        });
+        out
+    }
+}
+
+/// Buffers of one task, kept by its thread.
+#[derive(Default)]
+struct Scratch {
+    rows: Vec<f32>,
+    hidden: Vec<f32>,
+    out: Vec<f32>,
+}
+
+fn resized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    buffer.resize(len, 0.0);
+    buffer
+}
+
+/// Copies unpadded rows into padded ones.
+fn store(rows: &[f32], out: &mut [f32], stride: usize, width: usize, indent: usize) {
+    for (row, out) in rows.chunks_exact(width).zip(out.chunks_exact_mut(stride)) {
+        out[indent..indent + width].copy_from_slice(row);
+    }
+}
+
+/// Runs a stage's blocks, back and forth between two planes.
+fn run(isa: Isa, blocks: &[Block], mut x: Plane) -> Plane {
+    if blocks.is_empty() {
+        return x;
+    }
+    let mut out = Plane::zeros(x.height, x.width, x.channels, x.pad);
+    for block in blocks {
+        block.apply(isa, &x, &mut out);
+        std::mem::swap(&mut x, &mut out);
+    }
+    x
+}
+
+impl Block {
+    /// `out = x + project(GELU(expand(depthwise(x))))`.
+    fn apply(&self, isa: Isa, x: &Plane, out: &mut Plane) {
+        let (rows, stride, channels, width) = (x.task_rows(), x.stride(), x.channels, x.width);
+        let shape = Depthwise { weights: &self.depthwise, bias: &self.depthwise_bias, kernel: self.kernel, channels, width };
+        out.tasks_mut().enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
+            let height = out.len() / stride;
+            let pixels = height * width;
+            let filtered = resized(&mut scratch.rows, pixels * channels);
+            let residual = resized(&mut scratch.out, pixels * channels);
+            let lines = filtered.chunks_exact_mut(width * channels).zip(residual.chunks_exact_mut(width * channels));
+            for (i, (filtered, residual)) in lines.enumerate() {
+                let y = task * rows + i;
+                // Row y of the plane begins `pad` rows below row y of the padded data: the first row the kernel reads.
+                isa.depthwise_row(shape, &x.data[y * stride..], filtered);
+                residual.copy_from_slice(x.row(y));
+            }
+            let hidden = resized(&mut scratch.hidden, pixels * self.expand.weights.columns());
+            self.expand.apply(isa, filtered, hidden);
+            isa.gelu(hidden);
+            let left = Left::row_major(hidden, pixels, self.project.weights.depth());
+            isa.gemm(left, &self.project.weights, Start::Residual(&self.project.bias), residual);
+            store(residual, out, stride, width * channels, x.pad * channels);
+        });
+    }
+}
+
+/// Adds `coarse` (half the height and width), upsampled bilinearly about pixel centres, to `fine`.
+fn add_upsampled(fine: &mut [f32], coarse: &[f32], height: usize, width: usize, dim: usize) {
+    let half = |i: usize, n: usize| {
+        // Centre i + ½ of the fine grid lies at i/2 − ¼ of the coarse one.
+        let (near, far) = (i / 2, if i % 2 == 0 { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n / 2 - 1) });
+        [(near, 0.75f32), (far, 0.25)]
+    };
+    fine.par_chunks_mut(width * dim).enumerate().for_each(|(y, row)| {
+        for (x, out) in row.chunks_exact_mut(dim).enumerate() {
+            for (cy, wy) in half(y, height) {
+                for (cx, wx) in half(x, width) {
+                    let at = (cy * (width / 2) + cx) * dim;
+                    for (o, c) in out.iter_mut().zip(&coarse[at..at + dim]) {
+                        *o += wy * wx * c;
+                    }
+                }
+            }
+        }
+    });
+}

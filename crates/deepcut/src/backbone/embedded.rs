@@ -1,0 +1,15 @@
+//! The network inside the program: works offline, with nothing to download.
+
+use super::convnet::ConvNet;
+use super::weights::WeightsError;
+
+/// The file as it is in the repository; `training/` will say how it was made.
+pub const BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
+
+/// Loads the embedded network.
+///
+/// # Errors
+/// None in a released program: the tests load these very bytes.
+pub fn load() -> Result<ConvNet, WeightsError> {
+    ConvNet::from_bytes("embedded", BYTES)
+}

@@ -1,0 +1,20 @@
+//! From a segmentation to files' bytes.
+
+pub mod png;
+
+/// Why a result could not be encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The PNG encoder refused.
+    #[error("cannot encode the PNG file: {0}")]
+    Png(#[from] ::png::EncodingError),
+    /// Picture and segmentation differ in size.
+    #[error("a segmentation of {segmentation:?} pixels cannot be laid over a picture of {image:?}")]
+    Size {
+        /// Height and width of the picture.
+        image: (usize, usize),
+        /// Height and width of the segmentation.
+        segmentation: (usize, usize),
+    },
+}

@@ -1,0 +1,122 @@
+//! PNG files: labels, mask, overlay, cutout.
+
+use super::ExportError;
+use crate::image::Image;
+use crate::segment::Segmentation;
+use png::{BitDepth, ColorType, Compression, Encoder};
+
+/// Colours of labels 1, 2, …: Okabe and Ito's seven and Paul Tol's "muted" ones, all told apart by colour-blind readers next to one
+/// another; labels beyond them begin again.
+pub const PALETTE: [[u8; 3]; 16] = [
+    [230, 159, 0],
+    [86, 180, 233],
+    [0, 158, 115],
+    [240, 228, 66],
+    [0, 114, 178],
+    [213, 94, 0],
+    [204, 121, 167],
+    [51, 34, 136],
+    [136, 204, 238],
+    [68, 170, 153],
+    [17, 119, 51],
+    [153, 153, 51],
+    [221, 204, 119],
+    [204, 102, 119],
+    [136, 34, 85],
+    [170, 68, 153],
+];
+
+/// Share of the label's colour in an overlay.
+const OVERLAY_OPACITY: f32 = 0.5;
+
+/// The colour of a label; black for label 0.
+#[must_use]
+pub fn color(label: u8) -> [u8; 3] {
+    match usize::from(label) {
+        0 => [0, 0, 0],
+        label => PALETTE[(label - 1) % PALETTE.len()],
+    }
+}
+
+/// 8-bit palette picture whose indices are the labels.
+///
+/// # Errors
+/// [`ExportError::Png`] if the encoder refuses.
+pub fn labels(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
+    let highest = segmentation.labels.iter().copied().max().unwrap_or(0);
+    let palette: Vec<u8> = (0..=highest).flat_map(color).collect();
+    encode(segmentation, ColorType::Indexed, Some(palette), &segmentation.labels)
+}
+
+/// 8-bit grey picture: 255 in the foreground, 0 elsewhere.
+///
+/// # Errors
+/// [`ExportError::Png`] if the encoder refuses.
+pub fn mask(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
+    encode(segmentation, ColorType::Grayscale, None, &segmentation.mask())
+}
+
+/// The picture with its labels' colours over it and a line where labels meet.
+///
+/// # Errors
+/// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
+pub fn overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
+    check_size(image, segmentation)?;
+    let (height, width) = (segmentation.height, segmentation.width);
+    let labels = &segmentation.labels;
+    // About one pixel in three hundred, so that the line shows at every size.
+    let line = (height.max(width) / 300).max(1);
+    let mut out = image.rgb().to_vec();
+    for (at, pixel) in out.chunks_exact_mut(3).enumerate() {
+        let label = labels[at];
+        let (y, x) = (at / width, at % width);
+        let edge = label != 0
+            && [
+                (y >= line).then(|| at - line * width),
+                (x >= line).then(|| at - line),
+                (y + line < height).then(|| at + line * width),
+                (x + line < width).then(|| at + line),
+            ]
+            .into_iter()
+            .flatten()
+            .any(|other| labels[other] != label);
+        let opacity = if edge { 1.0 } else { OVERLAY_OPACITY };
+        if label != 0 {
+            for (value, color) in pixel.iter_mut().zip(color(label)) {
+                *value = (f32::from(*value) * (1.0 - opacity) + f32::from(color) * opacity).round() as u8;
+            }
+        }
+    }
+    encode(segmentation, ColorType::Rgb, None, &out)
+}
+
+/// The picture, transparent outside the foreground.
+///
+/// # Errors
+/// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
+pub fn cutout(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
+    check_size(image, segmentation)?;
+    let pixels = image.rgb().chunks_exact(3).zip(segmentation.mask());
+    let out: Vec<u8> = pixels.flat_map(|(rgb, alpha)| [rgb[0], rgb[1], rgb[2], alpha]).collect();
+    encode(segmentation, ColorType::Rgba, None, &out)
+}
+
+fn check_size(image: &Image, segmentation: &Segmentation) -> Result<(), ExportError> {
+    let (image, segmentation) = ((image.height(), image.width()), (segmentation.height, segmentation.width));
+    if image == segmentation { Ok(()) } else { Err(ExportError::Size { image, segmentation }) }
+}
+
+fn encode(segmentation: &Segmentation, color: ColorType, palette: Option<Vec<u8>>, data: &[u8]) -> Result<Vec<u8>, ExportError> {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, segmentation.width as u32, segmentation.height as u32);
+    encoder.set_color(color);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    if let Some(palette) = palette {
+        encoder.set_palette(palette);
+    }
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(data)?;
+    writer.finish()?;
+    Ok(out)
+}

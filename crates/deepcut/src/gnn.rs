@@ -1,0 +1,312 @@
+//! The graph neural network: one graph convolution and a small perceptron, with its gradient and its optimiser.
+//!
+//! ```text
+//! H₁ = ELU(Z Θ + b₀)        d → 64       Z = Â F, computed once a picture
+//! H₂ = ELU(H₁ A₁ + b₁)      64 → 32      dropout on H₂
+//! S  = softmax(H₂ A₂ + b₂)  32 → k
+//! ```
+//!
+//! | symbol | code            | shape     | meaning                                         |
+//! |--------|-----------------|-----------|-------------------------------------------------|
+//! | Z      | `propagated`    | [n, d]    | `graph::Graph::propagate` of the features       |
+//! | Θ, A   | `Layer::weight` | [in, out] | transposed with respect to PyTorch              |
+//! | S      | `assignment`    | [n, k]    | soft clusters; each row sums to one             |
+//!
+//! The convolution is linear before its ELU, so `Â (F Θ) = (Â F) Θ`: an epoch costs O(n·d·64) and touches no edge.
+//!
+//! Source: DeepCut (arXiv 2212.05853), section 3; reference code `gnn_pool.GNNpool.forward`.
+
+use crate::kernels::packed::Packed;
+use crate::kernels::{Isa, Left, Start};
+
+/// Width of the graph convolution.
+pub const CONVOLUTION_WIDTH: usize = 64;
+/// Width of the hidden layer.
+pub const HIDDEN_WIDTH: usize = 32;
+/// Fewest clusters an assignment can have.
+pub const MIN_CLUSTERS: usize = 2;
+/// Most clusters an assignment can have.
+pub const MAX_CLUSTERS: usize = 32;
+
+/// A fully connected layer: `[inputs, outputs]` weights and `[outputs]` bias.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// `[inputs, outputs]`, row-major.
+    pub weight: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+}
+
+impl Layer {
+    fn zeros(inputs: usize, outputs: usize) -> Self {
+        Self { weight: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
+    }
+
+    /// `rows · weight + bias`.
+    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
+        let outputs = self.bias.len();
+        let inputs = self.weight.len() / outputs;
+        let right = Packed::from_rows(&self.weight, inputs, outputs);
+        isa.gemm_parallel(Left::row_major(rows, rows.len() / inputs, inputs), &right, Start::Bias(&self.bias), out);
+    }
+
+    /// This layer's part of the gradient: from its input and the gradient of its output to the gradients of its parameters.
+    fn gradient(&mut self, isa: Isa, input: &[f32], output_gradient: &[f32]) {
+        let outputs = self.bias.len();
+        let inputs = self.weight.len() / outputs;
+        let nodes = input.len() / inputs;
+        let right = Packed::from_rows(output_gradient, nodes, outputs);
+        isa.gemm_parallel(Left::transposed(input, inputs, nodes), &right, Start::Zero, &mut self.weight);
+        let sums = crate::graph::column_sums(output_gradient, outputs);
+        self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
+    }
+
+    /// The gradient of the layer's input: `out = output_gradient · weightᵀ`.
+    fn input_gradient(&self, isa: Isa, output_gradient: &[f32], out: &mut [f32]) {
+        let outputs = self.bias.len();
+        let inputs = self.weight.len() / outputs;
+        let right = Packed::from_columns(&self.weight, outputs, inputs);
+        let left = Left::row_major(output_gradient, output_gradient.len() / outputs, outputs);
+        isa.gemm_parallel(left, &right, Start::Zero, out);
+    }
+}
+
+/// The network's parameters, or their gradient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// d → 64: the graph convolution's Θ and bias.
+    pub convolution: Layer,
+    /// 64 → 32.
+    pub hidden: Layer,
+    /// 32 → k.
+    pub output: Layer,
+}
+
+impl Network {
+    /// A network of zeros.
+    #[must_use]
+    pub fn zeros(dim: usize, n_clusters: usize) -> Self {
+        Self {
+            convolution: Layer::zeros(dim, CONVOLUTION_WIDTH),
+            hidden: Layer::zeros(CONVOLUTION_WIDTH, HIDDEN_WIDTH),
+            output: Layer::zeros(HIDDEN_WIDTH, n_clusters),
+        }
+    }
+
+    /// The initial network of a run: Θ Glorot-uniform with zero bias, the linear layers uniform in ±1/√inputs, as PyG and PyTorch do.
+    ///
+    /// The same seed gives the same network. Restoring it for every picture is what makes labels agree across pictures.
+    #[must_use]
+    pub fn initial(dim: usize, n_clusters: usize, seed: u64) -> Self {
+        let mut network = Self::zeros(dim, n_clusters);
+        let mut random = Random::new(seed);
+        let mut fill =
+            |values: &mut [f32], bound: f32| values.iter_mut().for_each(|v| *v = (2.0 * random.uniform() - 1.0) * bound);
+        fill(&mut network.convolution.weight, (6.0 / (dim + CONVOLUTION_WIDTH) as f32).sqrt());
+        for (layer, inputs) in [(&mut network.hidden, CONVOLUTION_WIDTH), (&mut network.output, HIDDEN_WIDTH)] {
+            let bound = 1.0 / (inputs as f32).sqrt();
+            fill(&mut layer.weight, bound);
+            fill(&mut layer.bias, bound);
+        }
+        network
+    }
+
+    /// d.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.convolution.weight.len() / CONVOLUTION_WIDTH
+    }
+
+    /// k.
+    #[must_use]
+    pub fn n_clusters(&self) -> usize {
+        self.output.bias.len()
+    }
+
+    /// Number of parameters.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups().iter().map(|group| group.len()).sum()
+    }
+
+    /// Never: a network has biases at least.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The parameters, a slice for each weight and bias.
+    #[must_use]
+    pub fn groups(&self) -> [&[f32]; 6] {
+        let [c, h, o] = [&self.convolution, &self.hidden, &self.output];
+        [&c.weight, &c.bias, &h.weight, &h.bias, &o.weight, &o.bias]
+    }
+
+    /// As [`Network::groups`], to change them.
+    pub fn groups_mut(&mut self) -> [&mut [f32]; 6] {
+        let [c, h, o] = [&mut self.convolution, &mut self.hidden, &mut self.output];
+        [&mut c.weight, &mut c.bias, &mut h.weight, &mut h.bias, &mut o.weight, &mut o.bias]
+    }
+
+    /// Computes S from `propagated` features, leaving in `pass` what [`Network::backward`] needs.
+    ///
+    /// # Panics
+    /// If `propagated` or `pass` is of another graph or network.
+    pub fn forward(&self, isa: Isa, propagated: &[f32], pass: &mut Pass, dropout: Option<Dropout>) {
+        self.convolution.apply(isa, propagated, &mut pass.h1);
+        isa.elu(&mut pass.h1);
+        self.hidden.apply(isa, &pass.h1, &mut pass.h2);
+        isa.elu(&mut pass.h2);
+        pass.scale.clear();
+        if let Some(dropout) = dropout {
+            pass.scale.extend((0..pass.h2.len()).map(|at| dropout.scale(at)));
+        }
+        pass.kept.clone_from(&pass.h2);
+        pass.kept.iter_mut().zip(&pass.scale).for_each(|(h, s)| *h *= s);
+        self.output.apply(isa, &pass.kept, &mut pass.assignment);
+        isa.softmax(&mut pass.assignment, self.n_clusters());
+    }
+
+    /// The gradient of the parameters from that of the assignment (`[n, k]`), after [`Network::forward`] with the same `pass`.
+    ///
+    /// # Panics
+    /// If `propagated`, `pass` or `gradient` is of another graph or network.
+    pub fn backward(&self, isa: Isa, propagated: &[f32], pass: &mut Pass, assignment_gradient: &[f32], gradient: &mut Self) {
+        let k = self.n_clusters();
+        assert_eq!(assignment_gradient.len(), pass.assignment.len(), "gradient of another assignment");
+        // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
+        let rows = pass.assignment.chunks_exact(k).zip(assignment_gradient.chunks_exact(k));
+        for (out, (s, g)) in pass.d_output.chunks_exact_mut(k).zip(rows) {
+            let along: f32 = s.iter().zip(g).map(|(s, g)| s * g).sum();
+            for ((o, s), g) in out.iter_mut().zip(s).zip(g) {
+                *o = s * (g - along);
+            }
+        }
+        gradient.output.gradient(isa, &pass.kept, &pass.d_output);
+        self.output.input_gradient(isa, &pass.d_output, &mut pass.d_h2);
+        pass.d_h2.iter_mut().zip(&pass.scale).for_each(|(d, s)| *d *= s);
+        elu_gradient(&pass.h2, &mut pass.d_h2);
+        gradient.hidden.gradient(isa, &pass.h1, &pass.d_h2);
+        self.hidden.input_gradient(isa, &pass.d_h2, &mut pass.d_h1);
+        elu_gradient(&pass.h1, &mut pass.d_h1);
+        gradient.convolution.gradient(isa, propagated, &pass.d_h1);
+    }
+}
+
+/// From the output of an ELU: its derivative is 1 where positive, `eˣ = output + 1` elsewhere.
+fn elu_gradient(output: &[f32], gradient: &mut [f32]) {
+    for (g, h) in gradient.iter_mut().zip(output) {
+        *g *= if *h > 0.0 { 1.0 } else { h + 1.0 };
+    }
+}
+
+/// Activations of one forward pass and buffers of one backward pass.
+#[derive(Debug)]
+pub struct Pass {
+    h1: Vec<f32>,
+    h2: Vec<f32>,
+    /// Dropout's factor for each value of `h2`; empty without dropout.
+    scale: Vec<f32>,
+    /// `h2` after dropout.
+    kept: Vec<f32>,
+    /// S, `[n, k]`.
+    pub assignment: Vec<f32>,
+    d_output: Vec<f32>,
+    d_h2: Vec<f32>,
+    d_h1: Vec<f32>,
+}
+
+impl Pass {
+    /// Buffers for `nodes` nodes and `n_clusters` clusters.
+    #[must_use]
+    pub fn new(nodes: usize, n_clusters: usize) -> Self {
+        let zeros = |width| vec![0.0; nodes * width];
+        Self {
+            h1: zeros(CONVOLUTION_WIDTH),
+            h2: zeros(HIDDEN_WIDTH),
+            scale: Vec::new(),
+            kept: zeros(HIDDEN_WIDTH),
+            assignment: zeros(n_clusters),
+            d_output: zeros(n_clusters),
+            d_h2: zeros(HIDDEN_WIDTH),
+            d_h1: zeros(CONVOLUTION_WIDTH),
+        }
+    }
+}
+
+/// Dropout of one forward pass: which values fall is a function of the seed, the epoch and the value's place.
+#[derive(Debug, Clone, Copy)]
+pub struct Dropout {
+    /// Share of the values set to zero, in [0, 1); the others are divided by one minus it.
+    pub probability: f32,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Index of the pass.
+    pub epoch: usize,
+}
+
+impl Dropout {
+    fn scale(self, at: usize) -> f32 {
+        let place = (self.epoch as u64) << 40 | at as u64;
+        let uniform = Random::new(self.seed ^ place.wrapping_mul(0xd134_2543_de82_ef95)).uniform();
+        if uniform < self.probability { 0.0 } else { 1.0 / (1.0 - self.probability) }
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): ten lines that will give the same numbers in every version.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Uniform in [0, 1).
+    fn uniform(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ z >> 31) >> 40) as f32 / (1u64 << 24) as f32
+    }
+}
+
+/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) with PyTorch's constants: β = (0.9, 0.999), ε = 10⁻⁸.
+#[derive(Debug)]
+pub struct AdamW {
+    learning_rate: f32,
+    weight_decay: f32,
+    step: i32,
+    first: Network,
+    second: Network,
+}
+
+impl AdamW {
+    const BETA: [f32; 2] = [0.9, 0.999];
+    const EPSILON: f32 = 1e-8;
+
+    /// An optimiser of networks of this shape.
+    #[must_use]
+    pub fn new(network: &Network, learning_rate: f32, weight_decay: f32) -> Self {
+        let zeros = Network::zeros(network.dim(), network.n_clusters());
+        Self { learning_rate, weight_decay, step: 0, first: zeros.clone(), second: zeros }
+    }
+
+    /// Moves `network` one step against `gradient`.
+    pub fn step(&mut self, network: &mut Network, gradient: &Network) {
+        self.step += 1;
+        let [b1, b2] = Self::BETA;
+        let correction = [b1, b2].map(|b| 1.0 - f64::from(b).powi(self.step));
+        let rate = (f64::from(self.learning_rate) / correction[0]) as f32;
+        let root = (1.0 / correction[1].sqrt()) as f32;
+        let decay = 1.0 - self.learning_rate * self.weight_decay;
+        let moments = self.first.groups_mut().into_iter().zip(self.second.groups_mut());
+        for ((p, g), (m, v)) in network.groups_mut().into_iter().zip(gradient.groups()).zip(moments) {
+            for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                *m += (g - *m) * (1.0 - b1);
+                *v = *v * b2 + g * g * (1.0 - b2);
+                *p = *p * decay - rate * *m / (v.sqrt() * root + Self::EPSILON);
+            }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The affinity graph of the patches.
+//!
+//! ```text
+//! relu         W = max(F Fᵀ, 0) / max(F Fᵀ)
+//! threshold    W = 1 where cos(fᵢ, fⱼ) > τ, else 10⁻⁵
+//! correlation  W = F Fᵀ − c · 1 1ᵀ,  c = max(F Fᵀ) / α
+//! ```
+//!
+//! | symbol | code          | shape  | meaning                                   |
+//! |--------|---------------|--------|-------------------------------------------|
+//! | F      | `features`    | [n, d] | patch features                            |
+//! | W      | `Affinity`    | [n, n] | symmetric                                 |
+//! | D      | `degree`      | [n]    | row sums of W                             |
+//! | Â      | `propagate`   | [n, n] | `D̂^-½ Ŵ D̂^-½`, Ŵ the positive part of W |
+//!
+//! Sources: DeepCut (arXiv 2212.05853), `util.create_adj`, for the first and the last; TokenCut (arXiv 2202.11539) for the second.
+//! `max(F Fᵀ)` is the largest squared norm of a row: no inner product exceeds the larger of its two vectors' squared norms.
+//!
+//! Storage: n² floats for `relu`; n² bits for `threshold`; for `correlation` only F, since `W S = F (Fᵀ S) − c · 1 (1ᵀ S)`.
+
+use crate::backbone::FeatureMap;
+use crate::kernels::packed::Packed;
+use crate::kernels::{Isa, Left, Start};
+use rayon::prelude::*;
+
+/// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
+pub const WEAK_EDGE: f32 = 1e-5;
+/// Rows of W that one task computes.
+const TASK_ROWS: usize = 48;
+
+/// Why there is no graph.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// No nodes, or features of no length.
+    #[error("there are no features: {nodes} nodes of dimension {dim}")]
+    Empty {
+        /// Nodes.
+        nodes: usize,
+        /// Dimension.
+        dim: usize,
+    },
+    /// NaN or infinity in the features.
+    #[error("the features of node {node} are not finite")]
+    NotFinite {
+        /// Index of the first such node.
+        node: usize,
+    },
+}
+
+/// One feature vector a node: `[nodes, dim]`, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeFeatures {
+    nodes: usize,
+    dim: usize,
+    data: Vec<f32>,
+}
+
+impl NodeFeatures {
+    /// Wraps a row-major `[nodes, dim]` matrix.
+    ///
+    /// # Errors
+    /// [`GraphError::Empty`] or [`GraphError::NotFinite`].
+    pub fn new(nodes: usize, dim: usize, data: Vec<f32>) -> Result<Self, GraphError> {
+        if nodes == 0 || dim == 0 || data.len() != nodes * dim {
+            return Err(GraphError::Empty { nodes, dim });
+        }
+        match data.iter().position(|x| !x.is_finite()) {
+            Some(at) => Err(GraphError::NotFinite { node: at / dim }),
+            None => Ok(Self { nodes, dim, data }),
+        }
+    }
+
+    /// The features of every patch of a grid, in row-major order.
+    ///
+    /// # Errors
+    /// As [`NodeFeatures::new`].
+    pub fn from_map(map: &FeatureMap) -> Result<Self, GraphError> {
+        Self::new(map.grid_height * map.grid_width, map.dim, map.data.clone())
+    }
+
+    /// n.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// d.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// `[nodes, dim]`.
+    #[must_use]
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    fn row(&self, node: usize) -> &[f32] {
+        &self.data[node * self.dim..(node + 1) * self.dim]
+    }
+
+    /// The features of some of the nodes.
+    ///
+    /// # Errors
+    /// [`GraphError::Empty`] if `nodes` is empty.
+    pub fn select(&self, nodes: &[usize]) -> Result<Self, GraphError> {
+        let data = nodes.iter().flat_map(|&node| self.row(node)).copied().collect();
+        Self::new(nodes.len(), self.dim, data)
+    }
+
+    /// Every row scaled to length `norm`; rows of zeros stay so.
+    #[must_use]
+    pub fn normalized(&self, norm: f32) -> Self {
+        let mut out = self.clone();
+        for row in out.data.chunks_exact_mut(self.dim) {
+            let length = squared_norm(row).sqrt();
+            if length > 0.0 {
+                row.iter_mut().for_each(|x| *x *= norm / length);
+            }
+        }
+        out
+    }
+
+    /// Every row less the mean row.
+    #[must_use]
+    pub fn centered(&self) -> Self {
+        let mut mean = vec![0.0f64; self.dim];
+        for row in self.data.chunks_exact(self.dim) {
+            mean.iter_mut().zip(row).for_each(|(m, x)| *m += f64::from(*x));
+        }
+        let mut out = self.clone();
+        for row in out.data.chunks_exact_mut(self.dim) {
+            row.iter_mut().zip(&mean).for_each(|(x, m)| *x -= (m / self.nodes as f64) as f32);
+        }
+        out
+    }
+
+    fn largest_squared_norm(&self) -> f32 {
+        self.data.chunks_exact(self.dim).map(squared_norm).fold(0.0, f32::max)
+    }
+
+    fn packed_columns(&self) -> Packed {
+        Packed::from_columns(&self.data, self.dim, self.nodes)
+    }
+}
+
+fn squared_norm(row: &[f32]) -> f32 {
+    row.iter().map(|x| x * x).sum()
+}
+
+#[derive(Debug)]
+enum Affinity {
+    /// `[n, n]`.
+    Dense(Vec<f32>),
+    /// `[n, words]`: bit j of row i is set where the weight is 1.
+    Threshold { bits: Vec<u64>, words: usize },
+    /// `F Fᵀ − offset`.
+    Factored { features: NodeFeatures, offset: f32 },
+}
+
+/// A symmetric affinity matrix, stored as its kind allows, with the products that clustering needs.
+#[derive(Debug)]
+pub struct Graph {
+    isa: Isa,
+    nodes: usize,
+    affinity: Affinity,
+    degree: Vec<f32>,
+}
+
+impl Graph {
+    /// `W = max(F Fᵀ, 0) / max(F Fᵀ)`, the graph of the paper's normalised cut.
+    #[must_use]
+    pub fn relu(isa: Isa, features: &NodeFeatures) -> Self {
+        let n = features.nodes;
+        let largest = features.largest_squared_norm();
+        let scale = if largest > 0.0 { 1.0 / largest } else { 0.0 };
+        let right = features.packed_columns();
+        let mut dense = vec![0.0; n * n];
+        dense.par_chunks_mut(TASK_ROWS * n).enumerate().for_each(|(task, block)| {
+            let left = &features.data[task * TASK_ROWS * features.dim..];
+            isa.gemm(Left::row_major(left, block.len() / n, features.dim), &right, Start::Zero, block);
+            block.iter_mut().for_each(|w| *w = w.max(0.0) * scale);
+        });
+        Self::dense(isa, n, dense)
+    }
+
+    /// A graph of given weights: `[nodes, nodes]`, symmetric and finite.
+    ///
+    /// # Errors
+    /// [`GraphError::Empty`] if there are not `nodes²` weights, [`GraphError::NotFinite`] if one is not finite.
+    pub fn from_affinity(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
+        let checked = NodeFeatures::new(nodes, nodes, affinity)?;
+        Ok(Self::dense(isa, nodes, checked.data))
+    }
+
+    fn dense(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Self {
+        let degree = affinity.par_chunks_exact(nodes).map(|row| row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32).collect();
+        Self { isa, nodes, affinity: Affinity::Dense(affinity), degree }
+    }
+
+    /// `W = 1` where the cosine exceeds `tau`, else [`WEAK_EDGE`].
+    #[must_use]
+    pub fn threshold(isa: Isa, features: &NodeFeatures, tau: f32) -> Self {
+        let n = features.nodes;
+        let words = n.div_ceil(64);
+        let cosines = features.normalized(1.0);
+        let right = cosines.packed_columns();
+        let mut bits = vec![0u64; n * words];
+        bits.par_chunks_mut(TASK_ROWS * words).enumerate().for_each_init(Vec::new, |block, (task, bits)| {
+            let rows = bits.len() / words;
+            block.resize(rows * n, 0.0f32);
+            let left = &cosines.data[task * TASK_ROWS * cosines.dim..];
+            isa.gemm(Left::row_major(left, rows, cosines.dim), &right, Start::Zero, block);
+            for (row, bits) in block.chunks_exact(n).zip(bits.chunks_exact_mut(words)) {
+                for (values, word) in row.chunks(64).zip(bits) {
+                    *word = values.iter().rev().fold(0, |word, &w| word << 1 | u64::from(w > tau));
+                }
+            }
+        });
+        let degree = bits
+            .chunks_exact(words)
+            .map(|row| {
+                let ones = row.iter().map(|w| w.count_ones()).sum::<u32>() as f32;
+                ones + (n as f32 - ones) * WEAK_EDGE
+            })
+            .collect();
+        Self { isa, nodes: n, affinity: Affinity::Threshold { bits, words }, degree }
+    }
+
+    /// `W = F Fᵀ − max(F Fᵀ) / alpha`, the signed graph of correlation clustering. A larger `alpha` gives fewer clusters.
+    #[must_use]
+    pub fn correlation(isa: Isa, features: &NodeFeatures, alpha: f32) -> Self {
+        let offset = features.largest_squared_norm() / alpha;
+        let affinity = Affinity::Factored { features: features.clone(), offset };
+        let mut graph = Self { isa, nodes: features.nodes, affinity, degree: vec![0.0; features.nodes] };
+        let mut degree = std::mem::take(&mut graph.degree);
+        graph.multiply(&vec![1.0; features.nodes], 1, &mut degree);
+        graph.degree = degree;
+        graph
+    }
+
+    /// n.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// Row sums of W, `[n]`.
+    #[must_use]
+    pub fn degree(&self) -> &[f32] {
+        &self.degree
+    }
+
+    /// `out = W S` for an assignment of `k` columns, both `[n, k]`.
+    ///
+    /// # Panics
+    /// If a length is not `n * k`.
+    pub fn multiply(&self, assignment: &[f32], k: usize, out: &mut [f32]) {
+        let n = self.nodes;
+        assert!(assignment.len() == n * k && out.len() == n * k, "an assignment of another graph");
+        match &self.affinity {
+            Affinity::Dense(dense) => {
+                let right = Packed::from_rows(assignment, n, k);
+                self.isa.gemm_parallel(Left::row_major(dense, n, n), &right, Start::Zero, out);
+            }
+            Affinity::Threshold { bits, words } => {
+                let mut columns = vec![0.0; k * words * 64];
+                for (c, column) in columns.chunks_exact_mut(words * 64).enumerate() {
+                    column.iter_mut().zip(assignment[c..].iter().step_by(k)).for_each(|(to, from)| *to = *from);
+                }
+                let totals = column_sums(assignment, k);
+                out.par_chunks_mut(TASK_ROWS * k).zip(bits.par_chunks(TASK_ROWS * words)).for_each(|(out, bits)| {
+                    for (out, row) in out.chunks_exact_mut(k).zip(bits.chunks_exact(*words)) {
+                        self.isa.masked_sums(row, &columns, out);
+                        for (sum, total) in out.iter_mut().zip(&totals) {
+                            *sum = *sum * (1.0 - WEAK_EDGE) + *total as f32 * WEAK_EDGE;
+                        }
+                    }
+                });
+            }
+            Affinity::Factored { features, offset } => {
+                let d = features.dim;
+                let mut projected = vec![0.0; d * k];
+                let assignment_packed = Packed::from_rows(assignment, n, k);
+                self.isa.gemm_parallel(Left::transposed(&features.data, d, n), &assignment_packed, Start::Zero, &mut projected);
+                let bias: Vec<f32> = column_sums(assignment, k).iter().map(|t| -(*t as f32) * offset).collect();
+                let right = Packed::from_rows(&projected, d, k);
+                self.isa.gemm_parallel(Left::row_major(&features.data, n, d), &right, Start::Bias(&bias), out);
+            }
+        }
+    }
+
+    /// `Z = Â X` for node features `x` of dimension `dim`, both `[n, dim]`: the linear half of the graph convolution.
+    ///
+    /// Only positive weights carry messages. A node whose own weight is not positive gets a self loop of weight 1 before the
+    /// degrees are taken, as PyG's `GCNConv` does.
+    ///
+    /// # Panics
+    /// If `x` has another number of nodes.
+    #[must_use]
+    pub fn propagate(&self, x: &NodeFeatures) -> Vec<f32> {
+        assert_eq!(x.nodes, self.nodes, "features of another graph");
+        let mut root = vec![0.0; self.nodes];
+        self.for_positive_rows(&mut root, 1, |rows, root| {
+            for (row, root) in rows.chunks_exact(self.nodes).zip(root) {
+                let degree: f64 = row.iter().map(|&w| f64::from(w)).sum();
+                *root = (1.0 / degree.sqrt()) as f32;
+            }
+        });
+        let mut scaled = x.data.clone();
+        for (row, r) in scaled.chunks_exact_mut(x.dim).zip(&root) {
+            row.iter_mut().for_each(|x| *x *= r);
+        }
+        let right = Packed::from_rows(&scaled, self.nodes, x.dim);
+        let mut out = vec![0.0; self.nodes * x.dim];
+        self.for_positive_rows(&mut out, x.dim, |rows, out| {
+            self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
+        });
+        for (row, r) in out.chunks_exact_mut(x.dim).zip(&root) {
+            row.iter_mut().for_each(|x| *x *= r);
+        }
+        out
+    }
+
+    /// Calls `compute` with some rows of Ŵ, `[rows, n]`, and the matching rows of `out`, `[rows, width]`, until all are done.
+    fn for_positive_rows(&self, out: &mut [f32], width: usize, compute: impl Fn(&[f32], &mut [f32]) + Sync) {
+        let n = self.nodes;
+        let fill: Box<dyn Fn(usize, &mut [f32]) + Sync + '_> = match &self.affinity {
+            Affinity::Dense(dense) => {
+                Box::new(move |first, block| block.copy_from_slice(&dense[first * n..first * n + block.len()]))
+            }
+            Affinity::Threshold { bits, words } => Box::new(move |first, block| {
+                for (row, bits) in block.chunks_exact_mut(n).zip(bits[first * words..].chunks_exact(*words)) {
+                    for (values, word) in row.chunks_mut(64).zip(bits) {
+                        for (j, w) in values.iter_mut().enumerate() {
+                            *w = if word >> j & 1 == 1 { 1.0 } else { WEAK_EDGE };
+                        }
+                    }
+                }
+            }),
+            Affinity::Factored { features, offset } => {
+                let right = features.packed_columns();
+                let bias = vec![-offset; n];
+                Box::new(move |first, block| {
+                    let left = Left::row_major(&features.data[first * features.dim..], block.len() / n, features.dim);
+                    self.isa.gemm(left, &right, Start::Bias(&bias), block);
+                })
+            }
+        };
+        out.par_chunks_mut(TASK_ROWS * width).enumerate().for_each_init(Vec::new, |block, (task, out)| {
+            let first = task * TASK_ROWS;
+            block.resize(out.len() / width * n, 0.0);
+            fill(first, block);
+            for (r, row) in block.chunks_exact_mut(n).enumerate() {
+                row.iter_mut().for_each(|w| *w = w.max(0.0));
+                if row[first + r] <= 0.0 {
+                    row[first + r] = 1.0;
+                }
+            }
+            compute(block, out);
+        });
+    }
+}
+
+/// `1ᵀ S`, `[k]`.
+pub(crate) fn column_sums(assignment: &[f32], k: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; k];
+    for row in assignment.chunks_exact(k) {
+        sums.iter_mut().zip(row).for_each(|(sum, s)| *sum += f64::from(*s));
+    }
+    sums
+}

@@ -1,0 +1,84 @@
+//! Activations as plain Rust that the compiler turns into vector code; `avx2.rs` instantiates them with its instructions.
+//!
+//! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
+
+#[inline(always)]
+fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `eˣ` for x in [−87, 88] (clamped to it): `2ⁿ · p(r)`, `x = n ln 2 + r`, with Cephes' polynomial of degree 5 for `p`.
+#[inline(always)]
+fn exp<const FMA: bool>(x: f32) -> f32 {
+    /// 1.5 · 2²³: adding it leaves the nearest integer in the low bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = mul_add::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = mul_add::<FMA>(n, -LN2_LOW, mul_add::<FMA>(n, -LN2_HIGH, x));
+    let mut p = 1.987_569_1e-4;
+    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+        p = mul_add::<FMA>(p, r, c);
+    }
+    let p = mul_add::<FMA>(p * r, r, r) + 1.0;
+    let scale = (shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits());
+    p * f32::from_bits(scale)
+}
+
+/// The error function by a ratio of polynomials on [−4, 4], the approximation used by Eigen and XLA.
+#[inline(always)]
+fn erf<const FMA: bool>(x: f32) -> f32 {
+    const P: [f32; 7] =
+        [-2.726_142_2e-10, 2.770_681_4e-8, -2.101_024e-6, -5.692_506_2e-5, -7.349_906_5e-4, -2.954_6e-3, -1.609_603_3e-2];
+    const Q: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329_3e-3, -1.426_473_9e-2];
+    let x = x.clamp(-4.0, 4.0);
+    let x2 = x * x;
+    let (mut p, mut q) = (P[0], Q[0]);
+    for c in &P[1..] {
+        p = mul_add::<FMA>(p, x2, *c);
+    }
+    for c in &Q[1..] {
+        q = mul_add::<FMA>(q, x2, *c);
+    }
+    x * p / q
+}
+
+#[inline(always)]
+pub(super) fn gelu<const FMA: bool>(values: &mut [f32]) {
+    for x in values {
+        *x = 0.5 * *x * (1.0 + erf::<FMA>(*x * std::f32::consts::FRAC_1_SQRT_2));
+    }
+}
+
+#[inline(always)]
+pub(super) fn elu<const FMA: bool>(values: &mut [f32]) {
+    for x in values {
+        // The exponential of a positive value is computed and dropped: a select vectorises, a branch does not.
+        let negative = exp::<FMA>(x.min(0.0)) - 1.0;
+        *x = if *x > 0.0 { *x } else { negative };
+    }
+}
+
+#[inline(always)]
+pub(super) fn softmax<const FMA: bool>(values: &mut [f32], width: usize) {
+    if width == 0 {
+        return;
+    }
+    for row in values.chunks_exact_mut(width) {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        for x in row {
+            *x -= largest;
+        }
+    }
+    for x in &mut *values {
+        *x = exp::<FMA>(*x);
+    }
+    for row in values.chunks_exact_mut(width) {
+        let scale = 1.0 / row.iter().sum::<f32>();
+        for x in row {
+            *x *= scale;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Unsupervised image segmentation: the DeepCut method (Aflalo, Bagon, Kashti and Eldar, arXiv 2212.05853).
+//!
+//! Patch features of a network become a graph; a tiny graph neural network is trained on each picture with a classical clustering
+//! objective as its loss; out come object masks, boxes, and part segmentations that agree across pictures. No labels, no training set.
+//!
+//! Data flows one way, and each arrow is one file:
+//!
+//! ```text
+//! image → backbone → graph → (objective, gnn) → train → segment → export
+//! ```
+//!
+//! ```
+//! use deepcut::{Image, Options, Segmenter};
+//!
+//! # fn main() -> Result<(), deepcut::Error> {
+//! // A bright disk before a dark, uneven ground.
+//! let (height, width) = (96, 128);
+//! let mut rgb = Vec::new();
+//! for y in 0..height {
+//!     for x in 0..width {
+//!         let inside = (y as i32 - 48).pow(2) + (x as i32 - 60).pow(2) < 28 * 28;
+//!         rgb.extend(if inside { [230, 160, 40] } else { [30, 60 + (x % 7) as u8, 50 + (y % 5) as u8] });
+//!     }
+//! }
+//! let image = Image::new(height, width, rgb)?;
+//! let segmenter = Segmenter::load(Options::default())?;
+//! let segmentation = segmenter.segment(&image)?;
+//! assert_eq!(segmentation.labels.len(), height * width);
+//! println!("{} pixels of object, confidence {}", segmentation.mask().iter().filter(|&&m| m > 0).count(), segmentation.confidence);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod backbone;
+pub mod export;
+pub mod gnn;
+pub mod graph;
+pub mod image;
+pub mod kernels;
+pub mod metrics;
+pub mod objective;
+pub mod options;
+pub mod segment;
+pub mod train;
+
+pub use backbone::{Backbone, FeatureMap};
+pub use image::Image;
+pub use kernels::Isa;
+pub use objective::Objective;
+pub use options::{Mode, Options, Refine};
+pub use segment::{Clustering, Segmentation, Stage};
+
+use options::Framing;
+
+/// Anything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The picture.
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
+    /// The network's weights.
+    #[error(transparent)]
+    Weights(#[from] backbone::WeightsError),
+    /// An option out of its range.
+    #[error(transparent)]
+    Options(#[from] options::OptionsError),
+    /// The clustering.
+    #[error(transparent)]
+    Cluster(#[from] segment::stages::ClusterError),
+    /// Writing a result.
+    #[error(transparent)]
+    Export(#[from] export::ExportError),
+}
+
+/// The whole pipeline, with its network loaded.
+pub struct Segmenter {
+    backbone: Box<dyn Backbone>,
+    options: Options,
+    isa: Isa,
+}
+
+impl Segmenter {
+    /// The pipeline with the embedded network and the fastest kernels of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if an option is out of its range.
+    pub fn load(options: Options) -> Result<Self, Error> {
+        Self::with_backbone(Box::new(backbone::embedded::load()?), options, Isa::detect())
+    }
+
+    /// The pipeline with another network or other kernels.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if an option is out of its range.
+    pub fn with_backbone(backbone: Box<dyn Backbone>, options: Options, isa: Isa) -> Result<Self, Error> {
+        options.validate()?;
+        Ok(Self { backbone, options, isa })
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn backbone(&self) -> &dyn Backbone {
+        &*self.backbone
+    }
+
+    /// What this pipeline does.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The kernels it runs on.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// From a picture to labels of its pixels.
+    ///
+    /// A picture of one colour has nothing to cut: its result is all background, with confidence 0.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if it cannot be resized, [`Error::Cluster`] if it cannot be clustered.
+    pub fn segment(&self, image: &Image) -> Result<Segmentation, Error> {
+        self.segment_observed(image, &mut |_| {})
+    }
+
+    /// As [`Segmenter::segment`]; `observe` is told of each stage as it begins.
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment`].
+    pub fn segment_observed(&self, image: &Image, observe: &mut dyn FnMut(Stage)) -> Result<Segmentation, Error> {
+        if image.is_constant() {
+            let foreground = self.options.foreground_labels();
+            return Ok(Segmentation::empty(image.height(), image.width(), foreground));
+        }
+        let map = self.features_observed(image, observe)?;
+        let clustering = segment::cluster(self.isa, &map, &self.options, observe)?;
+        Ok(segment::to_pixels(image, &clustering, &self.options, observe))
+    }
+
+    /// The costly half: the features of a picture's patches.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if the picture cannot be resized.
+    pub fn features(&self, image: &Image) -> Result<FeatureMap, Error> {
+        self.features_observed(image, &mut |_| {})
+    }
+
+    fn features_observed(&self, image: &Image, observe: &mut dyn FnMut(Stage)) -> Result<FeatureMap, Error> {
+        observe(Stage::Resize);
+        let resolution = self.options.resolution;
+        let (height, width) = match self.options.framing {
+            Framing::Squash => (resolution, resolution),
+            Framing::KeepAspect => {
+                image::size_keeping_aspect(image.height(), image.width(), resolution, self.backbone.size_multiple())
+            }
+        };
+        let (mean, std) = self.backbone.normalization();
+        let data = image.resize(height, width, self.options.filter)?.normalize(mean, std);
+        observe(Stage::Backbone);
+        Ok(self.backbone.features(self.isa, backbone::Input { height, width, data: &data }))
+    }
+
+    /// The cheap half: clusters features, as often as there are options to try.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if an option is out of its range, [`Error::Cluster`] if the features cannot be clustered.
+    pub fn cluster(&self, features: &FeatureMap, options: &Options) -> Result<Clustering, Error> {
+        options.validate()?;
+        Ok(segment::cluster(self.isa, features, options, &mut |_| {})?)
+    }
+
+    /// Brings a clustering to the pixels of its picture.
+    #[must_use]
+    pub fn to_pixels(&self, image: &Image, clustering: &Clustering, options: &Options) -> Segmentation {
+        segment::to_pixels(image, clustering, options, &mut |_| {})
+    }
+}

@@ -1,0 +1,184 @@
+//! The stages of the method: the picture, the parts of its foreground, the clusters of its background.
+
+use super::components::keep_largest;
+use super::polarity::background;
+use super::{GridLabels, Group, Stage};
+use crate::backbone::FeatureMap;
+use crate::gnn::Network;
+use crate::graph::{Graph, GraphError, NodeFeatures};
+use crate::kernels::Isa;
+use crate::objective::Objective;
+use crate::options::{Mode, Options};
+use crate::train::{Assignment, Schedule, train};
+
+/// Clusters of the background in `Mode::Scene`.
+const BACKGROUND_CLUSTERS: usize = 2;
+/// Threshold of the graph on which confidence is measured where the stage's own graph has none.
+const CONFIDENCE_TAU: f32 = 0.2;
+
+/// Why a picture could not be clustered.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The features make no graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// More clusters than nodes.
+    #[error("{n_clusters} clusters of {nodes} nodes; ask for fewer clusters or a higher resolution")]
+    TooManyClusters {
+        /// k asked for.
+        n_clusters: usize,
+        /// Patches of the picture.
+        nodes: usize,
+    },
+}
+
+/// The labels of a picture's patches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clustering {
+    /// Soft labels.
+    pub grid: GridLabels,
+    /// The highest label of the foreground.
+    pub foreground_labels: u8,
+    /// How clean the cut between foreground and background is, in [0, 1]: one minus their soft normalised cut on the thresholded
+    /// graph, `Σ sᵀWs / sᵀD1 − 1` over the two. 1: they share no edge. 0: nothing was cut. The normalised cut ranks masks well:
+    /// on the pictures the embedded network was made from, masks above the median confidence had a mean IoU of 0.82 with the
+    /// truth and the least confident quarter 0.58.
+    pub confidence: f32,
+}
+
+/// Clusters the patches of a picture.
+///
+/// # Errors
+/// [`ClusterError::Graph`] if there are no features or they are not finite; [`ClusterError::TooManyClusters`] if the picture has fewer
+/// patches than clusters. (Fewer foreground patches than parts is no error: some parts stay empty.)
+pub fn cluster(
+    isa: Isa,
+    map: &FeatureMap,
+    options: &Options,
+    observe: &mut dyn FnMut(Stage),
+) -> Result<Clustering, ClusterError> {
+    let (height, width) = (map.grid_height, map.grid_width);
+    let features = NodeFeatures::from_map(map)?;
+    let (nodes, n_clusters) = (features.nodes(), options.object_clusters());
+    if n_clusters > nodes {
+        return Err(ClusterError::TooManyClusters { n_clusters, nodes });
+    }
+    let mut cut = |features: &NodeFeatures, n_clusters, stage| cut(isa, features, n_clusters, options, stage, observe);
+    let (graph, assignment) = cut(&features, n_clusters, 0)?;
+    let back = background(&assignment.labels(), height, width, n_clusters, options.foreground);
+    let mut mass: Vec<f32> = assignment.soft.chunks_exact(n_clusters).map(|row| 1.0 - row[back]).collect();
+
+    let thresholded = options.tau.is_some() && options.objective != Objective::Correlation;
+    let confidence = if thresholded {
+        confidence(&graph, &mass)
+    } else {
+        confidence(&Graph::threshold(isa, &features, CONFIDENCE_TAU), &mass)
+    };
+    drop(graph);
+    let foreground_labels = options.foreground_labels();
+    let mut out = Clustering { grid: GridLabels { height, width, groups: vec![] }, foreground_labels, confidence };
+    if confidence < options.min_confidence {
+        out.grid.groups.push(Group { mass: vec![1.0; nodes], labels: vec![0], shares: vec![] });
+        return Ok(out);
+    }
+
+    // A cell is foreground if its cluster is, however its mass is spread over the others.
+    let mut inside: Vec<bool> = assignment.labels().iter().map(|&label| label != back).collect();
+    if options.largest_component {
+        keep_largest(&mut inside, height, width);
+    }
+    if options.mode == Mode::Object && n_clusters > 2 {
+        out.grid.groups = (0..n_clusters)
+            .map(|c| {
+                let own = assignment.soft.iter().skip(c).step_by(n_clusters).zip(&inside);
+                let mass = own.map(|(&s, &inside)| if inside || c == back { s } else { 0.0 }).collect();
+                Group { mass, labels: vec![if c == back { 0 } else { c as u8 + 1 }], shares: vec![] }
+            })
+            .collect();
+        // The background comes first, so that it wins where a dropped component leaves nothing.
+        out.grid.groups.swap(0, back);
+        return Ok(out);
+    }
+
+    for (mass, inside) in mass.iter_mut().zip(&inside) {
+        // Two clusters need no help; of several, or of a dropped component, the masses are moved to the side that was decided.
+        *mass = if *inside { mass.max(0.5 + f32::EPSILON) } else { mass.min(0.5) };
+        if !inside && options.largest_component {
+            *mass = 0.0;
+        }
+    }
+    let mut foreground = Group { mass: mass.clone(), labels: vec![1], shares: vec![] };
+    let mut outside = Group { mass: mass.iter().map(|m| 1.0 - m).collect(), labels: vec![0], shares: vec![] };
+    let side = |wanted: bool| -> Vec<usize> { (0..nodes).filter(|&node| inside[node] == wanted).collect() };
+    if options.mode != Mode::Object {
+        let parts = options.part_clusters();
+        foreground.labels = (1..=parts as u8).collect();
+        foreground.shares = shares(&features, &side(true), parts, |f| Ok(cut(f, parts, 1)?.1))?;
+    }
+    if options.mode == Mode::Scene {
+        outside.labels = vec![0, foreground_labels + 1];
+        outside.shares = shares(&features, &side(false), BACKGROUND_CLUSTERS, |f| Ok(cut(f, BACKGROUND_CLUSTERS, 2)?.1))?;
+    }
+    out.grid.groups = vec![outside, foreground];
+    Ok(out)
+}
+
+/// One stage: a graph of some nodes, and the network trained on it.
+fn cut(
+    isa: Isa,
+    features: &NodeFeatures,
+    n_clusters: usize,
+    options: &Options,
+    stage: usize,
+    observe: &mut dyn FnMut(Stage),
+) -> Result<(Graph, Assignment), GraphError> {
+    observe(Stage::Graph);
+    let features = match options.feature_norm {
+        Some(norm) => &features.normalized(norm),
+        None => features,
+    };
+    let graph = match (options.objective, options.tau) {
+        (Objective::Correlation, _) => Graph::correlation(isa, features, options.alpha),
+        (_, Some(tau)) => Graph::threshold(isa, features, tau),
+        (_, None) => Graph::relu(isa, features),
+    };
+    let propagated = graph.propagate(features);
+    observe(Stage::Train);
+    let schedule = Schedule {
+        objective: options.objective,
+        epochs: options.epochs[stage],
+        learning_rate: options.learning_rate,
+        weight_decay: options.weight_decay,
+        dropout: options.dropout,
+        seed: options.seed,
+    };
+    let initial = Network::initial(features.dim(), n_clusters, options.seed);
+    let assignment = train(isa, &graph, &propagated, &initial, schedule);
+    Ok((graph, assignment))
+}
+
+/// Clusters some of the nodes and spreads the result over all of them, `[all nodes, n_clusters]`; zeros if there are none.
+fn shares(
+    features: &NodeFeatures,
+    nodes: &[usize],
+    n_clusters: usize,
+    cut: impl FnOnce(&NodeFeatures) -> Result<Assignment, GraphError>,
+) -> Result<Vec<f32>, GraphError> {
+    let mut out = vec![0.0; features.nodes() * n_clusters];
+    if !nodes.is_empty() {
+        let assignment = cut(&features.select(nodes)?)?;
+        for (&node, row) in nodes.iter().zip(assignment.soft.chunks_exact(n_clusters)) {
+            out[node * n_clusters..(node + 1) * n_clusters].copy_from_slice(row);
+        }
+    }
+    Ok(out)
+}
+
+/// `Σ sᵀWs / sᵀD1 − 1` over a soft foreground and its complement.
+fn confidence(graph: &Graph, foreground: &[f32]) -> f32 {
+    let both: Vec<f32> = foreground.iter().flat_map(|&f| [f, 1.0 - f]).collect();
+    let mut gradient = vec![0.0; both.len()];
+    let value = Objective::NormalizedCut.evaluate(graph, &both, 2, &mut gradient);
+    (-value - 1.0).clamp(0.0, 1.0)
+}

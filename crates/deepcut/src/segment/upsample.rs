@@ -1,0 +1,119 @@
+//! From labels on the patch grid to labels on pixels.
+
+use super::GridLabels;
+use crate::train::first_largest;
+use rayon::prelude::*;
+
+/// How a grid becomes a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Upsampling {
+    /// The label of the cell a pixel lies in, as OpenCV's `INTER_NEAREST`: the published code.
+    Nearest,
+    /// The soft assignment interpolated bilinearly about cell centres, then the largest.
+    Soft,
+}
+
+/// Labels of a `[height, width]` picture.
+#[must_use]
+pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling) -> Vec<u8> {
+    let mut out = vec![0; height * width];
+    if height == 0 || width == 0 {
+        return out;
+    }
+    match how {
+        Upsampling::Nearest => {
+            let labels = grid.hard();
+            out.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+                let line = &labels[y * grid.height / height * grid.width..];
+                row.iter_mut().enumerate().for_each(|(x, out)| *out = line[x * grid.width / width]);
+            });
+        }
+        Upsampling::Soft => soft(grid, height, width, &mut out),
+    }
+    out
+}
+
+fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
+    // One channel a group, then the shares of the groups that have more than one label.
+    let groups = grid.groups.len();
+    let channels = groups + grid.groups.iter().map(|g| if g.labels.len() > 1 { g.labels.len() } else { 0 }).sum::<usize>();
+    let cells = grid.height * grid.width;
+    let mut values = vec![0.0f32; cells * channels];
+    for (cell, out) in values.chunks_exact_mut(channels).enumerate() {
+        let mut next = groups;
+        for (g, group) in grid.groups.iter().enumerate() {
+            out[g] = group.mass[cell];
+            if group.labels.len() > 1 {
+                let k = group.labels.len();
+                out[next..next + k].copy_from_slice(&group.shares[cell * k..(cell + 1) * k]);
+                next += k;
+            }
+        }
+    }
+    let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
+    let line = grid.width * channels;
+    out.par_chunks_mut(width).enumerate().for_each_init(
+        || (vec![0.0f32; line], vec![0.0f32; channels]),
+        |(blend, pixel), (y, row)| {
+            let (top, bottom, down) = position(y, height, grid.height);
+            let lines = values[top * line..][..line].iter().zip(&values[bottom * line..][..line]);
+            blend.iter_mut().zip(lines).for_each(|(out, (a, b))| *out = a + (b - a) * down);
+            for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
+                let ends = blend[left * channels..][..channels].iter().zip(&blend[right * channels..][..channels]);
+                pixel.iter_mut().zip(ends).for_each(|(out, (a, b))| *out = a + (b - a) * across);
+                let chosen = first_largest(&pixel[..groups]);
+                let before: usize =
+                    grid.groups[..chosen].iter().map(|g| if g.labels.len() > 1 { g.labels.len() } else { 0 }).sum();
+                let labels = &grid.groups[chosen].labels;
+                let within = if labels.len() > 1 { first_largest(&pixel[groups + before..][..labels.len()]) } else { 0 };
+                *out = labels[within];
+            }
+        },
+    );
+}
+
+/// The two cells between whose centres pixel `at` lies, and the weight of the second.
+fn position(at: usize, size: usize, cells: usize) -> (usize, usize, f32) {
+    let exact = ((at as f64 + 0.5) * cells as f64 / size as f64 - 0.5).clamp(0.0, (cells - 1) as f64);
+    let first = exact as usize;
+    (first, (first + 1).min(cells - 1), (exact - first as f64) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Group;
+    use super::*;
+
+    fn two_groups(height: usize, width: usize, foreground: &[f32]) -> GridLabels {
+        let background = Group { mass: foreground.iter().map(|f| 1.0 - f).collect(), labels: vec![0], shares: vec![] };
+        let foreground = Group { mass: foreground.to_vec(), labels: vec![1], shares: vec![] };
+        GridLabels { height, width, groups: vec![background, foreground] }
+    }
+
+    #[test]
+    fn nearest_repeats_cells() {
+        let grid = two_groups(1, 2, &[0.0, 1.0]);
+        assert_eq!(upsample(&grid, 2, 5, Upsampling::Nearest), [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);
+    }
+
+    /// Between a cell of 0.0 and one of 0.8 the foreground begins where the line passes one half.
+    #[test]
+    fn soft_interpolates_before_it_decides() {
+        let grid = two_groups(1, 2, &[0.0, 0.8]);
+        assert_eq!(upsample(&grid, 1, 16, Upsampling::Soft), [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(upsample(&grid, 1, 2, Upsampling::Soft), upsample(&grid, 1, 2, Upsampling::Nearest));
+        assert_eq!(upsample(&grid, 3, 1, Upsampling::Soft), [0, 0, 0]);
+    }
+
+    /// Parts are chosen within the foreground, whatever their own size: 0.6 of foreground split in two is still foreground.
+    #[test]
+    fn parts_do_not_compete_with_the_background() {
+        let mut grid = two_groups(1, 2, &[0.6, 0.6]);
+        grid.groups[1].labels = vec![1, 2];
+        grid.groups[1].shares = vec![0.9, 0.1, 0.2, 0.8];
+        assert_eq!(upsample(&grid, 1, 4, Upsampling::Soft), [1, 1, 2, 2]);
+        assert_eq!(upsample(&grid, 1, 4, Upsampling::Nearest), [1, 1, 2, 2]);
+    }
+}
