@@ -198,7 +198,10 @@ impl Isa {
     }
 
     fn tile(self, left: Left<'_>, panel: &[f32], tile: &mut Tile) {
-        let last = (left.rows - 1) * left.row_stride + left.depth.saturating_sub(1) * left.depth_stride;
+        if left.depth == 0 {
+            return;
+        }
+        let last = (left.rows - 1) * left.row_stride + (left.depth - 1) * left.depth_stride;
         assert!(left.data.len() > last && panel.len() >= left.depth * PANEL);
         match self.0 {
             Kind::Native => native::tile(left, panel, tile),

@@ -1,0 +1,248 @@
+//! The command line.
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use deepcut::kernels::ISA_VARIABLE;
+use deepcut::{Isa, Mode, Objective, Options, Refine, Segmenter, backbone};
+use std::path::PathBuf;
+
+/// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
+#[derive(Parser)]
+#[command(name = "deepcut", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Segment pictures: files, folders, glob patterns, or `-` for standard input
+    Segment(Box<SegmentArgs>),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page, of one command if named
+    Man { command: Option<String> },
+}
+
+#[derive(Args)]
+pub struct SegmentArgs {
+    /// Pictures: files, folders (with their sub-folders), glob patterns, or `-` for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// Folder for the results (made if need be); a file name for one result of one picture; `-` for standard output
+    ///
+    /// Results are named `<stem>.<format>.png` and `<stem>.json`, and keep the sub-folders of a folder given as input. Default: the
+    /// current folder; standard output for a picture from standard input.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
+    #[arg(short, long, value_enum, value_delimiter = ',')]
+    pub format: Vec<Format>,
+    /// Print one JSON object a picture, and a summary, on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Replace results that exist
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// What to find: the main object, its parts, or the parts and two clusters of background
+    #[arg(short, long, value_enum, default_value = "object", help_heading = "Method")]
+    pub mode: ModeArg,
+    /// Clusters, or parts in the modes parts and scene, 2 to 32; an upper bound with correlation [default: 2; parts: 4; correlation: 10]
+    #[arg(short = 'k', long, value_name = "K", help_heading = "Method")]
+    pub n_clusters: Option<usize>,
+    /// Start from the published method's settings or from ours
+    #[arg(long, value_enum, default_value = "default", help_heading = "Method")]
+    pub profile: Profile,
+    /// What the graph network minimises; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
+    #[arg(long, value_enum, help_heading = "Method")]
+    pub objective: Option<ObjectiveArg>,
+    /// Correlation: patches repel each other below the largest affinity divided by this; larger gives fewer clusters [default: 3]
+    #[arg(long, help_heading = "Method")]
+    pub alpha: Option<f32>,
+    /// Patches whose cosine exceeds this are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
+    #[arg(long, value_name = "COSINE", allow_hyphen_values = true, help_heading = "Method")]
+    pub tau: Option<String>,
+    /// Training epochs, one number or three: picture,parts,background [default: 50; paper: 10,100,10]
+    #[arg(long, value_delimiter = ',', help_heading = "Method")]
+    pub epochs: Vec<usize>,
+    /// Learning rate [default: 0.003; paper: 0.001]
+    #[arg(long, help_heading = "Method")]
+    pub lr: Option<f32>,
+    /// Side of the network's input in pixels, 16 to 2048 [default: 224; paper: 280]
+    #[arg(short, long, value_name = "PIXELS", help_heading = "Method")]
+    pub resolution: Option<usize>,
+    /// Move the mask's edges to the picture's edges
+    #[arg(long, value_enum, default_value = "none", help_heading = "Method")]
+    pub refine: RefineArg,
+    /// Keep only the largest connected part of the foreground
+    #[arg(long, help_heading = "Method")]
+    pub largest_component: bool,
+    /// Below this confidence (0 to 1) say that there is no object
+    #[arg(long, value_name = "C", help_heading = "Method")]
+    pub min_confidence: Option<f32>,
+    /// Seed of the network that every picture of a run starts from
+    #[arg(long, default_value_t = 0, help_heading = "Method")]
+    pub seed: u64,
+    /// The feature network: `embedded`, or a safetensors file of the same family
+    #[arg(long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Method")]
+    pub backbone: PathBuf,
+
+    /// Threads [default: one a core]
+    #[arg(short = 'j', long, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Run")]
+    pub threads: Option<u16>,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Run")]
+    pub quiet: bool,
+    /// Say what was found in each picture
+    #[arg(short, long, help_heading = "Run")]
+    pub verbose: bool,
+    /// Show no progress bar
+    #[arg(long, help_heading = "Run")]
+    pub no_progress: bool,
+}
+
+/// A file to write for each picture.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Palette PNG whose indices are the labels; 0 is background
+    Labels,
+    /// Grey PNG, 255 in the foreground
+    Mask,
+    /// The picture under its labels' colours
+    Overlay,
+    /// The picture, transparent outside the foreground
+    Cutout,
+    /// Boxes, areas, confidence and everything else, as JSON
+    Json,
+}
+
+impl Format {
+    pub const ALL: [Self; 5] = [Self::Labels, Self::Mask, Self::Overlay, Self::Cutout, Self::Json];
+
+    /// What follows the stem of the picture's name.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Labels => "labels.png",
+            Self::Mask => "mask.png",
+            Self::Overlay => "overlay.png",
+            Self::Cutout => "cutout.png",
+            Self::Json => "json",
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Profile {
+    Paper,
+    Default,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ModeArg {
+    Object,
+    Parts,
+    Scene,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ObjectiveArg {
+    NormalizedCut,
+    Mincut,
+    Correlation,
+    Modularity,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum RefineArg {
+    None,
+    Bilateral,
+}
+
+impl SegmentArgs {
+    /// The profile's options with what the command line changes.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let mut options = match self.profile {
+            Profile::Paper => Options::paper(),
+            Profile::Default => Options::default(),
+        };
+        options.mode = match self.mode {
+            ModeArg::Object => Mode::Object,
+            ModeArg::Parts => Mode::Parts,
+            ModeArg::Scene => Mode::Scene,
+        };
+        options.refine = match self.refine {
+            RefineArg::None => Refine::None,
+            RefineArg::Bilateral => Refine::Bilateral,
+        };
+        if let Some(objective) = self.objective {
+            options.objective = match objective {
+                ObjectiveArg::NormalizedCut => Objective::NormalizedCut,
+                ObjectiveArg::Mincut => Objective::Mincut,
+                ObjectiveArg::Correlation => Objective::Correlation,
+                ObjectiveArg::Modularity => Objective::Modularity,
+            };
+        }
+        if let Some(tau) = &self.tau {
+            options.tau = match tau.as_str() {
+                "none" => None,
+                number => Some(number.parse().with_context(|| format!("--tau {number}: expected a number or `none`"))?),
+            };
+        }
+        match self.epochs[..] {
+            [] => {}
+            [all] => options.epochs = [all; 3],
+            [picture, parts, background] => options.epochs = [picture, parts, background],
+            _ => bail!("--epochs: expected one number or three, got {}", self.epochs.len()),
+        }
+        options.alpha = self.alpha.unwrap_or(options.alpha);
+        options.learning_rate = self.lr.unwrap_or(options.learning_rate);
+        options.resolution = self.resolution.unwrap_or(options.resolution);
+        options.min_confidence = self.min_confidence.unwrap_or(options.min_confidence);
+        options.n_clusters = self.n_clusters;
+        options.largest_component = self.largest_component;
+        options.seed = self.seed;
+        options.validate()?;
+        Ok(options)
+    }
+
+    /// The pipeline with its network.
+    pub fn segmenter(&self) -> anyhow::Result<Segmenter> {
+        let network = if self.backbone.as_os_str() == "embedded" {
+            backbone::embedded::load()?
+        } else {
+            let path = self.backbone.display();
+            let bytes = std::fs::read(&self.backbone)
+                .with_context(|| format!("cannot read the network {path} (give `embedded` or a safetensors file)"))?;
+            let name = self.backbone.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            backbone::convnet::ConvNet::from_bytes(&name, &bytes).with_context(|| format!("cannot use the network {path}"))?
+        };
+        let isa = match std::env::var(ISA_VARIABLE) {
+            Err(_) => Isa::detect(),
+            Ok(name) => Isa::by_name(&name).with_context(|| {
+                let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
+                format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
+            })?,
+        };
+        Ok(Segmenter::with_backbone(Box::new(network), self.options()?, isa)?)
+    }
+
+    /// What to write for each picture; `json` alone writes no file.
+    pub fn formats(&self, to_stdout: bool) -> Vec<Format> {
+        if !self.format.is_empty() {
+            let mut formats = Vec::new();
+            self.format.iter().for_each(|f| {
+                if !formats.contains(f) {
+                    formats.push(*f)
+                }
+            });
+            return formats;
+        }
+        let data = if matches!(self.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };
+        match (to_stdout, self.json && self.output.is_none()) {
+            (_, true) => vec![],
+            (true, false) => vec![data],
+            (false, false) => vec![data, Format::Overlay],
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Many pictures: as many at once as there are threads, reported in the order of the inputs.
+
+use crate::args::SegmentArgs;
+use crate::inputs::{self, Input, Missing};
+use crate::outputs::Destination;
+use crate::picture::{Report, Work};
+use anyhow::{Context, anyhow, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+/// Segments everything the command line names. True if nothing failed.
+pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
+    let (inputs, missing) = inputs::collect(&args.inputs);
+    if inputs.iter().filter(|input| input.path.is_none()).count() > 1 {
+        bail!("standard input can be read only once");
+    }
+    let stems = inputs::stems(&inputs)?;
+    let segmenter = args.segmenter()?;
+    let mut talk = Talk::new(args, inputs.len());
+    for Missing { name, error } in &missing {
+        talk.failed(name, error)?;
+    }
+    if inputs.is_empty() {
+        talk.finish()?;
+        return Ok(talk.failures == 0);
+    }
+    let destination = Destination::new(args, &inputs)?;
+    let formats = args.formats(!matches!(destination, Destination::Folder(_)));
+    let work = Work { segmenter: &segmenter, destination: &destination, formats: &formats, overwrite: args.overwrite };
+
+    let threads = match args.threads {
+        Some(threads) => usize::from(threads),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    // A picture on each thread beats threads inside a picture: small pictures leave threads waiting for one another.
+    let workers = threads.min(inputs.len());
+    let pools = (0..workers)
+        .map(|_| rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build())
+        .collect::<Result<Vec<_>, _>>()
+        .context("cannot start the threads; ask for fewer with --threads")?;
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        // Few results wait, so memory does not grow with the batch.
+        let (sender, receiver) = mpsc::sync_channel(workers);
+        for pool in &pools {
+            let (sender, next, work, inputs, stems) = (sender.clone(), &next, &work, &inputs, &stems);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((input, stem)) = inputs.get(index).zip(stems.get(index)) else { return };
+                    let result = pool.install(|| guarded(work, input, stem));
+                    if sender.send((index, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let outcome = tell(&mut talk, &inputs, &receiver);
+        if outcome.is_err() {
+            // Nobody listens: let the workers end.
+            next.store(inputs.len(), Ordering::Relaxed);
+        }
+        drop(receiver);
+        outcome
+    })?;
+    talk.finish()?;
+    Ok(talk.failures == 0)
+}
+
+/// A bug in a decoder must not end the batch.
+fn guarded(work: &Work<'_>, input: &Input, stem: &PathBuf) -> anyhow::Result<Report> {
+    catch_unwind(AssertUnwindSafe(|| work.run(input, stem)))
+        .unwrap_or_else(|_| Err(anyhow!("the program failed on this picture; please report it with the file")))
+}
+
+type Outcome = (usize, anyhow::Result<Report>);
+
+fn tell(talk: &mut Talk<'_>, inputs: &[Input], receiver: &mpsc::Receiver<Outcome>) -> anyhow::Result<()> {
+    let mut waiting: BTreeMap<usize, anyhow::Result<Report>> = BTreeMap::new();
+    let mut due = 0;
+    for (index, result) in receiver {
+        waiting.insert(index, result);
+        while let Some(result) = waiting.remove(&due) {
+            match result {
+                Ok(report) => talk.done(&report)?,
+                Err(error) if crate::is_broken_pipe(&error) => return Err(error),
+                Err(error) => talk.failed(&inputs[due].name(), &error)?,
+            }
+            talk.bar.inc(1);
+            due += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Standard output and standard error of a run.
+struct Talk<'a> {
+    args: &'a SegmentArgs,
+    bar: ProgressBar,
+    begin: Instant,
+    total: usize,
+    failures: usize,
+    written: usize,
+}
+
+impl<'a> Talk<'a> {
+    fn new(args: &'a SegmentArgs, total: usize) -> Self {
+        let hidden = args.quiet || args.no_progress || total < 2;
+        // `stderr` draws only on a terminal.
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}");
+        let bar = ProgressBar::with_draw_target(Some(total as u64), target)
+            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { args, bar, begin: Instant::now(), total, failures: 0, written: 0 }
+    }
+
+    /// A line on standard error, above the bar. If standard error is gone there is nowhere to say so.
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        });
+    }
+
+    fn json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        if self.args.json {
+            let mut text = serde_json::to_vec(value)?;
+            text.push(b'\n');
+            self.bar.suspend(|| crate::print(&text)).context("cannot write to standard output")?;
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, report: &Report) -> anyhow::Result<()> {
+        self.written += report.outputs.len();
+        if self.args.verbose {
+            let what = if report.object { "object" } else { "no object" };
+            let seconds: f64 = report.seconds.values().sum();
+            let Report { input, confidence, outputs, .. } = report;
+            self.line(&format!("{input}: {what}, confidence {confidence:.2}, {:.0} ms{}", seconds * 1000.0, arrow(outputs)));
+        } else if self.total == 1 && !self.args.quiet && !report.outputs.is_empty() {
+            self.line(&format!("{}{}", report.input, arrow(&report.outputs)));
+        }
+        self.json(report)
+    }
+
+    fn failed(&mut self, name: &str, error: &anyhow::Error) -> anyhow::Result<()> {
+        self.failures += 1;
+        self.line(&format!("deepcut: {name}: {error:#}"));
+        self.json(&json!({ "type": "error", "input": name, "message": format!("{error:#}") }))
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.bar.finish_and_clear();
+        let seconds = self.begin.elapsed().as_secs_f64();
+        if self.total > 1 && !self.args.quiet {
+            let Self { total, written, failures, .. } = *self;
+            let rate = total as f64 / seconds;
+            self.line(&format!("{total} pictures, {written} files written, {failures} failed, {rate:.1} pictures/s"));
+        }
+        self.json(&json!({
+            "type": "summary", "pictures": self.total, "files": self.written, "failures": self.failures, "seconds": seconds,
+        }))
+    }
+}
+
+fn arrow(outputs: &[String]) -> String {
+    if outputs.is_empty() { String::new() } else { format!(" → {}", outputs.join(", ")) }
+}

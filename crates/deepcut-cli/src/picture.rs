@@ -1,0 +1,194 @@
+//! One picture: read, segment, write, report.
+
+use crate::args::Format;
+use crate::inputs::Input;
+use crate::outputs::{Destination, check_free, write};
+use anyhow::Context;
+use deepcut::backbone::Identity;
+use deepcut::export::png;
+use deepcut::segment::components::BoundingBox;
+use deepcut::{Image, Options, Segmentation, Segmenter};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Everything said of a picture, as JSON.
+#[derive(Serialize)]
+pub struct Report {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    pub input: String,
+    pub outputs: Vec<String>,
+    height: usize,
+    width: usize,
+    /// Rows and columns of the patch grid.
+    grid: [usize; 2],
+    nodes: usize,
+    /// False if the confidence is below the least asked for, or nothing was found.
+    pub object: bool,
+    pub confidence: f32,
+    labels: Vec<LabelReport>,
+    /// Pixels of the foreground.
+    area: usize,
+    /// Of the largest component of the foreground, `[x, y, width, height]` in pixels.
+    #[serde(rename = "box")]
+    bounds: Option<[usize; 4]>,
+    /// The foreground's connected components, largest first.
+    components: Vec<ComponentReport>,
+    pub seconds: BTreeMap<String, f64>,
+    backbone: Identity,
+    kernels: &'static str,
+    seed: u64,
+    options: Options,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct LabelReport {
+    label: u8,
+    foreground: bool,
+    area: usize,
+    #[serde(rename = "box")]
+    bounds: [usize; 4],
+}
+
+#[derive(Serialize)]
+struct ComponentReport {
+    area: usize,
+    #[serde(rename = "box")]
+    bounds: [usize; 4],
+}
+
+/// `[x, y, width, height]`, as COCO.
+fn xywh(bounds: BoundingBox) -> [usize; 4] {
+    [bounds.left, bounds.top, bounds.width, bounds.height]
+}
+
+/// Adds up the time between one stage's beginning and the next's.
+struct Stopwatch {
+    since: Instant,
+    stage: &'static str,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Stopwatch {
+    fn begin(&mut self, stage: &'static str) {
+        *self.seconds.entry(self.stage.into()).or_default() += self.since.elapsed().as_secs_f64();
+        (self.since, self.stage) = (Instant::now(), stage);
+    }
+}
+
+/// What a picture becomes.
+pub struct Work<'a> {
+    pub segmenter: &'a Segmenter,
+    pub destination: &'a Destination,
+    pub formats: &'a [Format],
+    pub overwrite: bool,
+}
+
+impl Work<'_> {
+    /// Does everything there is to do for one picture; `stem` names its results.
+    pub fn run(&self, input: &Input, stem: &Path) -> anyhow::Result<Report> {
+        let targets: Vec<_> = self.formats.iter().map(|&format| (format, self.destination.path(stem, format))).collect();
+        for (_, path) in &targets {
+            path.as_ref().map_or(Ok(()), |path| check_free(path, self.overwrite))?;
+        }
+        let mut watch = Stopwatch { since: Instant::now(), stage: "read", seconds: BTreeMap::new() };
+        let bytes = read(input)?;
+        watch.begin("decode");
+        let image = Image::decode(&bytes)?;
+        let found = self.segmenter.segment_observed(&image, &mut |stage| watch.begin(stage_name(stage)))?;
+        watch.begin("write");
+        let encode = |format| -> anyhow::Result<Option<Vec<u8>>> {
+            Ok(Some(match format {
+                Format::Labels => png::labels(&found)?,
+                Format::Mask => png::mask(&found)?,
+                Format::Overlay => png::overlay(&image, &found)?,
+                Format::Cutout => png::cutout(&image, &found)?,
+                Format::Json => return Ok(None),
+            }))
+        };
+        let outputs = targets.iter().filter_map(|(_, path)| Some(path.as_ref()?.display().to_string())).collect();
+        for (format, path) in &targets {
+            if let Some(bytes) = encode(*format)? {
+                self.put(path.as_deref(), &bytes)?;
+            }
+        }
+        watch.begin("");
+        let report = self.report(input, outputs, &found, watch.seconds);
+        for (_, path) in targets.iter().filter(|(format, _)| *format == Format::Json) {
+            let mut text = serde_json::to_vec_pretty(&report)?;
+            text.push(b'\n');
+            self.put(path.as_deref(), &text)?;
+        }
+        Ok(report)
+    }
+
+    fn put(&self, path: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
+        if let Some(path) = path {
+            return write(path, bytes, self.overwrite);
+        }
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
+    }
+
+    fn report(&self, input: &Input, outputs: Vec<String>, found: &Segmentation, seconds: BTreeMap<String, f64>) -> Report {
+        let components = found.components();
+        let regions = found.regions();
+        Report {
+            kind: "picture",
+            input: input.name(),
+            outputs,
+            height: found.height,
+            width: found.width,
+            grid: [found.grid.0, found.grid.1],
+            nodes: found.grid.0 * found.grid.1,
+            object: !components.is_empty(),
+            confidence: found.confidence,
+            area: components.iter().map(|c| c.area).sum(),
+            bounds: components.first().map(|c| xywh(c.bounds)),
+            labels: regions
+                .iter()
+                .map(|r| LabelReport {
+                    label: r.label,
+                    foreground: found.is_foreground(r.label),
+                    area: r.area,
+                    bounds: xywh(r.bounds),
+                })
+                .collect(),
+            components: components.iter().map(|c| ComponentReport { area: c.area, bounds: xywh(c.bounds) }).collect(),
+            seconds,
+            backbone: self.segmenter.backbone().identity().clone(),
+            kernels: self.segmenter.isa().name(),
+            seed: self.segmenter.options().seed,
+            options: self.segmenter.options().clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+fn stage_name(stage: deepcut::Stage) -> &'static str {
+    use deepcut::Stage;
+    match stage {
+        Stage::Resize => "resize",
+        Stage::Backbone => "backbone",
+        Stage::Graph => "graph",
+        Stage::Train => "train",
+        Stage::Upsample => "upsample",
+        Stage::Refine => "refine",
+        _ => "other",
+    }
+}
+
+fn read(input: &Input) -> anyhow::Result<Vec<u8>> {
+    match &input.path {
+        Some(path) => std::fs::read(path).context("cannot read the file"),
+        None => {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read")?;
+            Ok(bytes)
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Against tensors computed with the published Python code (`gnn_pool`, `gnn_pool_cc`, `bilateral_solver`, torchvision's resize) and with
+//! PyTorch for the embedded network. `tests/fixtures/generate.py` and `generate_embedded.py` made them.
+
+use deepcut::backbone::{Backbone, Input, embedded};
+use deepcut::gnn::{Network, Pass};
+use deepcut::graph::{Graph, NodeFeatures};
+use deepcut::image::Filter;
+use deepcut::segment::bilateral::{BilateralGrid, binary};
+use deepcut::train::{Schedule, train};
+use deepcut::{Image, Isa, Objective};
+use safetensors::SafeTensors;
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn tensor(file: &SafeTensors<'_>, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let view = file.tensor(name).unwrap();
+    let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    (view.shape().to_vec(), values)
+}
+
+/// The largest difference, relative to the largest expected value.
+fn relative_error(actual: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(actual.len(), expected.len());
+    let scale = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    actual.iter().zip(expected).fold(0.0f32, |m, (a, e)| m.max((a - e).abs())) / scale
+}
+
+fn assert_close(what: &str, actual: &[f32], expected: &[f32], tolerance: f32) {
+    let error = relative_error(actual, expected);
+    println!("{what}: relative error {error:.1e}");
+    assert!(error <= tolerance, "{what}: relative error {error:e}, tolerance {tolerance:e}");
+}
+
+/// PyTorch's `[out, in]` to our `[in, out]`.
+fn transpose((shape, values): (Vec<usize>, Vec<f32>)) -> Vec<f32> {
+    let (outputs, inputs) = (shape[0], shape[1]);
+    (0..outputs * inputs).map(|at| values[at % outputs * inputs + at / outputs]).collect()
+}
+
+fn network(file: &SafeTensors<'_>, prefix: &str) -> Network {
+    let mut network = Network::zeros(64, tensor(file, &format!("{prefix}.mlp.3.bias")).0[0]);
+    let names = ["convs.convs.0.lin.weight", "convs.convs.0.bias", "mlp.0.weight", "mlp.0.bias", "mlp.3.weight", "mlp.3.bias"];
+    for (group, name) in network.groups_mut().into_iter().zip(names) {
+        let stored = tensor(file, &format!("{prefix}.{name}"));
+        group.copy_from_slice(&if stored.0.len() == 2 { transpose(stored) } else { stored.1 });
+    }
+    network
+}
+
+/// The adjacencies: ours from the features, against `util.create_adj`. Seen: 4e-7.
+fn graph(file: &SafeTensors<'_>, isa: Isa, cut: &str) -> (Graph, NodeFeatures) {
+    let (shape, values) = tensor(file, "features");
+    let features = NodeFeatures::new(shape[0], shape[1], values).unwrap();
+    let graph = if cut == "ncut" { Graph::relu(isa, &features) } else { Graph::correlation(isa, &features, 3.0) };
+    let n = shape[0];
+    let mut identity = vec![0.0; n * n];
+    (0..n).for_each(|i| identity[i * n + i] = 1.0);
+    let mut affinity = vec![0.0; n * n];
+    graph.multiply(&identity, n, &mut affinity);
+    assert_close(&format!("{cut} adjacency"), &affinity, &tensor(file, &format!("{cut}_adjacency")).1, 2e-6);
+    (graph, features)
+}
+
+const RUNS: [(&str, &str, Objective); 3] =
+    [("ncut", "ncut_k2", Objective::Mincut), ("ncut", "ncut_k4", Objective::Mincut), ("cc", "cc_k10", Objective::Correlation)];
+
+/// Gradients of the first epoch. f32 against f32 in another order of summation: seen up to 3e-6.
+#[test]
+fn gradients_at_epoch_0_match_the_published_code() {
+    let bytes = fixture("gnn_expected.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    for isa in Isa::available() {
+        for (cut, run, objective) in RUNS {
+            let (graph, features) = graph(&file, isa, cut);
+            let initial = network(&file, &format!("{run}_init"));
+            let k = initial.n_clusters();
+            let z = graph.propagate(&features);
+            let mut pass = Pass::new(graph.nodes(), k);
+            initial.forward(isa, &z, &mut pass, None);
+            let mut d_assignment = vec![0.0; pass.assignment.len()];
+            objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
+            let mut gradient = Network::zeros(64, k);
+            initial.backward(isa, &z, &mut pass, &d_assignment, &mut gradient);
+            let expected = network(&file, &format!("{run}_grad0"));
+            for (i, (actual, expected)) in gradient.groups().iter().zip(expected.groups()).enumerate() {
+                assert_close(&format!("{} {run} gradient {i}", isa.name()), actual, expected, 2e-5);
+            }
+        }
+    }
+}
+
+/// S and the loss of the published loop after 1, 10 and 100 epochs. Adam divides by the gradient's own size, so that where a gradient is
+/// near zero the order of summation shows: rounding grows with the epochs.
+#[test]
+fn training_matches_the_published_code() {
+    let bytes = fixture("gnn_expected.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    for isa in Isa::available() {
+        for (cut, run, objective) in RUNS {
+            let (graph, features) = graph(&file, isa, cut);
+            let z = graph.propagate(&features);
+            let initial = network(&file, &format!("{run}_init"));
+            for (epochs, tolerance) in [(1, 1e-5), (10, 1e-4), (100, 1e-3)] {
+                let schedule = Schedule { objective, epochs, learning_rate: 1e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };
+                let result = train(isa, &graph, &z, &initial, schedule);
+                let at = |what: &str| tensor(&file, &format!("{run}_{what}_epoch{}", epochs - 1)).1;
+                let what = format!("{} {run} after {epochs} epochs", isa.name());
+                assert_close(&format!("{what}: S"), &result.soft, &at("S"), tolerance);
+                assert_close(&format!("{what}: loss"), &[result.loss], &at("loss"), tolerance);
+            }
+        }
+    }
+}
+
+/// The embedded network against PyTorch in f32 from the same f16 weights. Seen: 2e-6.
+#[test]
+fn the_embedded_network_matches_pytorch() {
+    let bytes = fixture("student_v0_expected.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let (shape, chw) = tensor(&file, "input_96x128");
+    let (height, width) = (shape[1], shape[2]);
+    let hwc: Vec<f32> = (0..height * width * 3).map(|at| chw[at % 3 * height * width + at / 3]).collect();
+    let (shape, expected) = tensor(&file, "output_12x16");
+    let cells = shape[1] * shape[2];
+    let expected: Vec<f32> = (0..expected.len()).map(|at| expected[at % shape[0] * cells + at / shape[0]]).collect();
+    let backbone = embedded::load().unwrap();
+    for isa in Isa::available() {
+        let map = backbone.features(isa, Input { height, width, data: &hwc });
+        assert_eq!([map.dim, map.grid_height, map.grid_width], [shape[0], shape[1], shape[2]]);
+        assert_close(&format!("{} features", isa.name()), &map.data, &expected, 1e-5);
+    }
+}
+
+/// torchvision's (Pillow's) Lanczos resize and normalisation: the very same bytes, so only the division's rounding differs.
+#[test]
+fn resizing_matches_pillow() {
+    let image = Image::decode(&fixture("image_61x47.png")).unwrap();
+    let bytes = fixture("vit_tiny_expected.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    for (height, width) in [(40, 40), (40, 56)] {
+        let resized = image.resize(height, width, Filter::Lanczos).unwrap();
+        let actual = resized.normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let expected = tensor(&file, &format!("input_{height}x{width}")).1;
+        let expected: Vec<f32> = (0..expected.len()).map(|at| expected[at % 3 * height * width + at / 3]).collect();
+        assert_close(&format!("{height}x{width}"), &actual, &expected, 1e-6);
+    }
+}
+
+/// The published bilateral solver (scipy's conjugate gradients, f64). Stored as f32: seen 6e-8.
+#[test]
+fn the_bilateral_solver_matches_the_published_code() {
+    let image = Image::decode(&fixture("bilateral_image.png")).unwrap();
+    let bytes = fixture("bilateral_expected.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let target = tensor(&file, "target").1;
+    let solution = BilateralGrid::new(&image).solve(|at| f64::from(target[at]));
+    assert_close("solution", &solution, &tensor(&file, "solution").1, 1e-6);
+    let expected: Vec<bool> = tensor(&file, "binary").1.iter().map(|&x| x > 0.5).collect();
+    assert_eq!(binary(&solution, image.height(), image.width()), expected);
+}

@@ -1,0 +1,275 @@
+//! What must hold for every picture: the gradient of the whole network, permutations, row sums, threads, degenerate input.
+
+use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
+use deepcut::gnn::{Dropout, Network, Pass};
+use deepcut::graph::{Graph, GraphError, NodeFeatures};
+use deepcut::segment::stages::ClusterError;
+use deepcut::train::{Schedule, train};
+use deepcut::{Image, Isa, Mode, Objective, Options, Refine, Segmenter};
+
+const OBJECTIVES: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
+
+/// Two or three noisy groups of feature vectors.
+fn features(nodes: usize, dim: usize, groups: usize) -> NodeFeatures {
+    let mut state = 12345u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    let data = (0..nodes * dim)
+        .map(|at| {
+            let (node, d) = (at / dim, at % dim);
+            let center = if d % groups == node * groups / nodes { 1.0 } else { -0.3 };
+            center + 0.7 * noise()
+        })
+        .collect();
+    NodeFeatures::new(nodes, dim, data).unwrap()
+}
+
+fn schedule(objective: Objective, epochs: usize) -> Schedule {
+    Schedule { objective, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 }
+}
+
+fn graph(isa: Isa, objective: Objective, features: &NodeFeatures) -> Graph {
+    match objective {
+        Objective::Correlation => Graph::correlation(isa, features, 3.0),
+        Objective::Mincut => Graph::relu(isa, features),
+        _ => Graph::threshold(isa, features, 0.2),
+    }
+}
+
+/// Central differences of the loss in some of the parameters of every layer, with dropout on.
+#[test]
+fn the_gradient_of_the_whole_network_matches_central_differences() {
+    let isa = Isa::detect();
+    let features = features(30, 8, 3);
+    for objective in OBJECTIVES {
+        let graph = graph(isa, objective, &features);
+        let z = graph.propagate(&features);
+        let k = 3;
+        let dropout = Some(Dropout { probability: 0.25, seed: 3, epoch: 1 });
+        let network = Network::initial(8, k, 7);
+        let mut pass = Pass::new(30, k);
+        let mut d_assignment = vec![0.0; 30 * k];
+        let loss = |network: &Network| {
+            let mut pass = Pass::new(30, k);
+            network.forward(isa, &z, &mut pass, dropout);
+            f64::from(objective.evaluate(&graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
+        };
+        network.forward(isa, &z, &mut pass, dropout);
+        objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
+        let mut gradient = Network::zeros(8, k);
+        network.backward(isa, &z, &mut pass, &d_assignment, &mut gradient);
+        for group in 0..6 {
+            let scale = gradient.groups()[group].iter().fold(1e-3f32, |m, g| m.max(g.abs()));
+            for at in (0..gradient.groups()[group].len()).step_by(17) {
+                let h = 2e-2;
+                let moved = |by: f32| {
+                    let mut other = network.clone();
+                    other.groups_mut()[group][at] += by;
+                    loss(&other)
+                };
+                let numeric = ((moved(h) - moved(-h)) / (2.0 * f64::from(h))) as f32;
+                let error = (numeric - gradient.groups()[group][at]).abs();
+                assert!(
+                    error < 2e-2 * scale,
+                    "{objective:?} group {group} [{at}]: {} for {numeric}",
+                    gradient.groups()[group][at]
+                );
+            }
+        }
+    }
+}
+
+/// Renaming the nodes renames the result; rows sum to one; every objective lowers its loss.
+#[test]
+fn training_is_equivariant_and_descends() {
+    let isa = Isa::detect();
+    let n = 70;
+    let features = features(n, 16, 2);
+    let order: Vec<usize> = (0..n).map(|i| (i * 27 + 5) % n).collect();
+    let renamed = features.select(&order).unwrap();
+    let initial = Network::initial(16, 4, 1);
+    for objective in OBJECTIVES {
+        let run = |features: &NodeFeatures, epochs| {
+            let graph = graph(isa, objective, features);
+            train(isa, &graph, &graph.propagate(features), &initial, schedule(objective, epochs))
+        };
+        let (before, after, other) = (run(&features, 1), run(&features, 20), run(&renamed, 20));
+        assert!(after.loss < before.loss, "{objective:?}: {} to {}", before.loss, after.loss);
+        for (i, &node) in order.iter().enumerate() {
+            let (a, b) = (&other.soft[i * 4..(i + 1) * 4], &after.soft[node * 4..(node + 1) * 4]);
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3), "{objective:?} node {node}: {a:?}, {b:?}");
+            assert!((a.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+    }
+}
+
+/// Scaling all features leaves the graphs of cosines and ratios as they are.
+#[test]
+fn graphs_do_not_feel_the_features_scale() {
+    let isa = Isa::detect();
+    let features = features(40, 8, 2);
+    let larger = features.normalized(1.0);
+    let twice = features.normalized(8.0);
+    for make in [|f: &NodeFeatures, isa| Graph::relu(isa, f), |f: &NodeFeatures, isa| Graph::threshold(isa, f, 0.3)] {
+        let (a, b) = (make(&larger, isa), make(&twice, isa));
+        assert!(a.degree().iter().zip(b.degree()).all(|(a, b)| (a - b).abs() < 1e-4 * a));
+    }
+}
+
+/// The product by bits and the low-rank product are the product with the dense matrix they stand for.
+#[test]
+fn every_representation_multiplies_as_its_dense_matrix() {
+    for isa in Isa::available() {
+        for n in [1, 5, 64, 65, 130] {
+            let features = features(n, 6, 2);
+            let unit = features.normalized(1.0);
+            let dot =
+                |f: &NodeFeatures, i: usize, j: usize| -> f32 { (0..6).map(|d| f.data()[i * 6 + d] * f.data()[j * 6 + d]).sum() };
+            let largest = (0..n).map(|i| dot(&features, i, i)).fold(0.0, f32::max);
+            let cases: [(Graph, Box<dyn Fn(usize, usize) -> f32>); 2] = [
+                (Graph::threshold(isa, &features, 0.2), Box::new(|i, j| if dot(&unit, i, j) > 0.2 { 1.0 } else { 1e-5 })),
+                (Graph::correlation(isa, &features, 3.0), Box::new(|i, j| dot(&features, i, j) - largest / 3.0)),
+            ];
+            for (graph, weight) in cases {
+                let dense: Vec<f32> = (0..n * n).map(|at| weight(at / n, at % n)).collect();
+                let dense = Graph::from_affinity(isa, n, dense).unwrap();
+                let k = 5;
+                let s: Vec<f32> = (0..n * k).map(|i| ((i * 13) % 17) as f32 / 17.0).collect();
+                let (mut a, mut b) = (vec![0.0; n * k], vec![0.0; n * k]);
+                graph.multiply(&s, k, &mut a);
+                dense.multiply(&s, k, &mut b);
+                let close =
+                    |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()) * n as f32);
+                assert!(close(&a, &b), "{} n={n}", isa.name());
+                assert!(close(graph.degree(), dense.degree()));
+                assert!(close(&graph.propagate(&features), &dense.propagate(&features)));
+            }
+        }
+    }
+}
+
+#[test]
+fn features_that_make_no_graph_are_errors() {
+    assert_eq!(NodeFeatures::new(0, 3, vec![]), Err(GraphError::Empty { nodes: 0, dim: 3 }));
+    assert_eq!(NodeFeatures::new(2, 2, vec![0.0, 1.0, 2.0, f32::NAN]), Err(GraphError::NotFinite { node: 1 }));
+}
+
+/// A textured picture with one bright object.
+fn picture(height: usize, width: usize) -> Image {
+    let rgb = (0..height * width)
+        .flat_map(|at| {
+            let (y, x) = ((at / width) as f32 / height as f32, (at % width) as f32 / width as f32);
+            let texture = ((at * 7919) % 23) as u8;
+            let inside = (y - 0.5).powi(2) + (x - 0.45).powi(2) < 0.07;
+            if inside { [220 - texture, 150, 40 + texture] } else { [40 + texture, 70 + (90.0 * y) as u8, 60] }
+        })
+        .collect();
+    Image::new(height, width, rgb).unwrap()
+}
+
+#[test]
+fn one_thread_equals_many_byte_for_byte() {
+    let image = picture(120, 170);
+    for (mode, objective) in
+        [(Mode::Object, Objective::NormalizedCut), (Mode::Scene, Objective::Correlation), (Mode::Parts, Objective::Mincut)]
+    {
+        let mut options = if objective == Objective::Mincut { Options::paper() } else { Options::default() };
+        (options.mode, options.objective, options.refine) = (mode, objective, Refine::Bilateral);
+        let segmenter = Segmenter::load(options).unwrap();
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (segmenter.features(&image).unwrap(), segmenter.segment(&image).unwrap()))
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == one, "{mode:?} {objective:?} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn every_mode_and_objective_labels_every_pixel() {
+    let image = picture(90, 75);
+    for objective in OBJECTIVES {
+        for (mode, k) in [(Mode::Object, None), (Mode::Object, Some(5)), (Mode::Parts, Some(3)), (Mode::Scene, None)] {
+            for mut options in [Options::default(), Options::paper()] {
+                (options.mode, options.n_clusters, options.objective) = (mode, k, objective);
+                options.largest_component = true;
+                let segmenter = Segmenter::load(options.clone()).unwrap();
+                let result = segmenter.segment(&image).unwrap();
+                assert_eq!(result.labels.len(), 90 * 75);
+                assert!((0.0..=1.0).contains(&result.confidence));
+                assert!(result.components().len() <= 1, "{mode:?} {objective:?}");
+                let highest = options.foreground_labels() + u8::from(mode == Mode::Scene);
+                assert!(result.labels.iter().all(|&label| label <= highest));
+            }
+        }
+    }
+}
+
+#[test]
+fn degenerate_pictures_and_options_are_defined() {
+    let segmenter = Segmenter::load(Options::default()).unwrap();
+    for (height, width) in [(1, 1), (64, 64)] {
+        let flat = Image::new(height, width, vec![200; height * width * 3]).unwrap();
+        let result = segmenter.segment(&flat).unwrap();
+        assert_eq!((result.labels, result.confidence), (vec![0; height * width], 0.0));
+    }
+    // Strips and specks that are not constant.
+    for (height, width) in [(1, 2), (2, 1), (1, 500), (3, 3)] {
+        let image = Image::new(height, width, (0..height * width * 3).map(|i| (i * 37 % 256) as u8).collect()).unwrap();
+        assert_eq!(segmenter.segment(&image).unwrap().labels.len(), height * width);
+    }
+    let mut options = Options::default();
+    (options.n_clusters, options.resolution) = (Some(32), 16);
+    let error = Segmenter::load(options.clone()).unwrap().segment(&picture(20, 20)).unwrap_err();
+    assert!(error.to_string().contains("32 clusters of 4 nodes"), "{error}");
+    options = Options::default();
+    options.min_confidence = 1.0;
+    let rejected = Segmenter::load(options).unwrap().segment(&picture(60, 60)).unwrap();
+    assert!(rejected.mask().iter().all(|&m| m == 0) && rejected.confidence < 1.0);
+}
+
+/// A network whose features are all alike, or all zero, or not a number.
+struct Broken(f32, Identity);
+
+impl Backbone for Broken {
+    fn identity(&self) -> &Identity {
+        &self.1
+    }
+    fn normalization(&self) -> ([f32; 3], [f32; 3]) {
+        ([0.0; 3], [1.0; 3])
+    }
+    fn size_multiple(&self) -> usize {
+        8
+    }
+    fn stride(&self) -> usize {
+        8
+    }
+    fn features(&self, _: Isa, input: Input<'_>) -> FeatureMap {
+        let (grid_height, grid_width) = (input.height / 8, input.width / 8);
+        FeatureMap { grid_height, grid_width, dim: 4, data: vec![self.0; grid_height * grid_width * 4] }
+    }
+}
+
+#[test]
+fn features_without_structure_are_defined() {
+    for objective in OBJECTIVES {
+        for mode in [Mode::Object, Mode::Parts, Mode::Scene] {
+            for value in [0.0, 1.0, f32::NAN] {
+                let mut options = Options::default();
+                (options.objective, options.mode) = (objective, mode);
+                let broken = Box::new(Broken(value, Identity { name: "broken".into(), sha256: String::new() }));
+                let result = Segmenter::with_backbone(broken, options, Isa::detect()).unwrap().segment(&picture(50, 50));
+                if value.is_nan() {
+                    let error = result.unwrap_err();
+                    assert!(matches!(error, deepcut::Error::Cluster(ClusterError::Graph(GraphError::NotFinite { node: 0 }))));
+                } else {
+                    assert!(result.unwrap().confidence < 1e-3);
+                }
+            }
+        }
+    }
+}
