@@ -1,1 +1,74 @@
-fn main() {}
+//! Each kernel under each instruction set, with its arithmetic rate: items are floating-point operations.
+
+use deepcut::Isa;
+use deepcut::kernels::packed::Packed;
+use deepcut::kernels::{Depthwise, Left, Start};
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+
+fn main() {
+    divan::main();
+}
+
+const SETS: [&str; 2] = ["native", "avx2"];
+
+fn values(len: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 37) % 101) as f32 / 101.0 - 0.5).collect()
+}
+
+/// The expansion of a stage-3 block on a 14 × 14 plane.
+#[divan::bench(args = SETS)]
+fn gemm_196x224x672(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    let (m, k, n) = (196, 224, 672);
+    let (a, b) = (values(m * k), Packed::from_rows(&values(k * n), k, n));
+    let mut out = vec![0.0; m * n];
+    bencher
+        .counter(ItemsCount::new(2 * m * k * n))
+        .bench_local(|| isa.gemm(Left::row_major(black_box(&a), m, k), &b, Start::Zero, &mut out));
+}
+
+/// A row of a stage-1 depthwise convolution at 224 × 224.
+#[divan::bench(args = SETS)]
+fn depthwise_7x7_56x48(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    let (kernel, channels, width) = (7, 48, 56);
+    let (weights, bias) = (values(kernel * kernel * channels), values(channels));
+    let input = values(kernel * (width + kernel - 1) * channels);
+    let mut out = vec![0.0; width * channels];
+    let shape = Depthwise { weights: &weights, bias: &bias, kernel, channels, width };
+    bencher
+        .counter(ItemsCount::new(2 * kernel * kernel * width * channels))
+        .bench_local(|| isa.depthwise_row(shape, black_box(&input), &mut out));
+}
+
+/// A row of the bit graph's product with two clusters, 1,225 nodes.
+#[divan::bench(args = SETS)]
+fn masked_sums_1225x2(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    let words = 1225usize.div_ceil(64);
+    let row: Vec<u64> = (0..words as u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let columns = values(2 * words * 64);
+    let mut out = [0.0; 2];
+    bencher.counter(ItemsCount::new(2 * words * 64)).bench_local(|| isa.masked_sums(black_box(&row), &columns, &mut out));
+}
+
+/// Items are values.
+#[divan::bench(args = SETS)]
+fn gelu_100k(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    bencher.counter(ItemsCount::new(100_000usize)).with_inputs(|| values(100_000)).bench_local_values(|mut x| {
+        isa.gelu(&mut x);
+        x
+    });
+}
+
+/// Items are values.
+#[divan::bench(args = SETS)]
+fn elu_100k(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    bencher.counter(ItemsCount::new(100_000usize)).with_inputs(|| values(100_000)).bench_local_values(|mut x| {
+        isa.elu(&mut x);
+        x
+    });
+}

@@ -1,1 +1,66 @@
-fn main() {}
+//! Each stage of the pipeline on an example picture, and graph and training at the paper's sizes.
+
+use deepcut::backbone::{Backbone, Input, embedded};
+use deepcut::gnn::Network;
+use deepcut::graph::{Graph, NodeFeatures};
+use deepcut::segment::bilateral::BilateralGrid;
+use deepcut::train::{Schedule, train};
+use deepcut::{Image, Isa, Objective, Options, Segmenter};
+use divan::Bencher;
+
+fn main() {
+    divan::main();
+}
+
+fn bytes() -> Vec<u8> {
+    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/pictures/duck.jpg")).expect("the example picture")
+}
+
+#[divan::bench]
+fn decode(bencher: Bencher<'_, '_>) {
+    let bytes = bytes();
+    bencher.bench_local(|| Image::decode(&bytes));
+}
+
+#[divan::bench(args = [192, 224, 320])]
+fn backbone(bencher: Bencher<'_, '_>, side: usize) {
+    let network = embedded::load().expect("the embedded network");
+    let data: Vec<f32> = (0..side * side * 3).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+    bencher.bench_local(|| network.features(Isa::detect(), Input { height: side, width: side, data: &data }));
+}
+
+/// As many nodes as ViT-S/8 has at 280 × 280, stride 8; and at 224 × 224, the embedded network's.
+fn features(nodes: usize, dim: usize) -> NodeFeatures {
+    let data = (0..nodes * dim).map(|i| ((i * 7919 + i / dim * 31) % 997) as f32 / 997.0 - 0.4).collect();
+    NodeFeatures::new(nodes, dim, data).expect("features")
+}
+
+#[divan::bench(args = [(784, 128), (1225, 384)])]
+fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim): (usize, usize)) {
+    let features = features(nodes, dim);
+    bencher.bench_local(|| Graph::threshold(Isa::detect(), &features, 0.2).propagate(&features));
+}
+
+#[divan::bench(args = [(784, 128, 50), (1225, 384, 10), (1225, 384, 50)])]
+fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs): (usize, usize, usize)) {
+    let features = features(nodes, dim);
+    let graph = Graph::threshold(Isa::detect(), &features, 0.2);
+    let z = graph.propagate(&features);
+    let initial = Network::initial(dim, 2, 0);
+    let schedule =
+        Schedule { objective: Objective::NormalizedCut, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };
+    bencher.bench_local(|| train(Isa::detect(), &graph, &z, &initial, schedule));
+}
+
+#[divan::bench]
+fn bilateral_solver(bencher: Bencher<'_, '_>) {
+    let image = Image::decode(&bytes()).expect("the example picture");
+    bencher.bench_local(|| BilateralGrid::new(&image).solve(|at| if at % 7 < 3 { 1.0 } else { 0.0 }));
+}
+
+#[divan::bench]
+fn whole_pipeline(bencher: Bencher<'_, '_>) {
+    let image = Image::decode(&bytes()).expect("the example picture");
+    let segmenter = Segmenter::load(Options::default()).expect("the pipeline");
+    bencher.bench_local(|| segmenter.segment(&image));
+}

@@ -1,7 +1,7 @@
 //! Bytes → upright RGB picture → resized, normalised network input.
 //!
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
-//! sees what the published Python code would have shown it.
+//! sees what the published Python code would have shown it, to within one level.
 
 use fast_image_resize as fir;
 use image::metadata::Orientation;
@@ -138,11 +138,15 @@ impl Image {
         self.rgb.chunks_exact(3).all(|pixel| pixel == &self.rgb[..3])
     }
 
-    /// The picture at another size.
+    /// The picture at another size: columns first, then rows, rounded to bytes between them as Pillow does.
     ///
     /// # Errors
     /// [`ImageError::Resize`] if a side is zero or too large for the resampler.
     pub fn resize(&self, height: usize, width: usize, filter: Filter) -> Result<Self, ImageError> {
+        self.resample(self.height, width, filter)?.resample(height, width, filter)
+    }
+
+    fn resample(&self, height: usize, width: usize, filter: Filter) -> Result<Self, ImageError> {
         let refuse = |reason: &dyn std::fmt::Display| ImageError::Resize { height, width, reason: reason.to_string() };
         let side = |n: usize| u32::try_from(n).map_err(|e| refuse(&e));
         let source = fir::images::ImageRef::new(side(self.width)?, side(self.height)?, &self.rgb, fir::PixelType::U8x3)

@@ -72,6 +72,8 @@ pub struct Options {
     pub dropout: f32,
     /// Every feature vector is scaled to this length, > 0. None: left as the backbone gives it.
     pub feature_norm: Option<f32>,
+    /// Whether the second and third stage subtract the mean of their nodes' features first.
+    pub center_parts: bool,
     /// Side of the network's input in pixels, 16 to 2048; see [`Framing`].
     pub resolution: usize,
     /// How the picture is brought to that resolution.
@@ -106,6 +108,7 @@ impl Default for Options {
             weight_decay: 1e-2,
             dropout: 0.0,
             feature_norm: Some(5.0),
+            center_parts: true,
             resolution: 224,
             framing: Framing::KeepAspect,
             filter: Filter::Bilinear,
@@ -130,6 +133,7 @@ impl Options {
             learning_rate: 1e-3,
             dropout: 0.25,
             feature_norm: None,
+            center_parts: false,
             resolution: 280,
             framing: Framing::Squash,
             filter: Filter::Lanczos,

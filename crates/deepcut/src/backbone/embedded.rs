@@ -3,7 +3,7 @@
 use super::convnet::ConvNet;
 use super::weights::WeightsError;
 
-/// The file as it is in the repository; `training/` will say how it was made.
+/// The file as it is in the repository; `training/` made it.
 pub const BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
 
 /// Loads the embedded network.
