@@ -10,7 +10,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -76,7 +76,7 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
 }
 
 /// A bug in a decoder must not end the batch.
-fn guarded(work: &Work<'_>, input: &Input, stem: &PathBuf) -> anyhow::Result<Report> {
+fn guarded(work: &Work<'_>, input: &Input, stem: &Path) -> anyhow::Result<Report> {
     catch_unwind(AssertUnwindSafe(|| work.run(input, stem)))
         .unwrap_or_else(|_| Err(anyhow!("the program failed on this picture; please report it with the file")))
 }

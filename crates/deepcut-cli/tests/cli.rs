@@ -1,5 +1,7 @@
 //! Runs the binary in temporary directories, as a user would.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,5 +1,7 @@
 //! Each stage of the pipeline on an example picture, and graph and training at the paper's sizes.
 
+#![allow(clippy::expect_used, reason = "a bench without its input has nothing to say")]
+
 use deepcut::backbone::{Backbone, Input, embedded};
 use deepcut::gnn::Network;
 use deepcut::graph::{Graph, NodeFeatures};

@@ -10,7 +10,7 @@
 //! |--------|---------------|--------|-------------------------------------------|
 //! | F      | `features`    | [n, d] | patch features                            |
 //! | W      | `Affinity`    | [n, n] | symmetric                                 |
-//! | D      | `degree`      | [n]    | row sums of W                             |
+//! | D      | `degree`      | `[n]`  | row sums of W                             |
 //! | Â      | `propagate`   | [n, n] | `D̂^-½ Ŵ D̂^-½`, Ŵ the positive part of W |
 //!
 //! Sources: DeepCut (arXiv 2212.05853), `util.create_adj`, for the first and the last; TokenCut (arXiv 2202.11539) for the second.
@@ -149,6 +149,9 @@ impl NodeFeatures {
 fn squared_norm(row: &[f32]) -> f32 {
     row.iter().map(|x| x * x).sum()
 }
+
+/// Writes rows of W, from the row of this index on, into a block.
+type FillRows<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
 
 #[derive(Debug)]
 enum Affinity {
@@ -327,7 +330,7 @@ impl Graph {
     /// Calls `compute` with some rows of Ŵ, `[rows, n]`, and the matching rows of `out`, `[rows, width]`, until all are done.
     fn for_positive_rows(&self, out: &mut [f32], width: usize, compute: impl Fn(&[f32], &mut [f32]) + Sync) {
         let n = self.nodes;
-        let fill: Box<dyn Fn(usize, &mut [f32]) + Sync + '_> = match &self.affinity {
+        let fill: Box<FillRows<'_>> = match &self.affinity {
             Affinity::Dense(dense) => {
                 Box::new(move |first, block| block.copy_from_slice(&dense[first * n..first * n + block.len()]))
             }

@@ -1,6 +1,8 @@
 //! Against tensors computed with the published Python code (`gnn_pool`, `gnn_pool_cc`, `bilateral_solver`, torchvision's resize) and with
 //! PyTorch for the embedded network. `tests/fixtures/generate.py` and `training/export.py` made them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use deepcut::backbone::{Backbone, Input, embedded};
 use deepcut::gnn::{Network, Pass};
 use deepcut::graph::{Graph, NodeFeatures};

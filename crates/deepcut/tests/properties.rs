@@ -1,5 +1,7 @@
 //! What must hold for every picture: the gradient of the whole network, permutations, row sums, threads, degenerate input.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
 use deepcut::gnn::{Dropout, Network, Pass};
 use deepcut::graph::{Graph, GraphError, NodeFeatures};
@@ -128,7 +130,8 @@ fn every_representation_multiplies_as_its_dense_matrix() {
             let dot =
                 |f: &NodeFeatures, i: usize, j: usize| -> f32 { (0..6).map(|d| f.data()[i * 6 + d] * f.data()[j * 6 + d]).sum() };
             let largest = (0..n).map(|i| dot(&features, i, i)).fold(0.0, f32::max);
-            let cases: [(Graph, Box<dyn Fn(usize, usize) -> f32>); 2] = [
+            type Weight<'a> = Box<dyn Fn(usize, usize) -> f32 + 'a>;
+            let cases: [(Graph, Weight<'_>); 2] = [
                 (Graph::threshold(isa, &features, 0.2), Box::new(|i, j| if dot(&unit, i, j) > 0.2 { 1.0 } else { 1e-5 })),
                 (Graph::correlation(isa, &features, 3.0), Box::new(|i, j| dot(&features, i, j) - largest / 3.0)),
             ];

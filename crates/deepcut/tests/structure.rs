@@ -1,5 +1,7 @@
 //! Data flows one way: a stage imports only stages before it, and `gnn` and `objective` do not know each other.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.

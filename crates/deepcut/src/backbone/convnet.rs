@@ -65,7 +65,7 @@ impl Architecture {
         if self.depths.iter().chain([&self.mix]).any(|&depth| depth > MAX_DEPTH) {
             return wrong(format!("depths {:?} and {} above {MAX_DEPTH}", self.depths, self.mix));
         }
-        if self.kernel % 2 == 0 || self.kernel > MAX_KERNEL {
+        if self.kernel.is_multiple_of(2) || self.kernel > MAX_KERNEL {
             return wrong(format!("kernel {}; expected an odd number up to {MAX_KERNEL}", self.kernel));
         }
         if self.mean.iter().any(|m| !m.is_finite()) || self.std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
@@ -389,7 +389,7 @@ impl Block {
 fn add_upsampled(fine: &mut [f32], coarse: &[f32], height: usize, width: usize, dim: usize) {
     let half = |i: usize, n: usize| {
         // Centre i + ½ of the fine grid lies at i/2 − ¼ of the coarse one.
-        let (near, far) = (i / 2, if i % 2 == 0 { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n / 2 - 1) });
+        let (near, far) = (i / 2, if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n / 2 - 1) });
         [(near, 0.75f32), (far, 0.25)]
     };
     fine.par_chunks_mut(width * dim).enumerate().for_each(|(y, row)| {

@@ -128,3 +128,57 @@ impl<'a> Weights<'a> {
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::convnet::ConvNet;
+    use crate::backbone::embedded::BYTES;
+    use proptest::prelude::*;
+
+    /// A safetensors file of one tensor.
+    fn file(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let end = data.len();
+        let header = format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{end}]}}}}"#);
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+    }
+
+    #[test]
+    fn every_type_is_read_and_every_mistake_named() {
+        let take = |bytes: &[u8], name: &str, shape: &[usize]| Weights::parse(bytes)?.take(name, shape);
+        assert_eq!(take(&file("F32", "[1]", &1.5f32.to_le_bytes()), "x", &[1]).unwrap(), [1.5]);
+        assert_eq!(take(&file("F16", "[2]", &[0, 0x3e, 0, 0xc0]), "x", &[2]).unwrap(), [1.5, -2.0]);
+        assert_eq!(take(&file("BF16", "[1]", &[0xc0, 0x3f]), "x", &[1]).unwrap(), [1.5]);
+        let whole = file("F16", "[2]", &[0, 0x3e, 0, 0xc0]);
+        assert!(matches!(take(&whole, "y", &[2]), Err(WeightsError::Missing { .. })));
+        assert!(matches!(take(&whole, "x", &[1, 2]), Err(WeightsError::Shape { .. })));
+        assert!(matches!(take(&file("I32", "[1]", &[0; 4]), "x", &[1]), Err(WeightsError::Type { .. })));
+        assert!(matches!(take(&file("F16", "[1]", &[0, 0x7c]), "x", &[1]), Err(WeightsError::NotFinite { .. })));
+        assert!(matches!(take(&whole[..whole.len() - 1], "x", &[2]), Err(WeightsError::Container(_))));
+        let mut weights = Weights::parse(&whole).unwrap();
+        assert!(matches!(weights.metadata("deepcut"), Err(WeightsError::NoMetadata { key: "deepcut" })));
+        weights.take("x", &[2]).unwrap();
+        weights.finish().unwrap();
+        assert!(matches!(Weights::parse(&whole).unwrap().finish(), Err(WeightsError::Unexpected(names)) if names == ["x"]));
+        // A length beyond any memory is refused, not allocated.
+        assert!(matches!(Weights::parse(&[0xff; 64]), Err(WeightsError::Container(_))));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever the bytes, reading them ends in a network or an error.
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(ConvNet::from_bytes("random", &bytes).is_err());
+        }
+
+        /// The embedded network's header with a few bytes changed.
+        #[test]
+        fn changed_headers_never_panic(changes in proptest::collection::vec((0usize..9000, any::<u8>()), 1..4)) {
+            let mut bytes = BYTES.to_vec();
+            changes.iter().for_each(|(at, value)| bytes[*at] = *value);
+            let _ = ConvNet::from_bytes("changed", &bytes);
+        }
+    }
+}

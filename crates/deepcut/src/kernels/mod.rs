@@ -3,8 +3,8 @@
 //! | file            | instruction set                                   |
 //! |-----------------|---------------------------------------------------|
 //! | [`native`]      | any; the plain reference the others are tested against |
-//! | `avx2.rs`       | x86-64 with AVX2 and FMA                          |
-//! | [`elementwise`] | bodies shared by both, vectorised by the compiler |
+//! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
+//! | `elementwise.rs`  | bodies shared by both, vectorised by the compiler |
 //! | [`packed`]      | the layout of a product's right-hand side         |
 //!
 //! An [`Isa`] is a handle on one set of kernels. Everything above this module carries the handle it was given, so two sets can

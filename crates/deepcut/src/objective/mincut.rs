@@ -7,7 +7,7 @@
 //! | symbol | code         | shape  | meaning              |
 //! |--------|--------------|--------|----------------------|
 //! | W      | –            | [n, n] | affinity, ≥ 0        |
-//! | D      | `degree`     | [n]    | row sums of W        |
+//! | D      | `degree`     | `[n]`  | row sums of W        |
 //! | S      | `assignment` | [n, k] | each row sums to one |
 //!
 //! Source: Bianchi, Grattarola and Alippi (arXiv 1907.00481), equation 9; DeepCut (arXiv 2212.05853);

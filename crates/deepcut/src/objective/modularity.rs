@@ -7,7 +7,7 @@
 //! | symbol | code         | shape  | meaning                         |
 //! |--------|--------------|--------|---------------------------------|
 //! | W      | –            | [n, n] | affinity, ≥ 0                   |
-//! | D      | `degree`     | [n]    | row sums of W, here as a column |
+//! | D      | `degree`     | `[n]`  | row sums of W, here as a column |
 //! | S      | `assignment` | [n, k] | each row sums to one            |
 //!
 //! Source: Tsitsulin, Palowitch, Perozzi and Müller, Graph Clustering with Graph Neural Networks (DMoN), equation 4.

@@ -8,7 +8,7 @@
 //! | symbol | code         | shape  | meaning                       |
 //! |--------|--------------|--------|-------------------------------|
 //! | W      | –            | [n, n] | affinity, ≥ 0                 |
-//! | D      | `degree`     | [n]    | row sums of W                 |
+//! | D      | `degree`     | `[n]`  | row sums of W                 |
 //! | S      | `assignment` | [n, k] | each row sums to one          |
 //!
 //! L is the normalised cut minus k: −k when the clusters share no edge, −1 when they are all alike.

@@ -171,9 +171,10 @@ pub fn to_pixels(image: &Image, clustering: &Clustering, options: &Options, obse
     if options.largest_component {
         let mut mask: Vec<bool> = out.labels.iter().map(|&label| out.is_foreground(label)).collect();
         keep_largest(&mut mask, height, width);
-        for at in 0..mask.len() {
-            if out.is_foreground(out.labels[at]) && !mask[at] {
-                out.labels[at] = 0;
+        let foreground = 1..=out.foreground_labels;
+        for (label, kept) in out.labels.iter_mut().zip(mask) {
+            if foreground.contains(label) && !kept {
+                *label = 0;
             }
         }
     }
