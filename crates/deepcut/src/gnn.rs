@@ -51,12 +51,12 @@ impl Layer {
     }
 
     /// This layer's part of the gradient: from its input and the gradient of its output to the gradients of its parameters.
-    fn gradient(&mut self, isa: Isa, input: &[f32], output_gradient: &[f32]) {
+    fn gradient(&mut self, isa: Isa, input: &[f32], output_gradient: &[f32], packed: &mut Packed) {
         let outputs = self.bias.len();
         let inputs = self.weight.len() / outputs;
         let nodes = input.len() / inputs;
-        let right = Packed::from_rows(output_gradient, nodes, outputs);
-        isa.gemm_parallel(Left::transposed(input, inputs, nodes), &right, Start::Zero, &mut self.weight);
+        packed.fill_from_rows(output_gradient, nodes, outputs);
+        isa.gemm_parallel(Left::transposed(input, inputs, nodes), packed, Start::Zero, &mut self.weight);
         let sums = crate::graph::column_sums(output_gradient, outputs);
         self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
     }
@@ -182,14 +182,14 @@ impl Network {
                 *o = s * (g - along);
             }
         }
-        gradient.output.gradient(isa, &pass.kept, &pass.d_output);
+        gradient.output.gradient(isa, &pass.kept, &pass.d_output, &mut pass.packed);
         self.output.input_gradient(isa, &pass.d_output, &mut pass.d_h2);
         pass.d_h2.iter_mut().zip(&pass.scale).for_each(|(d, s)| *d *= s);
         elu_gradient(&pass.h2, &mut pass.d_h2);
-        gradient.hidden.gradient(isa, &pass.h1, &pass.d_h2);
+        gradient.hidden.gradient(isa, &pass.h1, &pass.d_h2, &mut pass.packed);
         self.hidden.input_gradient(isa, &pass.d_h2, &mut pass.d_h1);
         elu_gradient(&pass.h1, &mut pass.d_h1);
-        gradient.convolution.gradient(isa, propagated, &pass.d_h1);
+        gradient.convolution.gradient(isa, propagated, &pass.d_h1, &mut pass.packed);
     }
 }
 
@@ -214,6 +214,7 @@ pub struct Pass {
     d_output: Vec<f32>,
     d_h2: Vec<f32>,
     d_h1: Vec<f32>,
+    packed: Packed,
 }
 
 impl Pass {
@@ -230,6 +231,7 @@ impl Pass {
             d_output: zeros(n_clusters),
             d_h2: zeros(HIDDEN_WIDTH),
             d_h1: zeros(CONVOLUTION_WIDTH),
+            packed: Packed::default(),
         }
     }
 }

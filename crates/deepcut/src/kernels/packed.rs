@@ -4,7 +4,7 @@
 pub const PANEL: usize = 16;
 
 /// A `[depth, columns]` matrix stored as `[⌈columns / 16⌉, depth, 16]`, padded with zeros.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Packed {
     depth: usize,
     columns: usize,
@@ -18,10 +18,22 @@ impl Packed {
     /// If `matrix` does not hold `depth * columns` values.
     #[must_use]
     pub fn from_rows(matrix: &[f32], depth: usize, columns: usize) -> Self {
+        let mut packed = Self::default();
+        packed.fill_from_rows(matrix, depth, columns);
+        packed
+    }
+
+    /// As [`Packed::from_rows`], in the memory of an earlier matrix.
+    ///
+    /// # Panics
+    /// If `matrix` does not hold `depth * columns` values.
+    pub fn fill_from_rows(&mut self, matrix: &[f32], depth: usize, columns: usize) {
         assert_eq!(matrix.len(), depth * columns, "matrix to pack");
-        let mut packed = Self::zeroed(depth, columns);
+        (self.depth, self.columns) = (depth, columns);
+        self.data.clear();
+        self.data.resize(columns.div_ceil(PANEL) * PANEL * depth, 0.0);
         if depth > 0 {
-            for (p, panel) in packed.data.chunks_exact_mut(depth * PANEL).enumerate() {
+            for (p, panel) in self.data.chunks_exact_mut(depth * PANEL).enumerate() {
                 let first = p * PANEL;
                 let width = PANEL.min(columns - first);
                 for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
@@ -30,7 +42,6 @@ impl Packed {
                 }
             }
         }
-        packed
     }
 
     /// Packs the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights, or `Fᵀ` from `F`.
@@ -40,7 +51,8 @@ impl Packed {
     #[must_use]
     pub fn from_columns(matrix: &[f32], depth: usize, columns: usize) -> Self {
         assert_eq!(matrix.len(), depth * columns, "matrix to pack");
-        let mut packed = Self::zeroed(depth, columns);
+        let data = vec![0.0; columns.div_ceil(PANEL) * PANEL * depth];
+        let mut packed = Self { depth, columns, data };
         if depth > 0 {
             for (j, column) in matrix.chunks_exact(depth).enumerate() {
                 let panel = &mut packed.data[j / PANEL * depth * PANEL..];
@@ -50,10 +62,6 @@ impl Packed {
             }
         }
         packed
-    }
-
-    fn zeroed(depth: usize, columns: usize) -> Self {
-        Self { depth, columns, data: vec![0.0; columns.div_ceil(PANEL) * PANEL * depth] }
     }
 
     /// Rows of the matrix.

@@ -66,7 +66,7 @@ pub fn cluster(
     let mut cut = |features: &NodeFeatures, n_clusters, stage| cut(isa, features, n_clusters, options, stage, observe);
     let (graph, assignment) = cut(&features, n_clusters, 0)?;
     let back = background(&assignment.labels(), height, width, n_clusters, options.foreground);
-    let mut mass: Vec<f32> = assignment.soft.chunks_exact(n_clusters).map(|row| 1.0 - row[back]).collect();
+    let mass: Vec<f32> = assignment.soft.chunks_exact(n_clusters).map(|row| 1.0 - row[back]).collect();
 
     let thresholded = options.tau.is_some() && options.objective != Objective::Correlation;
     let confidence = if thresholded {
@@ -76,51 +76,65 @@ pub fn cluster(
     };
     drop(graph);
     let foreground_labels = options.foreground_labels();
-    let mut out = Clustering { grid: GridLabels { height, width, groups: vec![] }, foreground_labels, confidence };
+    let clustering = |groups| Clustering { grid: GridLabels { height, width, groups }, foreground_labels, confidence };
     if confidence < options.min_confidence {
-        out.grid.groups.push(Group { mass: vec![1.0; nodes], labels: vec![0], shares: vec![] });
-        return Ok(out);
+        return Ok(clustering(vec![Group { mass: vec![1.0; nodes], labels: vec![0], shares: vec![] }]));
     }
 
     // A cell is foreground if its cluster is, however its mass is spread over the others.
-    let mut inside: Vec<bool> = assignment.labels().iter().map(|&label| label != back).collect();
+    let found: Vec<bool> = assignment.labels().iter().map(|&label| label != back).collect();
+    let mut inside = found.clone();
     if options.largest_component {
         keep_largest(&mut inside, height, width);
     }
+    let dropped: Vec<bool> = found.iter().zip(&inside).map(|(found, inside)| *found && !inside).collect();
     if options.mode == Mode::Object && n_clusters > 2 {
-        out.grid.groups = (0..n_clusters)
-            .map(|c| {
-                let own = assignment.soft.iter().skip(c).step_by(n_clusters).zip(&inside);
-                let mass = own.map(|(&s, &inside)| if inside || c == back { s } else { 0.0 }).collect();
-                Group { mass, labels: vec![if c == back { 0 } else { c as u8 + 1 }], shares: vec![] }
-            })
-            .collect();
-        // The background comes first, so that it wins where a dropped component leaves nothing.
-        out.grid.groups.swap(0, back);
-        return Ok(out);
+        return Ok(clustering(cluster_groups(&assignment, back, &dropped)));
     }
 
-    for (mass, inside) in mass.iter_mut().zip(&inside) {
-        // Two clusters need no help; of several, or of a dropped component, the masses are moved to the side that was decided.
-        *mass = if *inside { mass.max(0.5 + f32::EPSILON) } else { mass.min(0.5) };
-        if !inside && options.largest_component {
-            *mass = 0.0;
-        }
-    }
-    let mut foreground = Group { mass: mass.clone(), labels: vec![1], shares: vec![] };
-    let mut outside = Group { mass: mass.iter().map(|m| 1.0 - m).collect(), labels: vec![0], shares: vec![] };
-    let side = |wanted: bool| -> Vec<usize> { (0..nodes).filter(|&node| inside[node] == wanted).collect() };
+    let [mut background, mut foreground] = sides(&mass, &inside, &dropped);
+    let nodes_where = |wanted: bool| -> Vec<usize> { (0..nodes).filter(|&node| inside[node] == wanted).collect() };
     if options.mode != Mode::Object {
         let parts = options.part_clusters();
         foreground.labels = (1..=parts as u8).collect();
-        foreground.shares = shares(&features, &side(true), parts, |f| Ok(cut(f, parts, 1)?.1))?;
+        foreground.shares = shares(&features, &nodes_where(true), parts, |f| Ok(cut(f, parts, 1)?.1))?;
     }
     if options.mode == Mode::Scene {
-        outside.labels = vec![0, foreground_labels + 1];
-        outside.shares = shares(&features, &side(false), BACKGROUND_CLUSTERS, |f| Ok(cut(f, BACKGROUND_CLUSTERS, 2)?.1))?;
+        background.labels = vec![0, foreground_labels + 1];
+        background.shares =
+            shares(&features, &nodes_where(false), BACKGROUND_CLUSTERS, |f| Ok(cut(f, BACKGROUND_CLUSTERS, 2)?.1))?;
     }
-    out.grid.groups = vec![outside, foreground];
-    Ok(out)
+    Ok(clustering(vec![background, foreground]))
+}
+
+/// Every cluster is a group of its own; what a dropped cell has of the foreground is taken from it.
+fn cluster_groups(assignment: &Assignment, back: usize, dropped: &[bool]) -> Vec<Group> {
+    let k = assignment.n_clusters;
+    let mut groups: Vec<Group> = (0..k)
+        .map(|c| {
+            let own = assignment.soft.iter().skip(c).step_by(k).zip(dropped);
+            let mass = own.map(|(&s, &dropped)| if dropped && c != back { 0.0 } else { s }).collect();
+            Group { mass, labels: vec![if c == back { 0 } else { c as u8 + 1 }], shares: vec![] }
+        })
+        .collect();
+    // The background comes first, so that it wins where a dropped cell has nothing left.
+    groups.swap(0, back);
+    groups
+}
+
+/// Background and foreground. The foreground's mass is moved to the side that was decided, which differs from its own only for an exact
+/// half or where it is spread over several clusters; a dropped cell has none.
+fn sides(mass: &[f32], inside: &[bool], dropped: &[bool]) -> [Group; 2] {
+    let decided = mass.iter().zip(inside).zip(dropped).map(|((mass, inside), dropped)| match (inside, dropped) {
+        (_, true) => 0.0,
+        (true, _) => mass.max(0.5 + f32::EPSILON),
+        (false, _) => mass.min(0.5),
+    });
+    let foreground: Vec<f32> = decided.collect();
+    [
+        Group { mass: foreground.iter().map(|m| 1.0 - m).collect(), labels: vec![0], shares: vec![] },
+        Group { mass: foreground, labels: vec![1], shares: vec![] },
+    ]
 }
 
 /// One stage: a graph of some nodes, and the network trained on it.
