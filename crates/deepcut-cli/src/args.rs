@@ -173,6 +173,7 @@ impl SegmentArgs {
         };
         options.refine = match self.refine {
             RefineArg::None => Refine::None,
+            RefineArg::Bilateral if matches!(self.profile, Profile::Paper) => Refine::BilateralPublished,
             RefineArg::Bilateral => Refine::Bilateral,
         };
         if let Some(objective) = self.objective {

@@ -222,6 +222,7 @@ fn every_mode_objective_and_refinement_runs() {
     save(&dir.path().join("a.png"));
     let cases: &[&[&str]] = &[
         &["--profile", "paper"],
+        &["--profile", "paper", "--refine", "bilateral"],
         &["--profile", "paper", "--mode", "parts", "--epochs", "3,4,5"],
         &["--objective", "correlation", "--alpha", "2.5"],
         &["--objective", "modularity", "-k", "3"],

@@ -32,6 +32,8 @@ pub enum Refine {
     None,
     /// The bilateral solver: edges move to the picture's edges.
     Bilateral,
+    /// The same, ended as in the published code: the holes of an object of one label are filled and only its largest component is kept.
+    BilateralPublished,
 }
 
 /// How the picture becomes the network's input.

@@ -120,3 +120,49 @@ fn encode(segmentation: &Segmentation, color: ColorType, palette: Option<Vec<u8>
     writer.finish()?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Size, colour type and raw bytes of a PNG file.
+    fn raw(bytes: &[u8]) -> (u32, u32, ColorType, Vec<u8>) {
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::IDENTITY);
+        let mut reader = decoder.read_info().unwrap();
+        let mut data = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut data).unwrap();
+        data.truncate(info.buffer_size());
+        (info.height, info.width, info.color_type, data)
+    }
+
+    fn example() -> (Image, Segmentation) {
+        let image = Image::new(2, 3, (0..18).map(|i| i * 10).collect()).unwrap();
+        (image, Segmentation { labels: vec![0, 1, 2, 0, 3, 0], ..Segmentation::empty(2, 3, 2) })
+    }
+
+    #[test]
+    fn files_hold_what_they_show() {
+        let (image, segmentation) = example();
+        assert_eq!(raw(&labels(&segmentation).unwrap()), (2, 3, ColorType::Indexed, vec![0, 1, 2, 0, 3, 0]));
+        // Label 3 is a second background cluster: two labels are foreground.
+        assert_eq!(raw(&mask(&segmentation).unwrap()), (2, 3, ColorType::Grayscale, vec![0, 255, 255, 0, 0, 0]));
+        let (.., pixels) = raw(&cutout(&image, &segmentation).unwrap());
+        assert_eq!(pixels[..8], [0, 10, 20, 0, 30, 40, 50, 255]);
+        let (.., pixels) = raw(&overlay(&image, &segmentation).unwrap());
+        // Background stays as it is; every labelled pixel here lies on an edge and is painted.
+        assert_eq!(pixels[..9], [[0, 10, 20], color(1), color(2)].concat());
+        assert_eq!(pixels[9..12], [90, 100, 110]);
+    }
+
+    #[test]
+    fn sizes_must_agree_and_colours_differ() {
+        let (_, segmentation) = example();
+        let other = Image::new(3, 2, vec![0; 18]).unwrap();
+        assert!(matches!(overlay(&other, &segmentation), Err(ExportError::Size { image: (3, 2), segmentation: (2, 3) })));
+        for (i, a) in PALETTE.iter().enumerate() {
+            assert!(PALETTE[..i].iter().all(|b| a != b));
+        }
+        assert_eq!(color(17), color(1));
+    }
+}

@@ -185,13 +185,10 @@ fn cell(y: usize, x: usize, [r, g, b]: [u8; 3]) -> u64 {
     fields.iter().zip(SHIFTS).fold(0, |key, (field, shift)| key | field << shift)
 }
 
-/// The mask of a soft solution: above one half, holes filled, largest component, as `bilateral_solver_output` of the published code
-/// means it. (That code takes the second largest of all regions *including the background*; so a mask larger than its background
-/// turns over. Here the largest component is kept.)
-#[must_use]
-pub fn binary(solution: &[f32], height: usize, width: usize) -> Vec<bool> {
-    let mut mask: Vec<bool> = solution.iter().map(|&x| x > 0.5).collect();
-    fill_holes(&mut mask, height, width);
-    keep_largest(&mut mask, height, width);
-    mask
+/// Ends a solution's mask as `bilateral_solver_output` of the published code means to: holes filled, largest component kept. (That code
+/// takes the second largest of all regions *including the background*, so a mask larger than its background turns over. Here the largest
+/// component is kept.)
+pub fn finish_as_published(mask: &mut [bool], height: usize, width: usize) {
+    fill_holes(mask, height, width);
+    keep_largest(mask, height, width);
 }

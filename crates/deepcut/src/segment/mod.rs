@@ -8,7 +8,7 @@ pub mod upsample;
 
 use crate::image::Image;
 use crate::options::{Options, Refine};
-use bilateral::BilateralGrid;
+use bilateral::{BilateralGrid, finish_as_published};
 use components::{BoundingBox, Component, Components, keep_largest};
 pub use stages::{Clustering, cluster};
 
@@ -164,18 +164,25 @@ pub fn to_pixels(image: &Image, clustering: &Clustering, options: &Options, obse
         confidence: clustering.confidence,
         grid: (clustering.grid.height, clustering.grid.width),
     };
-    if options.refine == Refine::Bilateral {
+    if options.refine != Refine::None {
         observe(Stage::Refine);
         refine(image, &mut out);
     }
-    if options.largest_component {
+    let published = options.refine == Refine::BilateralPublished;
+    if published || options.largest_component {
         let mut mask: Vec<bool> = out.labels.iter().map(|&label| out.is_foreground(label)).collect();
-        keep_largest(&mut mask, height, width);
+        if published && out.foreground_labels == 1 {
+            finish_as_published(&mut mask, height, width);
+        } else {
+            keep_largest(&mut mask, height, width);
+        }
         let foreground = 1..=out.foreground_labels;
-        for (label, kept) in out.labels.iter_mut().zip(mask) {
-            if foreground.contains(label) && !kept {
-                *label = 0;
-            }
+        for (label, inside) in out.labels.iter_mut().zip(mask) {
+            *label = match (foreground.contains(label), inside) {
+                (true, false) => 0,
+                (false, true) => 1,
+                _ => *label,
+            };
         }
     }
     out
