@@ -149,16 +149,18 @@ impl Image {
     fn resample(&self, height: usize, width: usize, filter: Filter) -> Result<Self, ImageError> {
         let refuse = |reason: &dyn std::fmt::Display| ImageError::Resize { height, width, reason: reason.to_string() };
         let side = |n: usize| u32::try_from(n).map_err(|e| refuse(&e));
-        let source = fir::images::ImageRef::new(side(self.width)?, side(self.height)?, &self.rgb, fir::PixelType::U8x3)
-            .map_err(|e| refuse(&e))?;
-        let mut target = fir::images::Image::new(side(width)?, side(height)?, fir::PixelType::U8x3);
+        // Typed images: the untyped ones would compile the resampler for every pixel type there is.
+        let source =
+            fir::images::TypedImageRef::<fir::pixels::U8x3>::from_buffer(side(self.width)?, side(self.height)?, &self.rgb)
+                .map_err(|e| refuse(&e))?;
+        let mut target = fir::images::TypedImage::<fir::pixels::U8x3>::new(side(width)?, side(height)?);
         let filter = match filter {
             Filter::Bilinear => fir::FilterType::Bilinear,
             Filter::Lanczos => fir::FilterType::Lanczos3,
         };
-        let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
-        fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| refuse(&e))?;
-        Self::new(height, width, target.into_vec()).map_err(|e| refuse(&e))
+        let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter)).use_alpha(false);
+        fir::Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| refuse(&e))?;
+        Self::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
     }
 
     /// The network's input, `[height, width, 3]`: `(value / 255 − mean) / std`.
