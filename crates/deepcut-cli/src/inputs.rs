@@ -3,7 +3,7 @@
 use crate::args::Format;
 use anyhow::{Context, anyhow};
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 /// Files of a folder with one of these extensions are taken for pictures, whatever the case.
@@ -129,7 +129,6 @@ pub fn stems(inputs: &[Input]) -> anyhow::Result<Vec<PathBuf>> {
                 "{a} and {b} would write the same files; give their common folder, or run twice with two output folders"
             );
         }
-        debug_assert!(stem.components().all(|c| matches!(c, Component::Normal(_))));
     }
     Ok(stems)
 }

@@ -99,7 +99,7 @@ impl Work<'_> {
         let bytes = read(input)?;
         watch.begin("decode");
         let image = Image::decode(&bytes)?;
-        let found = self.segmenter.segment_observed(&image, &mut |stage| watch.begin(stage_name(stage)))?;
+        let found = self.segmenter.segment_observed(&image, &mut |stage| watch.begin(stage.name()))?;
         watch.begin("write");
         let encode = |format| -> anyhow::Result<Option<Vec<u8>>> {
             Ok(Some(match format {
@@ -166,19 +166,6 @@ impl Work<'_> {
             options: self.segmenter.options().clone(),
             version: env!("CARGO_PKG_VERSION"),
         }
-    }
-}
-
-fn stage_name(stage: deepcut::Stage) -> &'static str {
-    use deepcut::Stage;
-    match stage {
-        Stage::Resize => "resize",
-        Stage::Backbone => "backbone",
-        Stage::Graph => "graph",
-        Stage::Train => "train",
-        Stage::Upsample => "upsample",
-        Stage::Refine => "refine",
-        _ => "other",
     }
 }
 

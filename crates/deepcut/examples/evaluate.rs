@@ -4,7 +4,7 @@
 //! ECSSD, for example: `evaluate ECSSD/images ECSSD/ground_truth_mask tau=0.4 resolution=256`.
 
 use deepcut::metrics::{iou, oracle_iou};
-use deepcut::{Image, Options, Segmenter, Stage};
+use deepcut::{Image, Options, Segmenter};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -31,21 +31,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
     let (mut chosen, mut oracle, mut count) = (0.0, 0.0, 0);
     let mut by_confidence = Vec::new();
-    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
+    let mut seconds: BTreeMap<&str, f64> = BTreeMap::new();
     for file in files.iter().step_by(every) {
         let mask = Path::new(&masks).join(file.file_name().ok_or("no name")?).with_extension("png");
         let truth = Image::decode(&std::fs::read(&mask).map_err(|e| format!("{}: {e}", mask.display()))?)?;
         let truth: Vec<bool> = truth.rgb().chunks_exact(3).map(|pixel| pixel[0] > 127).collect();
 
-        let mut clock = (Instant::now(), "decode".to_owned());
-        let mut lap = |next: String, clock: &mut (Instant, String)| {
-            *seconds.entry(std::mem::replace(&mut clock.1, next)).or_default() += clock.0.elapsed().as_secs_f64();
-            clock.0 = Instant::now();
+        let mut clock = (Instant::now(), "decode");
+        let mut lap = |next: &'static str| {
+            *seconds.entry(clock.1).or_default() += clock.0.elapsed().as_secs_f64();
+            clock = (Instant::now(), next);
         };
         let image = Image::decode(&std::fs::read(file)?)?;
-        let result =
-            segmenter.segment_observed(&image, &mut |stage: Stage| lap(format!("{stage:?}").to_lowercase(), &mut clock))?;
-        lap(String::new(), &mut clock);
+        let result = segmenter.segment_observed(&image, &mut |stage| lap(stage.name()))?;
+        lap("");
         let found: Vec<bool> = result.mask().iter().map(|&m| m > 0).collect();
         let value = iou(&found, &truth);
         by_confidence.push((result.confidence, value));

@@ -66,7 +66,10 @@ impl Components {
                 while touching.start < touching.end && runs[touching.start].end <= runs[run].start {
                     touching.start += 1;
                 }
-                for other in touching.clone().take_while(|&o| runs[o].start < runs[run].end).collect::<Vec<_>>() {
+                for other in touching.clone() {
+                    if runs[other].start >= runs[run].end {
+                        break;
+                    }
                     unite(&mut runs, run, other);
                 }
             }

@@ -13,8 +13,7 @@ use components::{BoundingBox, Component, Components, keep_largest};
 pub use stages::{Clustering, cluster};
 
 /// What the pipeline is doing; an observer is told at the beginning of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
     /// Resizing and normalising the picture.
@@ -29,6 +28,21 @@ pub enum Stage {
     Upsample,
     /// The bilateral solver.
     Refine,
+}
+
+impl Stage {
+    /// Its name in reports: `resize`, `backbone`, `graph`, `train`, `upsample` or `refine`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resize => "resize",
+            Self::Backbone => "backbone",
+            Self::Graph => "graph",
+            Self::Train => "train",
+            Self::Upsample => "upsample",
+            Self::Refine => "refine",
+        }
+    }
 }
 
 /// Labels that stand or fall together: the background's, or the foreground's.

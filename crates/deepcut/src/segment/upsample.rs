@@ -38,17 +38,21 @@ pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling)
 fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
     // One channel a group, then the shares of the groups that have more than one label.
     let groups = grid.groups.len();
-    let channels = groups + grid.groups.iter().map(|g| if g.labels.len() > 1 { g.labels.len() } else { 0 }).sum::<usize>();
+    let mut channels = groups;
+    // First of a group's shares; a group of one label has none.
+    let mut first_share = Vec::with_capacity(groups);
+    for group in &grid.groups {
+        first_share.push(channels);
+        channels += if group.labels.len() > 1 { group.labels.len() } else { 0 };
+    }
     let cells = grid.height * grid.width;
     let mut values = vec![0.0f32; cells * channels];
     for (cell, out) in values.chunks_exact_mut(channels).enumerate() {
-        let mut next = groups;
-        for (g, group) in grid.groups.iter().enumerate() {
+        for (g, (group, &first)) in grid.groups.iter().zip(&first_share).enumerate() {
             out[g] = group.mass[cell];
-            if group.labels.len() > 1 {
-                let k = group.labels.len();
-                out[next..next + k].copy_from_slice(&group.shares[cell * k..(cell + 1) * k]);
-                next += k;
+            let k = group.labels.len();
+            if k > 1 {
+                out[first..first + k].copy_from_slice(&group.shares[cell * k..(cell + 1) * k]);
             }
         }
     }
@@ -64,10 +68,8 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
                 let ends = blend[left * channels..][..channels].iter().zip(&blend[right * channels..][..channels]);
                 pixel.iter_mut().zip(ends).for_each(|(out, (a, b))| *out = a + (b - a) * across);
                 let chosen = first_largest(&pixel[..groups]);
-                let before: usize =
-                    grid.groups[..chosen].iter().map(|g| if g.labels.len() > 1 { g.labels.len() } else { 0 }).sum();
                 let labels = &grid.groups[chosen].labels;
-                let within = if labels.len() > 1 { first_largest(&pixel[groups + before..][..labels.len()]) } else { 0 };
+                let within = if labels.len() > 1 { first_largest(&pixel[first_share[chosen]..][..labels.len()]) } else { 0 };
                 *out = labels[within];
             }
         },
