@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use deepcut::kernels::ISA_VARIABLE;
-use deepcut::{Isa, Mode, Objective, Options, Refine, Segmenter, backbone};
+use deepcut::backbone::facet::Facets;
+use deepcut::backbone::vit::{Family, VitOptions};
+use deepcut::{Mode, Objective, Options, Refine};
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -18,32 +19,97 @@ pub struct Cli {
 pub enum Command {
     /// Segment pictures: files, folders, glob patterns, or `-` for standard input
     Segment(Box<SegmentArgs>),
+    /// Write the patch features of pictures, for other tools
+    Features(Box<FeaturesArgs>),
+    /// List, download, find and verify feature networks
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the manual page, of one command if named
     Man { command: Option<String> },
 }
 
+/// What goes in and out.
 #[derive(Args)]
-pub struct SegmentArgs {
+pub struct FileArgs {
     /// Pictures: files, folders (with their sub-folders), glob patterns, or `-` for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
     /// Folder for the results (made if need be); a file name for one result of one picture; `-` for standard output
     ///
-    /// Results are named `<stem>.<format>.png` and `<stem>.json`, and keep the sub-folders of a folder given as input. Default: the
-    /// current folder; standard output for a picture from standard input.
+    /// Results are named after their picture and keep the sub-folders of a folder given as input. Default: the current folder;
+    /// standard output for a picture from standard input.
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
-    /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
-    #[arg(short, long, value_enum, value_delimiter = ',')]
-    pub format: Vec<Format>,
     /// Print one JSON object a picture, and a summary, on standard output
     #[arg(long)]
     pub json: bool,
     /// Replace results that exist
     #[arg(long)]
     pub overwrite: bool,
+}
+
+/// The feature network.
+#[derive(Args)]
+pub struct NetworkArgs {
+    /// The feature network: `embedded`, a name that `deepcut models list` shows (downloaded if need be), or a safetensors file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Network")]
+    pub backbone: PathBuf,
+    /// Activations to use, joined by +: key, query, value, token or norm-token, with a block if not the last (value@6+key@8)
+    /// [default: dino: key; dinov2: norm-token; supervised: value of the middle block + key of the one after two thirds]
+    #[arg(long, value_name = "FACETS", help_heading = "Network")]
+    pub facet: Option<Facets>,
+    /// Block of a facet that names none, counted from 0 [default: the last]
+    #[arg(long, value_name = "BLOCK", help_heading = "Network")]
+    pub layer: Option<usize>,
+    /// Pixels between patches; divides the patch size [default: the patch size]
+    #[arg(long, value_name = "PIXELS", help_heading = "Network")]
+    pub stride: Option<usize>,
+    /// Family of a vision transformer's file: dino, dinov2 or supervised [default: read off the file]
+    #[arg(long, help_heading = "Network")]
+    pub family: Option<Family>,
+    /// Describe each patch by its surroundings too, in 17 bins
+    #[arg(long, help_heading = "Network")]
+    pub log_bin: bool,
+    /// Never ask the hub: use only networks that are here already
+    #[arg(long, help_heading = "Network")]
+    pub offline: bool,
+}
+
+impl NetworkArgs {
+    /// What of a vision transformer to use.
+    pub fn vit_options(&self) -> VitOptions {
+        VitOptions { family: self.family, facets: self.facet.clone(), layer: self.layer, stride: self.stride, heads: None }
+    }
+}
+
+/// How to run.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Threads [default: one a core]
+    #[arg(short = 'j', long, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Run")]
+    pub threads: Option<u16>,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Run")]
+    pub quiet: bool,
+    /// Say what was found in each picture
+    #[arg(short, long, help_heading = "Run")]
+    pub verbose: bool,
+    /// Show no progress bar
+    #[arg(long, help_heading = "Run")]
+    pub no_progress: bool,
+}
+
+#[derive(Args)]
+pub struct SegmentArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
+    #[arg(short, long, value_enum, value_delimiter = ',')]
+    pub format: Vec<Format>,
 
     /// What to find: the main object, its parts, or the parts and two clusters of background
     #[arg(short, long, value_enum, default_value = "object", help_heading = "Method")]
@@ -69,7 +135,7 @@ pub struct SegmentArgs {
     /// Learning rate [default: 0.003; paper: 0.001]
     #[arg(long, help_heading = "Method")]
     pub lr: Option<f32>,
-    /// Side of the network's input in pixels, 16 to 2048 [default: 224; paper: 280]
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 224 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Method")]
     pub resolution: Option<usize>,
     /// Move the mask's edges to the picture's edges
@@ -84,22 +150,57 @@ pub struct SegmentArgs {
     /// Seed of the network that every picture of a run starts from
     #[arg(long, default_value_t = 0, help_heading = "Method")]
     pub seed: u64,
-    /// The feature network: `embedded`, or a safetensors file of the same family
-    #[arg(long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Method")]
-    pub backbone: PathBuf,
 
-    /// Threads [default: one a core]
-    #[arg(short = 'j', long, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Run")]
-    pub threads: Option<u16>,
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Run")]
-    pub quiet: bool,
-    /// Say what was found in each picture
-    #[arg(short, long, help_heading = "Run")]
-    pub verbose: bool,
-    /// Show no progress bar
-    #[arg(long, help_heading = "Run")]
-    pub no_progress: bool,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Args)]
+pub struct FeaturesArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Resize as the published method does (squashed to a square) or as ours (aspect ratio kept)
+    #[arg(long, value_enum, default_value = "default", help_heading = "Network")]
+    pub profile: Profile,
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 224 for the embedded one; paper: 280]
+    #[arg(short, long, value_name = "PIXELS", help_heading = "Network")]
+    pub resolution: Option<usize>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// Show every network known by name, and which are here
+    List {
+        /// Print one JSON object a network
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download networks and verify them
+    Download {
+        /// Names that `deepcut models list` shows
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Show no progress bar
+        #[arg(long)]
+        no_progress: bool,
+    },
+    /// Print where a downloaded network's file is
+    Path {
+        /// A name that `deepcut models list` shows
+        name: String,
+    },
+    /// Check networks: the checksum the hub stated, and every tensor
+    Verify {
+        /// Names, or safetensors files [default: every downloaded network]
+        #[arg(value_name = "NAME|PATH")]
+        networks: Vec<PathBuf>,
+    },
 }
 
 /// A file to write for each picture.
@@ -115,10 +216,13 @@ pub enum Format {
     Cutout,
     /// Boxes, areas, confidence and everything else, as JSON
     Json,
+    /// What the command `features` writes
+    #[value(skip)]
+    Features,
 }
 
 impl Format {
-    pub const ALL: [Self; 5] = [Self::Labels, Self::Mask, Self::Overlay, Self::Cutout, Self::Json];
+    pub const ALL: [Self; 6] = [Self::Labels, Self::Mask, Self::Overlay, Self::Cutout, Self::Json, Self::Features];
 
     /// What follows the stem of the picture's name.
     pub fn suffix(self) -> &'static str {
@@ -128,7 +232,14 @@ impl Format {
             Self::Overlay => "overlay.png",
             Self::Cutout => "cutout.png",
             Self::Json => "json",
+            Self::Features => "features.safetensors",
         }
+    }
+
+    /// The last part of the suffix.
+    pub fn extension(self) -> &'static str {
+        let suffix = self.suffix();
+        suffix.rsplit_once('.').map_or(suffix, |(_, extension)| extension)
     }
 }
 
@@ -136,6 +247,19 @@ impl Format {
 pub enum Profile {
     Paper,
     Default,
+}
+
+impl Profile {
+    /// Its options, with what both commands can change.
+    fn options(self, resolution: Option<usize>, network: &NetworkArgs) -> Options {
+        let mut options = match self {
+            Self::Paper => Options::paper(),
+            Self::Default => Options::default(),
+        };
+        options.resolution = resolution.or(options.resolution);
+        options.log_bin = network.log_bin;
+        options
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -159,13 +283,17 @@ pub enum RefineArg {
     Bilateral,
 }
 
+impl FeaturesArgs {
+    /// The profile's options with what the command line changes.
+    pub fn options(&self) -> Options {
+        self.profile.options(self.resolution, &self.network)
+    }
+}
+
 impl SegmentArgs {
     /// The profile's options with what the command line changes.
     pub fn options(&self) -> anyhow::Result<Options> {
-        let mut options = match self.profile {
-            Profile::Paper => Options::paper(),
-            Profile::Default => Options::default(),
-        };
+        let mut options = self.profile.options(self.resolution, &self.network);
         options.mode = match self.mode {
             ModeArg::Object => Mode::Object,
             ModeArg::Parts => Mode::Parts,
@@ -198,34 +326,12 @@ impl SegmentArgs {
         }
         options.alpha = self.alpha.unwrap_or(options.alpha);
         options.learning_rate = self.lr.unwrap_or(options.learning_rate);
-        options.resolution = self.resolution.unwrap_or(options.resolution);
         options.min_confidence = self.min_confidence.unwrap_or(options.min_confidence);
         options.n_clusters = self.n_clusters;
         options.largest_component = self.largest_component;
         options.seed = self.seed;
         options.validate()?;
         Ok(options)
-    }
-
-    /// The pipeline with its network.
-    pub fn segmenter(&self) -> anyhow::Result<Segmenter> {
-        let network = if self.backbone.as_os_str() == "embedded" {
-            backbone::embedded::load()?
-        } else {
-            let path = self.backbone.display();
-            let bytes = std::fs::read(&self.backbone)
-                .with_context(|| format!("cannot read the network {path} (give `embedded` or a safetensors file)"))?;
-            let name = self.backbone.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            backbone::convnet::ConvNet::from_bytes(&name, &bytes).with_context(|| format!("cannot use the network {path}"))?
-        };
-        let isa = match std::env::var(ISA_VARIABLE) {
-            Err(_) => Isa::detect(),
-            Ok(name) => Isa::by_name(&name).with_context(|| {
-                let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
-                format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
-            })?,
-        };
-        Ok(Segmenter::with_backbone(Box::new(network), self.options()?, isa)?)
     }
 
     /// What to write for each picture; `json` alone writes no file.
@@ -240,7 +346,7 @@ impl SegmentArgs {
             return formats;
         }
         let data = if matches!(self.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };
-        match (to_stdout, self.json && self.output.is_none()) {
+        match (to_stdout, self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) => vec![data],
             (false, false) => vec![data, Format::Overlay],

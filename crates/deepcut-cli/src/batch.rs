@@ -1,9 +1,8 @@
 //! Many pictures: as many at once as there are threads, reported in the order of the inputs.
 
-use crate::args::SegmentArgs;
+use crate::args::{FileArgs, Format, RunArgs};
 use crate::inputs::{self, Input, Missing};
 use crate::outputs::Destination;
-use crate::picture::{Report, Work};
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -15,15 +14,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-/// Segments everything the command line names. True if nothing failed.
-pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
-    let (inputs, missing) = inputs::collect(&args.inputs);
+/// What to do with each picture.
+pub trait Task: Sync {
+    /// Does it; `stem` names the picture's results, which go to `destination`.
+    fn run(&self, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done>;
+}
+
+/// What was done with a picture.
+pub struct Done {
+    /// The files written.
+    pub outputs: Vec<String>,
+    /// For people, in a few words.
+    pub told: String,
+    /// For programs, one JSON object.
+    pub json: Vec<u8>,
+}
+
+/// Does the task that `prepare` makes for every picture that `files` name. True if nothing failed. Both closures are told whether there is
+/// room for one result only.
+///
+/// # Errors
+/// If the command line contradicts itself, the task cannot be made, or standard output is closed.
+pub fn run<T: Task>(
+    files: &FileArgs,
+    args: &RunArgs,
+    formats: impl Fn(bool) -> Vec<Format>,
+    prepare: impl FnOnce(bool) -> anyhow::Result<T>,
+) -> anyhow::Result<bool> {
+    let (inputs, missing) = inputs::collect(&files.inputs);
     if inputs.iter().filter(|input| input.path.is_none()).count() > 1 {
         bail!("standard input can be read only once");
     }
     let stems = inputs::stems(&inputs)?;
-    let segmenter = args.segmenter()?;
-    let mut talk = Talk::new(args, inputs.len());
+    let destination = Destination::new(files, formats, &inputs)?;
+    let work = prepare(destination.is_single())?;
+    let mut talk = Talk::new(args, files.json, inputs.len());
     for Missing { name, error } in &missing {
         talk.failed(name, error)?;
     }
@@ -31,9 +56,6 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
         talk.finish()?;
         return Ok(talk.failures == 0);
     }
-    let destination = Destination::new(args, &inputs)?;
-    let formats = args.formats(!matches!(destination, Destination::Folder(_)));
-    let work = Work { segmenter: &segmenter, destination: &destination, formats: &formats, overwrite: args.overwrite };
 
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
@@ -50,12 +72,13 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
         // Few results wait, so memory does not grow with the batch.
         let (sender, receiver) = mpsc::sync_channel(workers);
         for pool in &pools {
-            let (sender, next, work, inputs, stems) = (sender.clone(), &next, &work, &inputs, &stems);
+            let (sender, next, inputs, stems) = (sender.clone(), &next, &inputs, &stems);
+            let (work, destination) = (&work, &destination);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some((input, stem)) = inputs.get(index).zip(stems.get(index)) else { return };
-                    let result = pool.install(|| guarded(work, input, stem));
+                    let result = pool.install(|| guarded(work, input, stem, destination));
                     if sender.send((index, result)).is_err() {
                         return;
                     }
@@ -76,21 +99,21 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
 }
 
 /// A bug in a decoder must not end the batch.
-fn guarded(work: &Work<'_>, input: &Input, stem: &Path) -> anyhow::Result<Report> {
-    catch_unwind(AssertUnwindSafe(|| work.run(input, stem)))
+fn guarded(work: &impl Task, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done> {
+    catch_unwind(AssertUnwindSafe(|| work.run(input, stem, destination)))
         .unwrap_or_else(|_| Err(anyhow!("the program failed on this picture; please report it with the file")))
 }
 
-type Outcome = (usize, anyhow::Result<Report>);
+type Outcome = (usize, anyhow::Result<Done>);
 
 fn tell(talk: &mut Talk<'_>, inputs: &[Input], receiver: &mpsc::Receiver<Outcome>) -> anyhow::Result<()> {
-    let mut waiting: BTreeMap<usize, anyhow::Result<Report>> = BTreeMap::new();
+    let mut waiting: BTreeMap<usize, anyhow::Result<Done>> = BTreeMap::new();
     let mut due = 0;
     for (index, result) in receiver {
         waiting.insert(index, result);
         while let Some(result) = waiting.remove(&due) {
             match result {
-                Ok(report) => talk.done(&report)?,
+                Ok(done) => talk.done(&inputs[due].name(), &done)?,
                 Err(error) if crate::is_broken_pipe(&error) => return Err(error),
                 Err(error) => talk.failed(&inputs[due].name(), &error)?,
             }
@@ -103,7 +126,8 @@ fn tell(talk: &mut Talk<'_>, inputs: &[Input], receiver: &mpsc::Receiver<Outcome
 
 /// Standard output and standard error of a run.
 struct Talk<'a> {
-    args: &'a SegmentArgs,
+    args: &'a RunArgs,
+    json: bool,
     bar: ProgressBar,
     begin: Instant,
     total: usize,
@@ -112,14 +136,14 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(args: &'a SegmentArgs, total: usize) -> Self {
+    fn new(args: &'a RunArgs, json: bool, total: usize) -> Self {
         let hidden = args.quiet || args.no_progress || total < 2;
         // `stderr` draws only on a terminal.
         let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}");
         let bar = ProgressBar::with_draw_target(Some(total as u64), target)
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { args, bar, begin: Instant::now(), total, failures: 0, written: 0 }
+        Self { args, json, bar, begin: Instant::now(), total, failures: 0, written: 0 }
     }
 
     /// A line on standard error, above the bar. If standard error is gone there is nowhere to say so.
@@ -129,32 +153,30 @@ impl<'a> Talk<'a> {
         });
     }
 
-    fn json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        if self.args.json {
-            let mut text = serde_json::to_vec(value)?;
-            text.push(b'\n');
-            self.bar.suspend(|| crate::print(&text)).context("cannot write to standard output")?;
+    /// A line on standard output, if programs listen.
+    fn json(&self, mut object: Vec<u8>) -> anyhow::Result<()> {
+        if self.json {
+            object.push(b'\n');
+            self.bar.suspend(|| crate::print(&object)).context("cannot write to standard output")?;
         }
         Ok(())
     }
 
-    fn done(&mut self, report: &Report) -> anyhow::Result<()> {
-        self.written += report.outputs.len();
+    fn done(&mut self, name: &str, done: &Done) -> anyhow::Result<()> {
+        let Done { outputs, told, json } = done;
+        self.written += outputs.len();
         if self.args.verbose {
-            let what = if report.object { "object" } else { "no object" };
-            let seconds: f64 = report.seconds.values().sum();
-            let Report { input, confidence, outputs, .. } = report;
-            self.line(&format!("{input}: {what}, confidence {confidence:.2}, {:.0} ms{}", seconds * 1000.0, arrow(outputs)));
-        } else if self.total == 1 && !self.args.quiet && !report.outputs.is_empty() {
-            self.line(&format!("{}{}", report.input, arrow(&report.outputs)));
+            self.line(&format!("{name}: {told}{}", arrow(outputs)));
+        } else if self.total == 1 && !self.args.quiet && !outputs.is_empty() {
+            self.line(&format!("{name}{}", arrow(outputs)));
         }
-        self.json(report)
+        self.json(json.clone())
     }
 
     fn failed(&mut self, name: &str, error: &anyhow::Error) -> anyhow::Result<()> {
         self.failures += 1;
         self.line(&format!("deepcut: {name}: {error:#}"));
-        self.json(&json!({ "type": "error", "input": name, "message": format!("{error:#}") }))
+        self.json(json!({ "type": "error", "input": name, "message": format!("{error:#}") }).to_string().into())
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
@@ -165,9 +187,12 @@ impl<'a> Talk<'a> {
             let rate = total as f64 / seconds;
             self.line(&format!("{total} pictures, {written} files written, {failures} failed, {rate:.1} pictures/s"));
         }
-        self.json(&json!({
-            "type": "summary", "pictures": self.total, "files": self.written, "failures": self.failures, "seconds": seconds,
-        }))
+        let Self { total, written, failures, .. } = *self;
+        self.json(
+            json!({ "type": "summary", "pictures": total, "files": written, "failures": failures, "seconds": seconds })
+                .to_string()
+                .into(),
+        )
     }
 }
 

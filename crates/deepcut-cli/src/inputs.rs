@@ -3,6 +3,7 @@
 use crate::args::Format;
 use anyhow::{Context, anyhow};
 use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -19,6 +20,21 @@ pub struct Input {
 }
 
 impl Input {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// If the file or standard input cannot be read.
+    pub fn read(&self) -> anyhow::Result<Vec<u8>> {
+        match &self.path {
+            Some(path) => std::fs::read(path).context("cannot read the file"),
+            None => {
+                let mut bytes = Vec::new();
+                std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read")?;
+                Ok(bytes)
+            }
+        }
+    }
+
     /// What to call it in messages.
     pub fn name(&self) -> String {
         self.path.as_ref().map_or_else(|| "standard input".into(), |path| path.display().to_string())

@@ -5,9 +5,13 @@
 
 mod args;
 mod batch;
+mod features;
+mod hub;
 mod inputs;
+mod models;
+mod network;
 mod outputs;
-mod picture;
+mod segment;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -16,7 +20,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Segment(args) => batch::run(&args),
+        Command::Segment(args) => segment::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Models { command } => models::run(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deepcut", &mut script);

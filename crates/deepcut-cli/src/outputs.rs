@@ -1,6 +1,6 @@
 //! Where results go, and writing them whole or not at all.
 
-use crate::args::{Format, SegmentArgs};
+use crate::args::{FileArgs, Format};
 use crate::inputs::Input;
 use anyhow::{Context, bail};
 use std::io::{IsTerminal, Write};
@@ -17,11 +17,11 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Decides from the command line.
+    /// Decides from the command line; `formats` are those of a folder's results, or those of a single file's or standard output's.
     ///
     /// # Errors
     /// If a file or standard output is asked to take more than one result.
-    pub fn new(args: &SegmentArgs, inputs: &[Input]) -> anyhow::Result<Self> {
+    pub fn new(args: &FileArgs, formats: impl Fn(bool) -> Vec<Format>, inputs: &[Input]) -> anyhow::Result<Self> {
         let from_stdin = matches!(inputs, [Input { path: None, .. }]);
         let destination = match &args.output {
             Some(out) if out.as_os_str() == "-" => Self::Stdout,
@@ -30,7 +30,7 @@ impl Destination {
             None if from_stdin && !args.json => Self::Stdout,
             None => Self::Folder(PathBuf::from(".")),
         };
-        let formats = args.formats(matches!(destination, Self::Stdout | Self::File(_)));
+        let formats = formats(destination.is_single());
         let single = matches!(inputs, [_]) && formats.len() == 1;
         match &destination {
             Self::Folder(_) => {}
@@ -43,16 +43,34 @@ impl Destination {
                 bail!("--json and a result cannot both go to standard output; give a file or folder with -o")
             }
             Self::Stdout if formats[0] != Format::Json && std::io::stdout().is_terminal() => {
-                bail!("a PNG file would go to the terminal; redirect standard output or give a file with -o")
+                bail!(
+                    "a {} file would go to the terminal; redirect standard output or give a file with -o",
+                    formats[0].extension()
+                )
             }
-            Self::File(out)
-                if (out.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))) != (formats[0] == Format::Json) =>
-            {
+            Self::File(out) if !out.extension().is_some_and(|e| e.eq_ignore_ascii_case(formats[0].extension())) => {
                 bail!("{} does not end as its format does (`.{}`)", out.display(), formats[0].suffix())
             }
             _ => {}
         }
         Ok(destination)
+    }
+
+    /// Whether there is room for one result only.
+    pub fn is_single(&self) -> bool {
+        matches!(self, Self::Stdout | Self::File(_))
+    }
+
+    /// Writes a result where [`Destination::path`] says.
+    ///
+    /// # Errors
+    /// As [`write`], or if standard output is closed.
+    pub fn put(&self, path: Option<&Path>, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
+        if let Some(path) = path {
+            return write(path, bytes, overwrite);
+        }
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
     }
 
     /// The path of a result; None is standard output.
@@ -71,7 +89,7 @@ impl Destination {
 }
 
 fn is_file_name(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png") || e.eq_ignore_ascii_case("json"))
+    path.extension().is_some_and(|e| Format::ALL.iter().any(|format| e.eq_ignore_ascii_case(format.extension())))
 }
 
 /// Says no before the work is done, if a result exists and may not be replaced.

@@ -1,10 +1,12 @@
 //! Mean IoU of the foreground over a folder of pictures and a folder of masks (`NAME.png` for `NAME.jpg`), with seconds per picture and
-//! stage: `cargo run --release --example evaluate -- PICTURES MASKS [--every N] [KEY=VALUE...]`, where a key is a field of `Options`.
+//! stage: `cargo run --release --example evaluate -- PICTURES MASKS [--paper] [--every N] [--backbone FILE] [--facet FACETS] [--stride N]
+//! [KEY=VALUE...]`, where a key is a field of `Options`.
 //!
 //! ECSSD, for example: `evaluate ECSSD/images ECSSD/ground_truth_mask tau=0.4 resolution=256`.
 
+use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::metrics::{iou, oracle_iou};
-use deepcut::{Image, Options, Segmenter};
+use deepcut::{Image, Isa, Options, Segmenter};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -12,19 +14,30 @@ use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: evaluate PICTURES MASKS [--paper] [--every N] [KEY=VALUE...]";
+    let usage =
+        "usage: evaluate PICTURES MASKS [--paper] [--every N] [--backbone FILE] [--facet FACETS] [--stride N] [KEY=VALUE...]";
     let (pictures, masks) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
     let mut options = serde_json::to_value(Options::default())?;
-    let mut every = 1;
+    let (mut every, mut backbone, mut vit) = (1, None, VitOptions::default());
     while let Some(argument) = arguments.next() {
         match argument.split_once('=') {
             Some((key, value)) => options[key] = serde_json::from_str(value).unwrap_or_else(|_| value.into()),
             None if argument == "--paper" => options = serde_json::to_value(Options::paper())?,
             None if argument == "--every" => every = arguments.next().ok_or(usage)?.parse()?,
+            None if argument == "--backbone" => backbone = arguments.next(),
+            None if argument == "--facet" => vit.facets = Some(arguments.next().ok_or(usage)?.parse()?),
+            None if argument == "--stride" => vit.stride = Some(arguments.next().ok_or(usage)?.parse()?),
             None => return Err(usage.into()),
         }
     }
-    let segmenter = Segmenter::load(serde_json::from_value(options)?)?;
+    let options = serde_json::from_value(options)?;
+    let segmenter = match backbone {
+        None => Segmenter::load(options)?,
+        Some(path) => {
+            let network = VisionTransformer::from_bytes(&path, &std::fs::read(&path)?, &vit)?;
+            Segmenter::with_backbone(Box::new(network), options, Isa::detect())?
+        }
+    };
 
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&pictures)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;

@@ -22,7 +22,7 @@ pub enum ImageError {
     #[error("not a picture in a format this build reads (JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)")]
     UnknownFormat,
     /// The decoder gave up.
-    #[error("cannot decode the picture: {0}")]
+    #[error("cannot decode the picture")]
     Decode(#[source] image::ImageError),
     /// More than [`MAX_PIXELS`].
     #[error("the picture has {width} × {height} pixels, more than {MAX_PIXELS}; shrink it first")]

@@ -92,9 +92,14 @@ impl Segmenter {
     /// The pipeline with another network or other kernels.
     ///
     /// # Errors
-    /// [`Error::Options`] if an option is out of its range.
-    pub fn with_backbone(backbone: Box<dyn Backbone>, options: Options, isa: Isa) -> Result<Self, Error> {
+    /// [`Error::Options`] if an option is out of its range, or the resolution smaller than a patch of the network.
+    pub fn with_backbone(backbone: Box<dyn Backbone>, mut options: Options, isa: Isa) -> Result<Self, Error> {
         options.validate()?;
+        let resolution = *options.resolution.get_or_insert(backbone.default_resolution());
+        if resolution < backbone.size_multiple() {
+            let expected = "at least a patch of the network";
+            return Err(options::OptionsError { name: "resolution", value: resolution as f64, expected }.into());
+        }
         Ok(Self { backbone, options, isa })
     }
 
@@ -104,7 +109,7 @@ impl Segmenter {
         &*self.backbone
     }
 
-    /// What this pipeline does.
+    /// What this pipeline does; the resolution is the one in use.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
@@ -150,7 +155,7 @@ impl Segmenter {
 
     fn features_observed(&self, image: &Image, observe: &mut dyn FnMut(Stage)) -> Result<FeatureMap, Error> {
         observe(Stage::Resize);
-        let resolution = self.options.resolution;
+        let resolution = self.options.resolution.unwrap_or(self.backbone.default_resolution());
         let (height, width) = match self.options.framing {
             Framing::Squash => (resolution, resolution),
             Framing::KeepAspect => {
@@ -160,7 +165,8 @@ impl Segmenter {
         let (mean, std) = self.backbone.normalization();
         let data = image.resize(height, width, self.options.filter)?.normalize(mean, std);
         observe(Stage::Backbone);
-        Ok(self.backbone.features(self.isa, backbone::Input { height, width, data: &data }))
+        let map = self.backbone.features(self.isa, backbone::Input { height, width, data: &data });
+        Ok(if self.options.log_bin { backbone::facet::log_bin(&map) } else { map })
     }
 
     /// The cheap half: clusters features, as often as there are options to try.

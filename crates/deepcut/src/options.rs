@@ -76,12 +76,14 @@ pub struct Options {
     pub feature_norm: Option<f32>,
     /// Whether the second and third stage subtract the mean of their nodes' features first.
     pub center_parts: bool,
-    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`].
-    pub resolution: usize,
+    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 224 for the embedded one.
+    pub resolution: Option<usize>,
     /// How the picture is brought to that resolution.
     pub framing: Framing,
     /// Filter of that resizing.
     pub filter: Filter,
+    /// Whether a patch is described by its surroundings too, in 17 bins: see [`crate::backbone::facet::log_bin`].
+    pub log_bin: bool,
     /// Which cluster is the background.
     pub foreground: ForegroundRule,
     /// How patches become pixels.
@@ -111,9 +113,10 @@ impl Default for Options {
             dropout: 0.0,
             feature_norm: Some(5.0),
             center_parts: true,
-            resolution: 224,
+            resolution: None,
             framing: Framing::KeepAspect,
             filter: Filter::Bilinear,
+            log_bin: false,
             foreground: ForegroundRule::Border,
             upsampling: Upsampling::Soft,
             largest_component: false,
@@ -136,7 +139,7 @@ impl Options {
             dropout: 0.25,
             feature_norm: None,
             center_parts: false,
-            resolution: 280,
+            resolution: Some(280),
             framing: Framing::Squash,
             filter: Filter::Lanczos,
             foreground: ForegroundRule::Corner,
@@ -193,7 +196,9 @@ impl Options {
         for epochs in self.epochs {
             check("epochs", epochs as f64, (1..=1_000_000).contains(&epochs), "1 to 1,000,000")?;
         }
-        check("resolution", self.resolution as f64, RESOLUTIONS.contains(&self.resolution), "16 to 2048")?;
+        if let Some(side) = self.resolution {
+            check("resolution", side as f64, RESOLUTIONS.contains(&side), "16 to 2048")?;
+        }
         float("alpha", self.alpha, 1.0, 1e6, "at least 1")?;
         float("learning_rate", self.learning_rate, f32::MIN_POSITIVE, 10.0, "above 0, at most 10")?;
         float("weight_decay", self.weight_decay, 0.0, 10.0, "0 to 10")?;
@@ -236,7 +241,7 @@ mod tests {
         assert_eq!(name(|o| o.weight_decay = -1.0), "weight_decay");
         assert_eq!(name(|o| o.dropout = 1.0), "dropout");
         assert_eq!(name(|o| o.feature_norm = Some(0.0)), "feature_norm");
-        assert_eq!(name(|o| o.resolution = 8), "resolution");
+        assert_eq!(name(|o| o.resolution = Some(8)), "resolution");
         assert_eq!(name(|o| o.min_confidence = 2.0), "min_confidence");
     }
 

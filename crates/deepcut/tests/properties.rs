@@ -226,7 +226,7 @@ fn degenerate_pictures_and_options_are_defined() {
         assert_eq!(segmenter.segment(&image).unwrap().labels.len(), height * width);
     }
     let mut options = Options::default();
-    (options.n_clusters, options.resolution) = (Some(32), 16);
+    (options.n_clusters, options.resolution) = (Some(32), Some(16));
     let error = Segmenter::load(options.clone()).unwrap().segment(&picture(20, 20)).unwrap_err();
     assert!(error.to_string().contains("32 clusters of 4 nodes"), "{error}");
     options = Options::default();
@@ -248,8 +248,8 @@ impl Backbone for Broken {
     fn size_multiple(&self) -> usize {
         8
     }
-    fn stride(&self) -> usize {
-        8
+    fn default_resolution(&self) -> usize {
+        64
     }
     fn features(&self, _: Isa, input: Input<'_>) -> FeatureMap {
         let (grid_height, grid_width) = (input.height / 8, input.width / 8);
@@ -264,8 +264,10 @@ fn features_without_structure_are_defined() {
             for value in [0.0, 1.0, f32::NAN] {
                 let mut options = Options::default();
                 (options.objective, options.mode) = (objective, mode);
-                let broken = Box::new(Broken(value, Identity { name: "broken".into(), sha256: String::new() }));
-                let result = Segmenter::with_backbone(broken, options, Isa::detect()).unwrap().segment(&picture(50, 50));
+                let identity = Identity { name: "broken".into(), sha256: String::new(), features: "none".into(), stride: 8 };
+                let broken = Broken(value, identity);
+                let result =
+                    Segmenter::with_backbone(Box::new(broken), options, Isa::detect()).unwrap().segment(&picture(50, 50));
                 if value.is_nan() {
                     let error = result.unwrap_err();
                     assert!(matches!(error, deepcut::Error::Cluster(ClusterError::Graph(GraphError::NotFinite { node: 0 }))));

@@ -14,7 +14,7 @@ const STAGES: [(&str, &[&str]); 9] = [
     ("objective", &["graph"]),
     ("train", &["graph", "gnn", "objective"]),
     ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "options"]),
-    ("export", &["image", "segment"]),
+    ("export", &["image", "backbone", "segment"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {

@@ -14,13 +14,16 @@
 //! Planes are channels-last with a border of zeros, so that a convolution never asks where the edge is. A block is computed a few
 //! rows at a time: their hidden activations, three times as wide, never leave the second-level cache.
 
+use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
-use crate::kernels::packed::Packed;
-use crate::kernels::{Depthwise, Isa, Left, Start};
+use crate::kernels::{Depthwise, Isa};
 use rayon::prelude::*;
 use serde::Deserialize;
+use std::fmt;
 
+/// The key under which the metadata describe a network of this family.
+pub(super) const METADATA: &str = "deepcut";
 /// Name of this family in the metadata.
 const ARCHITECTURE: &str = "deepcut-student";
 /// No width, depth or kernel in the metadata may be larger.
@@ -75,29 +78,6 @@ impl Architecture {
     }
 }
 
-/// A 1 × 1 convolution, or a patch-wise one seen as such.
-#[derive(Debug)]
-struct Linear {
-    weights: Packed,
-    bias: Vec<f32>,
-}
-
-impl Linear {
-    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        let depth = self.weights.depth();
-        isa.gemm(Left::row_major(rows, rows.len() / depth, depth), &self.weights, Start::Bias(&self.bias), out);
-    }
-
-    fn apply_parallel(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
-        let depth = self.weights.depth();
-        let left = Left::row_major(rows, rows.len() / depth, depth);
-        let mut out = vec![0.0; rows.len() / depth * self.weights.columns()];
-        isa.gemm_parallel(left, &self.weights, Start::Bias(&self.bias), &mut out);
-        out
-    }
-}
-
-#[derive(Debug)]
 struct Block {
     kernel: usize,
     /// `[kernel * kernel, channels]`.
@@ -108,7 +88,6 @@ struct Block {
 }
 
 /// The network. See the module's documentation.
-#[derive(Debug)]
 pub struct ConvNet {
     identity: Identity,
     architecture: Architecture,
@@ -135,15 +114,8 @@ impl Loader<'_> {
     /// A convolution whose stride is its kernel size: `[out, in, size, size]` → a product over patches `[size, size, in]`.
     fn patches(&mut self, name: &str, inputs: usize, outputs: usize, size: usize) -> Result<Linear, WeightsError> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
-        let area = size * size;
-        let channels_last: Vec<f32> = (0..outputs * area * inputs)
-            .map(|at| {
-                let (o, ij, i) = (at / (area * inputs), at / inputs % area, at % inputs);
-                tensor[(o * inputs + i) * area + ij]
-            })
-            .collect();
         let bias = self.bias(name, outputs)?;
-        Ok(Linear { weights: Packed::from_columns(&channels_last, area * inputs, outputs), bias })
+        Ok(Linear::patches(&tensor, bias, inputs, size))
     }
 
     fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
@@ -177,7 +149,7 @@ impl ConvNet {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
         let weights = Weights::parse(bytes)?;
         let architecture: Architecture =
-            serde_json::from_str(weights.metadata("deepcut")?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
+            serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
         let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
         let mut load = Loader { weights, architecture };
@@ -186,11 +158,11 @@ impl ConvNet {
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
         let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
-        let top = Linear { weights: Packed::from_columns(&top, w3, output), bias: vec![0.0; output] };
+        let top = Linear::new(&top, vec![0.0; output], w3);
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;
-        let identity = Identity { name: name.into(), sha256: sha256(bytes) };
+        let identity = Identity { name: name.into(), sha256: sha256(bytes), features: "output".into(), stride: STRIDE };
         Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }
@@ -208,8 +180,8 @@ impl Backbone for ConvNet {
         SIZE_MULTIPLE
     }
 
-    fn stride(&self) -> usize {
-        STRIDE
+    fn default_resolution(&self) -> usize {
+        224
     }
 
     fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
@@ -244,6 +216,12 @@ impl Backbone for ConvNet {
             data.chunks_exact(width * dim).take(grid_height).flat_map(|row| &row[..grid_width * dim]).copied().collect()
         };
         FeatureMap { grid_height, grid_width, dim, data }
+    }
+}
+
+impl fmt::Debug for ConvNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConvNet").field(&self.identity).finish()
     }
 }
 
@@ -305,7 +283,7 @@ impl Plane {
 
     /// A convolution of stride `size` with a `size × size` kernel.
     fn patches(&self, isa: Isa, linear: &Linear, size: usize, pad: usize) -> Self {
-        let mut out = Self::zeros(self.height / size, self.width / size, linear.weights.columns(), pad);
+        let mut out = Self::zeros(self.height / size, self.width / size, linear.outputs(), pad);
         let (rows, stride, width, channels) = (out.task_rows(), out.stride(), out.width, out.channels);
         let run = size * self.channels;
         out.tasks_mut().enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
@@ -331,11 +309,6 @@ struct Scratch {
     rows: Vec<f32>,
     hidden: Vec<f32>,
     out: Vec<f32>,
-}
-
-fn resized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    buffer.resize(len, 0.0);
-    buffer
 }
 
 /// Copies unpadded rows into padded ones.
@@ -375,11 +348,10 @@ impl Block {
                 isa.depthwise_row(shape, &x.data[y * stride..], filtered);
                 residual.copy_from_slice(x.row(y));
             }
-            let hidden = resized(&mut scratch.hidden, pixels * self.expand.weights.columns());
+            let hidden = resized(&mut scratch.hidden, pixels * self.expand.outputs());
             self.expand.apply(isa, filtered, hidden);
             isa.gelu(hidden);
-            let left = Left::row_major(hidden, pixels, self.project.weights.depth());
-            isa.gemm(left, &self.project.weights, Start::Residual(&self.project.bias), residual);
+            self.project.add(isa, hidden, residual);
             store(residual, out, stride, width * channels, x.pad * channels);
         });
     }

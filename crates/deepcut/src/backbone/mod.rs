@@ -1,7 +1,12 @@
 //! From a picture to patch features.
 
+pub mod catalogue;
 pub mod convnet;
 pub mod embedded;
+pub mod facet;
+mod linear;
+pub mod position;
+pub mod vit;
 pub mod weights;
 
 use crate::kernels::Isa;
@@ -38,6 +43,26 @@ pub struct Identity {
     pub name: String,
     /// SHA-256 of its weights' file, in hexadecimal.
     pub sha256: String,
+    /// Which of its activations are the features: `output`, or facets as [`facet::Facets`] writes them.
+    pub features: String,
+    /// Pixels between neighbouring patches.
+    pub stride: usize,
+}
+
+/// Builds the network of safetensors bytes: one of the embedded network's family if the file says so in its metadata, else a vision
+/// transformer.
+///
+/// # Errors
+/// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is no vision transformer.
+pub fn from_bytes(name: &str, bytes: &[u8], options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
+    if weights::Weights::parse(bytes)?.metadata(convnet::METADATA).is_err() {
+        return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, options)?));
+    }
+    if *options != vit::VitOptions::default() {
+        let what = "facet, layer, stride and family are for vision transformers; this network has one kind of feature";
+        return Err(WeightsError::Unsuited(what.into()));
+    }
+    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes)?))
 }
 
 /// A network that turns a picture into patch features.
@@ -46,13 +71,13 @@ pub trait Backbone: Send + Sync {
     fn identity(&self) -> &Identity;
     /// Mean and standard deviation of the input channels the network was trained with.
     fn normalization(&self) -> ([f32; 3], [f32; 3]);
-    /// Sides that are multiples of this need no padding.
+    /// Sides that are multiples of this are used to the last pixel; no side may be smaller.
     fn size_multiple(&self) -> usize;
-    /// Pixels between neighbouring patches.
-    fn stride(&self) -> usize;
-    /// Computes the features of a picture of any size; the grid has `⌈side / stride⌉` rows and columns.
+    /// Side of a square input that suits the network, in pixels.
+    fn default_resolution(&self) -> usize;
+    /// Computes the features of a picture.
     ///
     /// # Panics
-    /// If `input.data` does not hold `height * width * 3` values.
+    /// If `input.data` does not hold `height * width * 3` values, or a side is smaller than a patch.
     fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap;
 }

@@ -6,13 +6,14 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
 
 /// Why weights could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
     /// The container is damaged.
-    #[error("not a complete safetensors file ({0}); it may be truncated: fetch or export it again")]
+    #[error("not a complete safetensors file; it may be truncated: fetch or export it again")]
     Container(#[from] safetensors::SafeTensorError),
     /// The metadata that describes the network is not there.
     #[error("the safetensors file has no metadata under the key `{key}`: it is not a network for this program")]
@@ -23,8 +24,11 @@ pub enum WeightsError {
     /// The metadata does not describe a network this program can run.
     #[error("the network's metadata is wrong: {0}")]
     Metadata(String),
+    /// The network has no such block, stride or feature.
+    #[error("{0}")]
+    Unsuited(String),
     /// A tensor is not there.
-    #[error("tensor `{name}` is missing (expected shape {expected:?})")]
+    #[error("tensor `{name}` is missing{}", shape_note(.expected))]
     Missing {
         /// Its name.
         name: String,
@@ -60,6 +64,10 @@ pub enum WeightsError {
     Unexpected(Vec<String>),
 }
 
+fn shape_note(expected: &[usize]) -> String {
+    if expected.is_empty() { String::new() } else { format!(" (expected shape {expected:?})") }
+}
+
 /// The tensors of one file, taken out by name.
 #[derive(Debug)]
 pub struct Weights<'a> {
@@ -86,6 +94,25 @@ impl<'a> Weights<'a> {
     /// [`WeightsError::NoMetadata`] if there is none.
     pub fn metadata(&self, key: &'static str) -> Result<&str, WeightsError> {
         self.metadata.get(key).map(String::as_str).ok_or(WeightsError::NoMetadata { key })
+    }
+
+    /// The names of the tensors not taken yet.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.left.iter().map(String::as_str)
+    }
+
+    /// The shape of tensor `name`.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`], with an expected shape of no dimensions.
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
+        let tensor = self.tensors.tensor(name).map_err(|_| WeightsError::Missing { name: name.into(), expected: vec![] })?;
+        Ok(tensor.shape().to_vec())
+    }
+
+    /// Passes over the tensors for which `known` holds: parts of the file that this program has no use for.
+    pub fn ignore(&mut self, known: impl Fn(&str) -> bool) {
+        self.left.retain(|name| !known(name));
     }
 
     /// Takes tensor `name` as f32.
@@ -126,7 +153,26 @@ impl<'a> Weights<'a> {
 /// SHA-256 of `bytes`, in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file too large to hold, in hexadecimal.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256_of_reader(mut reader: impl Read) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -141,6 +187,14 @@ mod tests {
         let end = data.len();
         let header = format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{end}]}}}}"#);
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+    }
+
+    #[test]
+    fn checksums_are_those_of_the_standard() {
+        // FIPS 180-4, the empty message and "abc".
+        assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(sha256_of_reader(BYTES).unwrap(), sha256(BYTES));
     }
 
     #[test]

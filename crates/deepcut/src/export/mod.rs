@@ -1,14 +1,18 @@
 //! From a segmentation to files' bytes.
 
 pub mod png;
+pub mod tensors;
 
 /// Why a result could not be encoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The PNG encoder refused.
-    #[error("cannot encode the PNG file: {0}")]
+    #[error("cannot encode the PNG file")]
     Png(#[from] ::png::EncodingError),
+    /// The values are not those of the shape.
+    #[error("cannot encode the safetensors file")]
+    Tensors(#[from] safetensors::SafeTensorError),
     /// Picture and segmentation differ in size.
     #[error("a segmentation of {segmentation:?} pixels cannot be laid over a picture of {image:?}")]
     Size {

@@ -1,7 +1,7 @@
 //! AVX2 and FMA: 8 lanes, 16 registers.
 
 use super::packed::PANEL;
-use super::{Depthwise, Left, TILE_ROWS, Tile, elementwise};
+use super::{Depthwise, Left, SoftmaxRow, TILE_ROWS, Tile, elementwise};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -182,4 +182,16 @@ pub(super) fn elu(values: &mut [f32]) {
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn softmax(values: &mut [f32], width: usize) {
     elementwise::softmax::<true>(values, width);
+}
+
+/// See [`super::Isa::layer_norm`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    elementwise::layer_norm(rows, weight, bias, epsilon, out);
+}
+
+/// See [`super::Isa::softmax_step`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
+    elementwise::softmax_step::<true>(scores, scale, state);
 }

@@ -2,6 +2,8 @@
 //!
 //! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
 
+use super::SoftmaxRow;
+
 #[inline(always)]
 fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -58,6 +60,69 @@ pub(super) fn elu<const FMA: bool>(values: &mut [f32]) {
         // The exponential of a positive value is computed and dropped: a select vectorises, a branch does not.
         let negative = exp::<FMA>(x.min(0.0)) - 1.0;
         *x = if *x > 0.0 { *x } else { negative };
+    }
+}
+
+/// Sums and maxima run in this many lanes, so that the compiler keeps them in registers.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += term(*x));
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += term(*x));
+    lanes.iter().sum()
+}
+
+#[inline(always)]
+fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let max = |lane: &mut f32, x: &f32| *lane = if *x > *lane { *x } else { *lane };
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| max(lane, x));
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| max(lane, x));
+    lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[inline(always)]
+pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    let width = weight.len();
+    if width == 0 {
+        return;
+    }
+    for (row, out) in rows.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let mean = sum(row, |x| x) / width as f32;
+        let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f32;
+        let scale = 1.0 / (variance + epsilon).sqrt();
+        for (((out, x), w), b) in out.iter_mut().zip(row).zip(weight).zip(bias) {
+            *out = (x - mean) * scale * w + b;
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
+    let width = scores.len() / state.len().max(1);
+    if width == 0 {
+        return;
+    }
+    for (row, state) in scores.chunks_exact_mut(width).zip(state) {
+        let before = state.largest;
+        state.largest = before.max(largest(row));
+        // Before the first block this is exp(−∞): as good as zero, and what it scales is zero too.
+        state.shrink = exp::<FMA>((before - state.largest) * scale);
+        let offset = -state.largest * scale;
+        for x in &mut *row {
+            *x = exp::<FMA>(mul_add::<FMA>(*x, scale, offset));
+        }
+        state.sum = mul_add::<FMA>(state.sum, state.shrink, sum(row, |x| x));
     }
 }
 

@@ -6,11 +6,13 @@
 //! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
 //! | `elementwise.rs`  | bodies shared by both, vectorised by the compiler |
 //! | [`packed`]      | the layout of a product's right-hand side         |
+//! | [`attention`]   | products and softmax joined into streamed attention |
 //!
 //! An [`Isa`] is a handle on one set of kernels. Everything above this module carries the handle it was given, so two sets can
 //! be compared in one process. A kernel computes each output in an order that depends on neither the number of threads nor the
 //! position in a block: results are the same, byte for byte, on one thread or many.
 
+pub mod attention;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx2;
@@ -71,6 +73,13 @@ impl<'a> Left<'a> {
         Self { data, rows, depth, row_stride: 1, depth_stride: rows }
     }
 
+    /// `[rows, depth]`, each row beginning `row_stride` after the one before: some columns of a wider matrix.
+    #[must_use]
+    pub fn strided(data: &'a [f32], rows: usize, depth: usize, row_stride: usize) -> Self {
+        assert!(rows == 0 || data.len() >= (rows - 1) * row_stride + depth, "left side is shorter than its shape");
+        Self { data, rows, depth, row_stride, depth_stride: 1 }
+    }
+
     fn slice(self, first: usize, rows: usize) -> Self {
         Self { data: &self.data[first * self.row_stride..], rows, ..self }
     }
@@ -85,6 +94,25 @@ pub enum Start<'a> {
     Bias(&'a [f32]),
     /// What the output holds already and one value per column: `C = C + A B + 1 bᵀ`.
     Residual(&'a [f32]),
+    /// What the output holds already: `C = C + A B`.
+    Accumulate,
+}
+
+/// What a softmax over blocks of columns remembers of one row; see [`Isa::softmax_step`].
+#[derive(Debug, Clone, Copy)]
+pub struct SoftmaxRow {
+    /// The largest score so far.
+    pub largest: f32,
+    /// `Σ exp(scale · (score − largest))` so far.
+    pub sum: f32,
+    /// What weighted sums of earlier blocks must be multiplied by, now that `largest` may have grown.
+    pub shrink: f32,
+}
+
+impl Default for SoftmaxRow {
+    fn default() -> Self {
+        Self { largest: f32::NEG_INFINITY, sum: 0.0, shrink: 0.0 }
+    }
 }
 
 /// Geometry of a depthwise convolution over a padded `[height, width, channels]` plane.
@@ -168,7 +196,7 @@ impl Isa {
                                     *t = b + x;
                                 }
                             }
-                            None => tile.copy_from_slice(before),
+                            Some(Start::Accumulate) | None => tile.copy_from_slice(before),
                         }
                     }
                     let block = Left { data: &left.data[row * left.row_stride + k0 * left.depth_stride..], rows, depth, ..left };
@@ -283,6 +311,37 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected.
             Kind::Avx2 => unsafe { avx2::softmax(values, width) },
+        }
+    }
+
+    /// One more block of columns of a softmax over rows too long to hold: `scores`, `[state.len(), width]`, become
+    /// `exp(scale · (score − largest))`, and each row's state takes them in (arXiv 1805.02867).
+    ///
+    /// # Panics
+    /// If `scores` do not divide into `state.len()` rows.
+    pub fn softmax_step(self, scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
+        assert!(scores.len().is_multiple_of(state.len().max(1)), "scores of a softmax");
+        match self.0 {
+            Kind::Native => elementwise::softmax_step::<false>(scores, scale, state),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::softmax_step(scores, scale, state) },
+        }
+    }
+
+    /// `out = (x − mean) / √(variance + ε) · weight + bias`, for each row of `weight.len()` values.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub fn layer_norm(self, rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+        assert!(rows.len() == out.len() && weight.len() == bias.len(), "rows of a layer norm");
+        match self.0 {
+            Kind::Native => elementwise::layer_norm(rows, weight, bias, epsilon, out),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::layer_norm(rows, weight, bias, epsilon, out) },
         }
     }
 }

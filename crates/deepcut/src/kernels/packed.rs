@@ -1,14 +1,22 @@
 //! The right-hand side of a product, packed once so that a kernel reads it in order.
 
+use std::fmt;
+
 /// Columns of a panel: two AVX2 registers.
 pub const PANEL: usize = 16;
 
 /// A `[depth, columns]` matrix stored as `[⌈columns / 16⌉, depth, 16]`, padded with zeros.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Packed {
     depth: usize,
     columns: usize,
     data: Vec<f32>,
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Packed[{}, {}]", self.depth, self.columns)
+    }
 }
 
 impl Packed {
@@ -29,19 +37,7 @@ impl Packed {
     /// If `matrix` does not hold `depth * columns` values.
     pub fn fill_from_rows(&mut self, matrix: &[f32], depth: usize, columns: usize) {
         assert_eq!(matrix.len(), depth * columns, "matrix to pack");
-        (self.depth, self.columns) = (depth, columns);
-        self.data.clear();
-        self.data.resize(columns.div_ceil(PANEL) * PANEL * depth, 0.0);
-        if depth > 0 {
-            for (p, panel) in self.data.chunks_exact_mut(depth * PANEL).enumerate() {
-                let first = p * PANEL;
-                let width = PANEL.min(columns - first);
-                for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
-                    let at = k * columns + first;
-                    row[..width].copy_from_slice(&matrix[at..at + width]);
-                }
-            }
-        }
+        self.fill(matrix, [depth, columns], [columns, 1]);
     }
 
     /// Packs the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights, or `Fᵀ` from `F`.
@@ -51,17 +47,35 @@ impl Packed {
     #[must_use]
     pub fn from_columns(matrix: &[f32], depth: usize, columns: usize) -> Self {
         assert_eq!(matrix.len(), depth * columns, "matrix to pack");
-        let data = vec![0.0; columns.div_ceil(PANEL) * PANEL * depth];
-        let mut packed = Self { depth, columns, data };
-        if depth > 0 {
-            for (j, column) in matrix.chunks_exact(depth).enumerate() {
-                let panel = &mut packed.data[j / PANEL * depth * PANEL..];
-                for (k, &value) in column.iter().enumerate() {
-                    panel[k * PANEL + j % PANEL] = value;
+        let mut packed = Self::default();
+        packed.fill(matrix, [depth, columns], [1, depth]);
+        packed
+    }
+
+    /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`, in the memory of an
+    /// earlier one.
+    ///
+    /// # Panics
+    /// If `values` ends before the last element.
+    pub fn fill(&mut self, values: &[f32], [depth, columns]: [usize; 2], strides: [usize; 2]) {
+        (self.depth, self.columns) = (depth, columns);
+        self.data.clear();
+        self.data.resize(columns.div_ceil(PANEL) * PANEL * depth, 0.0);
+        if depth == 0 {
+            return;
+        }
+        for (p, panel) in self.data.chunks_exact_mut(depth * PANEL).enumerate() {
+            let first = p * PANEL;
+            let width = PANEL.min(columns - first);
+            for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+                let from = &values[k * strides[0] + first * strides[1]..];
+                if strides[1] == 1 {
+                    row[..width].copy_from_slice(&from[..width]);
+                } else {
+                    row[..width].iter_mut().zip(from.iter().step_by(strides[1])).for_each(|(to, from)| *to = *from);
                 }
             }
         }
-        packed
     }
 
     /// Rows of the matrix.

@@ -139,3 +139,75 @@ fn activations_match_double_precision() {
         assert!(extreme[1] < 1e-37 && extreme[3] < 1e-37);
     }
 }
+
+/// Largest error seen: 8e-7.
+#[test]
+fn layer_norm_matches_double_precision() {
+    for isa in Isa::available() {
+        for (rows, width) in [(1, 1), (3, 5), (7, 64), (2, 384), (5, 193)] {
+            // Far from zero, where a variance computed in one pass would lose its digits.
+            let values: Vec<f32> = sequence(rows * width, 8).iter().map(|x| 30.0 + 2.0 * x).collect();
+            let (weight, bias) = (sequence(width, 9), sequence(width, 10));
+            let expected: Vec<f64> = values
+                .chunks_exact(width)
+                .flat_map(|row| {
+                    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
+                    let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
+                    let parameters = weight.iter().zip(&bias);
+                    let norm = move |x: f32| (f64::from(x) - mean) / (variance + 1e-6).sqrt();
+                    row.iter().zip(parameters).map(move |(&x, (&w, &b))| norm(x) * f64::from(w) + f64::from(b))
+                })
+                .collect();
+            let mut out = vec![0.0; values.len()];
+            isa.layer_norm(&values, &weight, &bias, 1e-6, &mut out);
+            assert_close(&out, &expected, 1e-5, &format!("{} {rows}x{width}", isa.name()));
+        }
+    }
+}
+
+/// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
+/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows.
+#[test]
+fn attention_matches_the_plain_formula() {
+    use super::attention::{KeysValues, Scratch};
+    for (tokens, heads, head_dim, spread) in [
+        (1, 2, 32, 1.0),
+        (2, 1, 64, 1.0),
+        (63, 3, 16, 4.0),
+        (64, 2, 64, 1.0),
+        (65, 2, 5, 20.0),
+        (197, 3, 64, 4.0),
+        (256, 1, 8, 1.0),
+        (1226, 1, 64, 4.0),
+    ] {
+        let dim = heads * head_dim;
+        let scaled = |salt| -> Vec<f32> { sequence(tokens * dim, salt).iter().map(|x| spread * x).collect() };
+        let (queries, keys, values) = (scaled(11), scaled(12), sequence(tokens * dim, 13));
+        let at = |matrix: &[f32], token: usize, head: usize, c: usize| f64::from(matrix[token * dim + head * head_dim + c]);
+        let mut expected = vec![0.0f64; tokens * dim];
+        for (token, out) in expected.chunks_exact_mut(dim).enumerate() {
+            for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                let score =
+                    |other| -> f64 { (0..head_dim).map(|c| at(&queries, token, head, c) * at(&keys, other, head, c)).sum() };
+                let scores: Vec<f64> = (0..tokens).map(|other| score(other) / (head_dim as f64).sqrt()).collect();
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                for (c, out) in out.iter_mut().enumerate() {
+                    *out = (0..tokens).map(|other| weights[other] / total * at(&values, other, head, c)).sum();
+                }
+            }
+        }
+        for isa in Isa::available() {
+            let mut packed = KeysValues::default();
+            packed.fill(&sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
+            packed.fill(&keys, &values, dim, heads);
+            let mut out = vec![0.0; tokens * dim];
+            for (queries, out) in queries.chunks(48 * dim).zip(out.chunks_mut(48 * dim)) {
+                packed.attend(isa, queries, &mut Scratch::default(), out);
+            }
+            let tolerance = if spread > 10.0 { 5e-5 } else { 5e-6 };
+            assert_close(&out, &expected, tolerance, &format!("{} {tokens} tokens, {heads} heads", isa.name()));
+        }
+    }
+}

@@ -1,34 +1,34 @@
-//! One picture: read, segment, write, report.
+//! The command `segment`: read, segment, write, report.
 
-use crate::args::Format;
+use crate::args::{Format, SegmentArgs};
+use crate::batch::{self, Done, Task};
 use crate::inputs::Input;
-use crate::outputs::{Destination, check_free, write};
-use anyhow::Context;
+use crate::network;
+use crate::outputs::{Destination, check_free};
 use deepcut::backbone::Identity;
 use deepcut::export::png;
 use deepcut::segment::components::BoundingBox;
 use deepcut::{Image, Options, Segmentation, Segmenter};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
 /// Everything said of a picture, as JSON.
 #[derive(Serialize)]
-pub struct Report {
+struct Report {
     #[serde(rename = "type")]
     kind: &'static str,
-    pub input: String,
-    pub outputs: Vec<String>,
+    input: String,
+    outputs: Vec<String>,
     height: usize,
     width: usize,
     /// Rows and columns of the patch grid.
     grid: [usize; 2],
     nodes: usize,
     /// False if the confidence is below the least asked for, or nothing was found.
-    pub object: bool,
-    pub confidence: f32,
+    object: bool,
+    confidence: f32,
     labels: Vec<LabelReport>,
     /// Pixels of the foreground.
     area: usize,
@@ -37,7 +37,7 @@ pub struct Report {
     bounds: Option<[usize; 4]>,
     /// The foreground's connected components, largest first.
     components: Vec<ComponentReport>,
-    pub seconds: BTreeMap<String, f64>,
+    seconds: BTreeMap<String, f64>,
     backbone: Identity,
     kernels: &'static str,
     seed: u64,
@@ -80,23 +80,34 @@ impl Stopwatch {
     }
 }
 
-/// What a picture becomes.
-pub struct Work<'a> {
-    pub segmenter: &'a Segmenter,
-    pub destination: &'a Destination,
-    pub formats: &'a [Format],
-    pub overwrite: bool,
+/// Segments everything the command line names. True if nothing failed.
+pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
+    let options = args.options()?;
+    batch::run(
+        &args.files,
+        &args.run,
+        |single| args.formats(single),
+        |single| {
+            let segmenter = network::segmenter(&args.network, &args.run, options)?;
+            Ok(Work { segmenter, formats: args.formats(single), overwrite: args.files.overwrite })
+        },
+    )
 }
 
-impl Work<'_> {
-    /// Does everything there is to do for one picture; `stem` names its results.
-    pub fn run(&self, input: &Input, stem: &Path) -> anyhow::Result<Report> {
-        let targets: Vec<_> = self.formats.iter().map(|&format| (format, self.destination.path(stem, format))).collect();
+struct Work {
+    segmenter: Segmenter,
+    formats: Vec<Format>,
+    overwrite: bool,
+}
+
+impl Task for Work {
+    fn run(&self, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done> {
+        let targets: Vec<_> = self.formats.iter().map(|&format| (format, destination.path(stem, format))).collect();
         for (_, path) in &targets {
             path.as_ref().map_or(Ok(()), |path| check_free(path, self.overwrite))?;
         }
         let mut watch = Stopwatch { since: Instant::now(), stage: "read", seconds: BTreeMap::new() };
-        let bytes = read(input)?;
+        let bytes = input.read()?;
         watch.begin("decode");
         let image = Image::decode(&bytes)?;
         let found = self.segmenter.segment_observed(&image, &mut |stage| watch.begin(stage.name()))?;
@@ -107,33 +118,30 @@ impl Work<'_> {
                 Format::Mask => png::mask(&found)?,
                 Format::Overlay => png::overlay(&image, &found)?,
                 Format::Cutout => png::cutout(&image, &found)?,
-                Format::Json => return Ok(None),
+                Format::Json | Format::Features => return Ok(None),
             }))
         };
-        let outputs = targets.iter().filter_map(|(_, path)| Some(path.as_ref()?.display().to_string())).collect();
+        let outputs: Vec<String> = targets.iter().filter_map(|(_, path)| Some(path.as_ref()?.display().to_string())).collect();
         for (format, path) in &targets {
             if let Some(bytes) = encode(*format)? {
-                self.put(path.as_deref(), &bytes)?;
+                destination.put(path.as_deref(), &bytes, self.overwrite)?;
             }
         }
         watch.begin("");
-        let report = self.report(input, outputs, &found, watch.seconds);
+        let report = self.report(input, outputs.clone(), &found, watch.seconds);
         for (_, path) in targets.iter().filter(|(format, _)| *format == Format::Json) {
             let mut text = serde_json::to_vec_pretty(&report)?;
             text.push(b'\n');
-            self.put(path.as_deref(), &text)?;
+            destination.put(path.as_deref(), &text, self.overwrite)?;
         }
-        Ok(report)
+        let what = if report.object { "object" } else { "no object" };
+        let milliseconds = 1000.0 * report.seconds.values().sum::<f64>();
+        let told = format!("{what}, confidence {:.2}, {milliseconds:.0} ms", report.confidence);
+        Ok(Done { outputs, told, json: serde_json::to_vec(&report)? })
     }
+}
 
-    fn put(&self, path: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
-        if let Some(path) = path {
-            return write(path, bytes, self.overwrite);
-        }
-        let mut stdout = std::io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
-    }
-
+impl Work {
     fn report(&self, input: &Input, outputs: Vec<String>, found: &Segmentation, seconds: BTreeMap<String, f64>) -> Report {
         let components = found.components();
         let regions = found.regions();
@@ -165,17 +173,6 @@ impl Work<'_> {
             seed: self.segmenter.options().seed,
             options: self.segmenter.options().clone(),
             version: env!("CARGO_PKG_VERSION"),
-        }
-    }
-}
-
-fn read(input: &Input) -> anyhow::Result<Vec<u8>> {
-    match &input.path {
-        Some(path) => std::fs::read(path).context("cannot read the file"),
-        None => {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read")?;
-            Ok(bytes)
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod models;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -251,8 +253,8 @@ fn unusual_pictures_are_read() {
     rgb.to_rgba8().save(input.join("alpha.png")).unwrap();
     rgb.to_rgb8().save(input.join("palette.gif")).unwrap();
     std::fs::write(input.join("palette.png"), palette_png()).unwrap();
-    std::fs::write(input.join("cmyk.jpg"), include_bytes!("fixtures/cmyk.jpg")).unwrap();
-    std::fs::write(input.join("rotated.jpg"), include_bytes!("fixtures/rotated.jpg")).unwrap();
+    std::fs::write(input.join("cmyk.jpg"), include_bytes!("../fixtures/cmyk.jpg")).unwrap();
+    std::fs::write(input.join("rotated.jpg"), include_bytes!("../fixtures/rotated.jpg")).unwrap();
     image::RgbImage::from_pixel(1, 1, image::Rgb([9, 9, 9])).save(input.join("speck.png")).unwrap();
     image::RgbImage::from_pixel(90, 70, image::Rgb([9, 200, 9])).save(input.join("flat.png")).unwrap();
     let output = segment(dir.path(), &["in", "-o", "out", "--format", "mask", "--json"]);
@@ -370,7 +372,7 @@ fn wrong_networks_are_refused_by_name() {
         ("family", "architecture `deepcut-teacher`"),
         ("wide", "expected [225"),
         ("deep", "tensor `stage3.8.depthwise.weight` is missing"),
-        ("absent", "cannot read the network"),
+        ("absent", "there is no file absent.safetensors and no network of that name"),
     ] {
         let file = format!("{name}.safetensors");
         let output = segment(dir.path(), &["a.png", "--backbone", &file]);

@@ -1,0 +1,145 @@
+//! The command `models`: list, download, path, verify.
+
+use crate::args::ModelsCommand;
+use crate::hub::{Checked, Hub, check};
+use anyhow::Context;
+use deepcut::backbone::catalogue::{ENTRIES, Entry};
+use deepcut::backbone::vit::VitOptions;
+use deepcut::backbone::{self, Backbone};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Does the command. True if nothing failed.
+pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
+    match command {
+        ModelsCommand::List { json } => list(*json).map(|()| true),
+        ModelsCommand::Download { names, no_progress } => {
+            let hub = Hub::from_env(false, !no_progress)?;
+            each(names, |name| {
+                let entry = entry(name)?;
+                if let Some(path) = hub.cached(entry)
+                    && verify_cached(entry, &path).is_ok()
+                {
+                    return Ok(path.display().to_string());
+                }
+                let path = hub.download(entry)?;
+                load(entry, &path)?;
+                Ok(path.display().to_string())
+            })
+        }
+        ModelsCommand::Path { name } => {
+            let found = Hub::from_env(true, false)?.cached(entry(name)?);
+            let path = found.with_context(|| format!("{name} is not here; run `deepcut models download {name}`"))?;
+            crate::print(format!("{}\n", path.display()).as_bytes()).map(|()| true)
+        }
+        ModelsCommand::Verify { networks } => {
+            let hub = Hub::from_env(true, false)?;
+            let mut networks = networks.clone();
+            if networks.is_empty() {
+                networks
+                    .extend(ENTRIES.iter().filter(|entry| hub.cached(entry).is_some()).map(|entry| PathBuf::from(entry.name)));
+            }
+            let names: Vec<String> = networks.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+            each(&names, |name| verify(&hub, name))
+        }
+    }
+}
+
+fn entry(name: &str) -> anyhow::Result<&'static Entry> {
+    Entry::by_name(name).with_context(|| format!("there is no network named {name}; see `deepcut models list`"))
+}
+
+/// Says what came of each; one that fails does not hide the others.
+fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<bool> {
+    let mut all = true;
+    for name in names {
+        match work(name) {
+            Ok(text) => crate::print(format!("{name}: {text}\n").as_bytes())?,
+            Err(error) => {
+                all = false;
+                let _ = writeln!(std::io::stderr(), "deepcut: {name}: {error:#}");
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn list(json: bool) -> anyhow::Result<()> {
+    let hub = Hub::from_env(true, false)?;
+    let embedded = backbone::embedded::load()?;
+    let mut text = String::new();
+    if json {
+        let identity = embedded.identity();
+        writeln!(text, "{}", json!({ "name": identity.name, "sha256": identity.sha256, "here": true }))?;
+    } else {
+        writeln!(
+            text,
+            "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10}",
+            "NAME", "FAMILY", "PATCH", "DIM", "BLOCKS", "PARAMS", "LICENCE"
+        )?;
+        writeln!(
+            text,
+            "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10} in the program",
+            "embedded", "deepcut", "–", "–", "–", "–", "–"
+        )?;
+    }
+    for entry in &ENTRIES {
+        let Entry { name, family, patch_size, dim, depth, license, repository, registers, .. } = *entry;
+        let path = hub.cached(entry);
+        if json {
+            let path = path.as_ref().map(|path| path.display().to_string());
+            let line = json!({
+                "name": name, "family": family.name(), "patch_size": patch_size, "dim": dim, "depth": depth, "registers": registers,
+                "parameters": entry.parameters(), "license": license, "repository": repository, "here": path.is_some(), "path": path,
+            });
+            writeln!(text, "{line}")?;
+        } else {
+            let millions = format!("{:.0} M", entry.parameters() as f64 / 1e6);
+            let here = path.map_or_else(|| format!("{repository}, not here"), |_| "here".into());
+            writeln!(
+                text,
+                "{name:18} {:9} {patch_size:>5} {dim:>5} {depth:>6} {millions:>9} {license:10} {here}",
+                family.name()
+            )?;
+        }
+    }
+    crate::print(text.as_bytes())
+}
+
+fn verify(hub: &Hub, name: &str) -> anyhow::Result<String> {
+    if let Some(entry) = Entry::by_name(name) {
+        let path = hub.cached(entry).with_context(|| format!("not here; run `deepcut models download {name}`"))?;
+        return verify_cached(entry, &path);
+    }
+    let bytes = if name == "embedded" {
+        backbone::embedded::BYTES.to_vec()
+    } else {
+        std::fs::read(name).context("there is no network of that name, and no such file")?
+    };
+    let network = backbone::from_bytes(name, &bytes, &VitOptions::default())?;
+    Ok(format!("whole, SHA-256 {}", network.identity().sha256))
+}
+
+fn verify_cached(entry: &Entry, path: &Path) -> anyhow::Result<String> {
+    let Checked { sha256, stated } = check(path)?;
+    let note = match stated {
+        Some(stated) if stated == sha256 => "as the hub stated",
+        Some(stated) => anyhow::bail!(
+            "{} has SHA-256 {sha256}, the hub stated {stated}; remove it and run `deepcut models download {}`",
+            path.display(),
+            entry.name
+        ),
+        None => "of which the hub stated none",
+    };
+    load(entry, path)?;
+    Ok(format!("whole, SHA-256 {sha256}, {note}: {}", path.display()))
+}
+
+/// Whether the program can use the file.
+fn load(entry: &Entry, path: &Path) -> anyhow::Result<()> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    entry.load(&bytes, &VitOptions::default()).with_context(|| format!("cannot use {}", path.display()))?;
+    Ok(())
+}

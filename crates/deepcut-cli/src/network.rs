@@ -1,0 +1,45 @@
+//! The feature network that the command line names, loaded.
+
+use crate::args::{NetworkArgs, RunArgs};
+use crate::hub::Hub;
+use anyhow::{Context, bail};
+use deepcut::backbone::catalogue::{ENTRIES, Entry};
+use deepcut::backbone::{self, Backbone};
+use deepcut::kernels::ISA_VARIABLE;
+use deepcut::{Isa, Options, Segmenter};
+
+/// The pipeline with its network, downloaded if need be.
+///
+/// # Errors
+/// If the network is not there or not whole, or an option does not suit it.
+pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow::Result<Segmenter> {
+    let isa = match std::env::var(ISA_VARIABLE) {
+        Err(_) => Isa::detect(),
+        Ok(name) => Isa::by_name(&name).with_context(|| {
+            let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
+            format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
+        })?,
+    };
+    Ok(Segmenter::with_backbone(load(args, run)?, options, isa)?)
+}
+
+fn load(args: &NetworkArgs, run: &RunArgs) -> anyhow::Result<Box<dyn Backbone>> {
+    let name = args.backbone.to_string_lossy();
+    let vit = args.vit_options();
+    if name == "embedded" {
+        return backbone::from_bytes("embedded", backbone::embedded::BYTES, &vit).context("cannot use the embedded network");
+    }
+    if let Some(entry) = Entry::by_name(&name) {
+        let path = Hub::from_env(args.offline, !(run.quiet || run.no_progress))?.fetch(entry)?;
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let network = entry.load(&bytes, &vit).with_context(|| format!("cannot use {}", path.display()))?;
+        return Ok(Box::new(network));
+    }
+    if !args.backbone.exists() {
+        let names: Vec<_> = ENTRIES.iter().map(|entry| entry.name).collect();
+        bail!("there is no file {name} and no network of that name; the names are embedded, {}", names.join(", "));
+    }
+    let bytes = std::fs::read(&args.backbone).with_context(|| format!("cannot read the network {name}"))?;
+    let file = args.backbone.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    backbone::from_bytes(&file, &bytes, &vit).with_context(|| format!("cannot use the network {name}"))
+}

@@ -1,0 +1,204 @@
+//! Which activations of a vision transformer are the features of a patch, and how several are joined.
+//!
+//! Sources: the facets and the log-binned descriptor are those of Amir et al. (arXiv 2112.05814), `extractor.py`, which the published
+//! code uses; joining facets is ours.
+
+use super::FeatureMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// An activation of one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Facet {
+    /// The keys of the block's attention, all heads side by side.
+    Key,
+    /// Its queries.
+    Query,
+    /// Its values.
+    Value,
+    /// What the block gives to the next.
+    Token,
+    /// The same after the network's final norm.
+    NormToken,
+}
+
+impl Facet {
+    /// Every facet.
+    pub const ALL: [Self; 5] = [Self::Key, Self::Query, Self::Value, Self::Token, Self::NormToken];
+
+    /// `key`, `query`, `value`, `token` or `norm-token`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Query => "query",
+            Self::Value => "value",
+            Self::Token => "token",
+            Self::NormToken => "norm-token",
+        }
+    }
+
+    /// Whether the facet needs its block computed to the end.
+    pub(super) fn needs_whole_block(self) -> bool {
+        matches!(self, Self::Token | Self::NormToken)
+    }
+}
+
+/// A facet of one block: written `value@6`, or `key` for the last block's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockFacet {
+    /// The activation.
+    pub facet: Facet,
+    /// The block, counted from 0. None: the last.
+    pub block: Option<usize>,
+}
+
+/// Not a list of facets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no facet; expected key, query, value, token or norm-token, with a block if need be (value@6), several joined by +"
+)]
+pub struct ParseFacetError(String);
+
+/// One facet or several to join: written `value@6+key@8`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facets(pub Vec<BlockFacet>);
+
+impl FromStr for Facets {
+    type Err = ParseFacetError;
+
+    fn from_str(text: &str) -> Result<Self, ParseFacetError> {
+        let wrong = || ParseFacetError(text.into());
+        let one = |part: &str| {
+            let (name, block) = part.split_once('@').map_or((part, None), |(name, block)| (name, Some(block)));
+            let facet = Facet::ALL.into_iter().find(|facet| facet.name() == name).ok_or_else(wrong)?;
+            let block = block.map(str::parse).transpose().map_err(|_| wrong())?;
+            Ok(BlockFacet { facet, block })
+        };
+        text.split('+').map(one).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Facets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, BlockFacet { facet, block }) in self.0.iter().enumerate() {
+            f.write_str(if i > 0 { "+" } else { "" })?;
+            f.write_str(facet.name())?;
+            block.map_or(Ok(()), |block| write!(f, "@{block}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Joins maps of one grid: every row scaled to length 1/√m and put side by side, so that inner products are the mean cosines of
+/// the m maps. A single map is left as it is.
+///
+/// # Panics
+/// If the grids differ or there is no map.
+#[must_use]
+pub fn fuse(mut maps: Vec<FeatureMap>) -> FeatureMap {
+    if maps.len() == 1 {
+        return maps.swap_remove(0);
+    }
+    let (grid_height, grid_width) = (maps[0].grid_height, maps[0].grid_width);
+    assert!(maps.iter().all(|map| (map.grid_height, map.grid_width) == (grid_height, grid_width)), "maps of one picture");
+    let dim = maps.iter().map(|map| map.dim).sum();
+    let share = 1.0 / (maps.len() as f32).sqrt();
+    let mut data = Vec::with_capacity(grid_height * grid_width * dim);
+    for cell in 0..grid_height * grid_width {
+        for map in &maps {
+            let row = &map.data[cell * map.dim..(cell + 1) * map.dim];
+            let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let scale = if length > 0.0 { share / length } else { 0.0 };
+            data.extend(row.iter().map(|x| x * scale));
+        }
+    }
+    FeatureMap { grid_height, grid_width, dim, data }
+}
+
+/// Describes every patch by its surroundings too: 17 bins, of which nine are its 3 × 3 neighbours and eight the 3 × 3 means around
+/// it at distance three; beyond the edge, the nearest cell inside. The result has 17 times the dimension.
+#[must_use]
+pub fn log_bin(map: &FeatureMap) -> FeatureMap {
+    let (height, width, dim) = (map.grid_height, map.grid_width, map.dim);
+    let means = mean_of_neighbours(map);
+    let nearest = |at: usize, step: isize, n: usize| at.saturating_add_signed(step).min(n - 1);
+    let mut data = Vec::with_capacity(height * width * dim * 17);
+    for y in 0..height {
+        for x in 0..width {
+            for (distance, source) in [(1, &map.data), (3, &means)] {
+                for (i, j) in (-1..=1).flat_map(|i| (-1..=1).map(move |j| (i, j))) {
+                    if distance > 1 && (i, j) == (0, 0) {
+                        continue;
+                    }
+                    let cell = nearest(y, i * distance, height) * width + nearest(x, j * distance, width);
+                    data.extend_from_slice(&source[cell * dim..(cell + 1) * dim]);
+                }
+            }
+        }
+    }
+    FeatureMap { grid_height: height, grid_width: width, dim: 17 * dim, data }
+}
+
+/// The mean over each cell's 3 × 3 neighbours that exist.
+fn mean_of_neighbours(map: &FeatureMap) -> Vec<f32> {
+    let (height, width, dim) = (map.grid_height, map.grid_width, map.dim);
+    let mut out = vec![0.0; map.data.len()];
+    for (cell, out) in out.chunks_exact_mut(dim).enumerate() {
+        let (y, x) = (cell / width, cell % width);
+        let (rows, columns) = (y.saturating_sub(1)..=(y + 1).min(height - 1), x.saturating_sub(1)..=(x + 1).min(width - 1));
+        let share = 1.0 / (rows.clone().count() * columns.clone().count()) as f32;
+        for neighbour in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
+            let row = &map.data[neighbour * dim..(neighbour + 1) * dim];
+            out.iter_mut().zip(row).for_each(|(out, x)| *out += share * x);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facets_are_read_as_they_are_written() {
+        for text in ["key", "norm-token", "value@6+key@8", "query@0", "token@11+key"] {
+            assert_eq!(text.parse::<Facets>().unwrap().to_string(), text);
+        }
+        for text in ["", "keys", "key@", "key@-1", "key@x", "key+", "value@6 + key@8"] {
+            assert!(text.parse::<Facets>().is_err(), "{text}");
+        }
+    }
+
+    fn map(grid_height: usize, grid_width: usize, dim: usize, data: &[f32]) -> FeatureMap {
+        FeatureMap { grid_height, grid_width, dim, data: data.to_vec() }
+    }
+
+    #[test]
+    fn inner_products_of_fused_maps_are_mean_cosines() {
+        let a = map(1, 3, 2, &[3.0, 4.0, 0.0, 2.0, 0.0, 0.0]);
+        let b = map(1, 3, 3, &[1.0, 2.0, 2.0, -5.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(fuse(vec![a.clone()]), a);
+        let fused = fuse(vec![a, b]);
+        let dot = |i: usize, j: usize| -> f32 { (0..5).map(|c| fused.data[i * 5 + c] * fused.data[j * 5 + c]).sum() };
+        assert!((dot(0, 0) - 1.0).abs() < 1e-6);
+        // Cosines 4/5 and −1/3.
+        assert!((dot(0, 1) - (0.8 - 1.0 / 3.0) / 2.0).abs() < 1e-6);
+        // A row of zeros has no direction: only the other map speaks.
+        assert!((dot(2, 2) - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_single_cell_is_its_own_surroundings() {
+        assert_eq!(log_bin(&map(1, 1, 2, &[1.0, 2.0])).data, [1.0, 2.0].repeat(17));
+    }
+
+    /// Cells 0, 1, 2 in a row: the middle one's nine near bins, then the means (0.5, 1, 1.5) three to the left and right, clamped.
+    #[test]
+    fn near_bins_are_cells_and_far_bins_means() {
+        let out = log_bin(&map(1, 3, 1, &[0.0, 1.0, 2.0]));
+        assert_eq!(out.data[17..26], [0.0, 1.0, 2.0].repeat(3));
+        assert_eq!(out.data[26..34], [0.5, 1.0, 1.5, 0.5, 1.5, 0.5, 1.0, 1.5]);
+    }
+}

@@ -1,0 +1,583 @@
+//! Vision transformers: DINO, DINOv2 with and without registers, and the supervised ones of timm.
+//!
+//! ```text
+//! x₀ = [class + p₀ ; registers ; patches · E + b + p]
+//! x  = x + γ₁ · (attention(norm₁(x)) · P + b)          for each block
+//! x  = x + γ₂ · (GELU(norm₂(x) · M₁ + b) · M₂ + b)
+//! ```
+//!
+//! where symbol – meaning: `p` – positional embedding, interpolated as [`super::position`] says; `γ` – DINOv2's LayerScale, one
+//! elsewhere, folded into `P` and `M₂`; norms have ε = 10⁻⁶; GELU is the exact one.
+//!
+//! Sources: Dosovitskiy et al. (arXiv 2010.11929); DINO (arXiv 2104.14294), `vision_transformer.py`; DINOv2 (arXiv 2304.07193);
+//! registers (arXiv 2309.16588). The facets are those of the published code's `extractor.py`: see `PARITY.md`.
+//!
+//! A block is two passes over the tokens, [`QUERY_ROWS`] at a time: norm, queries, keys and values; then attention, projection, norm and
+//! MLP of the same rows, whose hidden activations never leave the second-level cache. Of the last block only what the facet needs
+//! is computed: for keys, a norm and one product.
+
+use super::facet::{BlockFacet, Facet, Facets, fuse};
+use super::linear::{Linear, resized};
+use super::position::Interpolation;
+use super::weights::{Weights, WeightsError, sha256};
+use super::{Backbone, FeatureMap, Identity, Input};
+use crate::kernels::Isa;
+use crate::kernels::attention::{self, KeysValues, QUERY_ROWS};
+use rayon::prelude::*;
+use std::fmt;
+use std::str::FromStr;
+
+const EPSILON: f32 = 1e-6;
+/// Length of a head's queries in every family this program knows; see [`VitOptions::heads`].
+const HEAD_DIM: usize = 64;
+const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+const HALVES: ([f32; 3], [f32; 3]) = ([0.5; 3], [0.5; 3]);
+
+/// Which published networks a file belongs to: decides normalisation, positions and the default facet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Family {
+    /// Self-supervised, arXiv 2104.14294: keys of the last block.
+    Dino,
+    /// Self-supervised, arXiv 2304.07193: tokens after the final norm.
+    Dinov2,
+    /// Trained on ImageNet's classes (AugReg, arXiv 2106.10270): values of the middle block and keys of the block after two thirds.
+    Supervised,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 3] = [Self::Dino, Self::Dinov2, Self::Supervised];
+
+    /// `dino`, `dinov2` or `supervised`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dino => "dino",
+            Self::Dinov2 => "dinov2",
+            Self::Supervised => "supervised",
+        }
+    }
+
+    fn normalization(self) -> ([f32; 3], [f32; 3]) {
+        if self == Self::Supervised { HALVES } else { IMAGENET }
+    }
+
+    fn interpolation(self, registers: usize) -> Interpolation {
+        match self {
+            Self::Dino => Interpolation { offset: 0.1, antialias: false },
+            Self::Dinov2 if registers == 0 => Interpolation { offset: 0.1, antialias: false },
+            Self::Dinov2 => Interpolation { offset: 0.0, antialias: true },
+            Self::Supervised => Interpolation { offset: 0.0, antialias: false },
+        }
+    }
+
+    fn facets(self, depth: usize) -> Facets {
+        let one = |facet, block| BlockFacet { facet, block };
+        Facets(match self {
+            Self::Dino => vec![one(Facet::Key, None)],
+            Self::Dinov2 => vec![one(Facet::NormToken, None)],
+            Self::Supervised => vec![one(Facet::Value, Some(depth / 2)), one(Facet::Key, Some(depth * 2 / 3))],
+        })
+    }
+
+    /// Reads the family off a file: only DINOv2 scales its layers; of the others, those with a classifier and those of 192 dimensions
+    /// were trained on classes.
+    fn detect(weights: &Weights<'_>, dim: usize) -> Self {
+        if weights.names().any(is_layer_scale) {
+            Self::Dinov2
+        } else if dim == 192 || weights.names().any(is_classifier) {
+            Self::Supervised
+        } else {
+            Self::Dino
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Family {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|family| family.name() == text).ok_or_else(|| "expected dino, dinov2 or supervised".into())
+    }
+}
+
+/// What of a network to use; every None is the family's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VitOptions {
+    /// None: read off the file, see [`Family`].
+    pub family: Option<Family>,
+    /// The features.
+    pub facets: Option<Facets>,
+    /// The block of facets that name none. None: the last.
+    pub layer: Option<usize>,
+    /// Pixels between patches; divides the patch size. None: the patch size.
+    pub stride: Option<usize>,
+    /// Attention heads. None: one for every 64 dimensions, as in all three families.
+    pub heads: Option<usize>,
+}
+
+struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Norm {
+    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
+        isa.layer_norm(rows, &self.weight, &self.bias, EPSILON, out);
+    }
+}
+
+struct Block {
+    norm1: Norm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    /// With `γ₁`.
+    projection: Linear,
+    norm2: Norm,
+    fc1: Linear,
+    /// With `γ₂`.
+    fc2: Linear,
+}
+
+/// The network. See the module's documentation.
+pub struct VisionTransformer {
+    identity: Identity,
+    family: Family,
+    facets: Vec<(Facet, usize)>,
+    patch_size: usize,
+    stride: usize,
+    heads: usize,
+    dim: usize,
+    /// The class token with its position, then the registers: `[1 + registers, dim]`.
+    prefix: Vec<f32>,
+    patch_embedding: Linear,
+    /// `[table_side, table_side, dim]`.
+    positions: Vec<f32>,
+    table_side: usize,
+    blocks: Vec<Block>,
+    norm: Norm,
+}
+
+/// How a file names its tensors.
+struct Naming {
+    prefix: String,
+    transformers: bool,
+    /// Of the two ways transformers names a block's tensors.
+    dinov2: bool,
+}
+
+/// Tensors outside the blocks: timm's name (which DINO and DINOv2 use too), transformers' name.
+const OUTSIDE: [[&str; 2]; 6] = [
+    ["cls_token", "embeddings.cls_token"],
+    ["pos_embed", "embeddings.position_embeddings"],
+    ["register_tokens", "embeddings.register_tokens"],
+    ["mask_token", "embeddings.mask_token"],
+    ["patch_embed.proj", "embeddings.patch_embeddings.projection"],
+    ["norm", "layernorm"],
+];
+
+/// A block's tensors: timm's name, then transformers' in its ViT and in its DINOv2. timm joins query, key and value in `attn.qkv`.
+const INSIDE: [[&str; 3]; 10] = [
+    ["norm1", "layernorm_before", "norm1"],
+    ["attn.query", "attention.attention.query", "attention.attention.query"],
+    ["attn.key", "attention.attention.key", "attention.attention.key"],
+    ["attn.value", "attention.attention.value", "attention.attention.value"],
+    ["attn.proj", "attention.output.dense", "attention.output.dense"],
+    ["ls1.gamma", "layer_scale1.lambda1", "layer_scale1.lambda1"],
+    ["norm2", "layernorm_after", "norm2"],
+    ["mlp.fc1", "intermediate.dense", "mlp.fc1"],
+    ["mlp.fc2", "output.dense", "mlp.fc2"],
+    ["ls2.gamma", "layer_scale2.lambda1", "layer_scale2.lambda1"],
+];
+
+/// Layers that come with some files and have no part in the features.
+fn is_classifier(name: &str) -> bool {
+    name.starts_with("head.") || name.starts_with("classifier.")
+}
+
+/// Whether a tensor is a LayerScale: a file has all of them or none.
+fn is_layer_scale(name: &str) -> bool {
+    [".ls1.gamma", ".ls2.gamma", ".layer_scale1.lambda1", ".layer_scale2.lambda1"].iter().any(|end| name.ends_with(end))
+}
+
+impl Naming {
+    fn detect(weights: &Weights<'_>) -> Self {
+        let class = weights.names().find_map(|name| name.strip_suffix("embeddings.cls_token"));
+        Self {
+            prefix: class.unwrap_or_default().into(),
+            transformers: class.is_some(),
+            dinov2: weights.names().any(is_layer_scale),
+        }
+    }
+
+    /// The file's name for a tensor that timm calls `name`.
+    fn file_name(&self, name: &str) -> String {
+        if !self.transformers {
+            return name.into();
+        }
+        let prefix = &self.prefix;
+        let renamed = |rest: &str, ours: &str, theirs: &str| {
+            let parameter = rest.strip_prefix(ours)?;
+            (parameter.is_empty() || parameter.starts_with('.')).then(|| format!("{theirs}{parameter}"))
+        };
+        if let Some((block, rest)) = name.strip_prefix("blocks.").and_then(|name| name.split_once('.')) {
+            let found = INSIDE.iter().find_map(|names| renamed(rest, names[0], names[1 + usize::from(self.dinov2)]));
+            return format!("{prefix}encoder.layer.{block}.{}", found.unwrap_or_else(|| rest.into()));
+        }
+        let found = OUTSIDE.iter().find_map(|[ours, theirs]| renamed(name, ours, theirs));
+        format!("{prefix}{}", found.unwrap_or_else(|| name.into()))
+    }
+}
+
+/// Takes the tensors of one file by their timm names.
+struct Loader<'a> {
+    weights: Weights<'a>,
+    naming: Naming,
+    layer_scale: bool,
+}
+
+impl Loader<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.weights.shape(&self.naming.file_name(name)).is_ok()
+    }
+
+    fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
+        self.weights.shape(&self.naming.file_name(name))
+    }
+
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        self.weights.take(&self.naming.file_name(name), shape)
+    }
+
+    fn norm(&mut self, name: &str, dim: usize) -> Result<Norm, WeightsError> {
+        Ok(Norm { weight: self.take(&format!("{name}.weight"), &[dim])?, bias: self.take(&format!("{name}.bias"), &[dim])? })
+    }
+
+    /// `[outputs, inputs]` weights and `[outputs]` bias.
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<[Vec<f32>; 2], WeightsError> {
+        Ok([self.take(&format!("{name}.weight"), &[outputs, inputs])?, self.take(&format!("{name}.bias"), &[outputs])?])
+    }
+
+    /// A layer whose outputs are multiplied by `{scale}.gamma`, if the network has LayerScale.
+    fn scaled(&mut self, name: &str, scale: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
+        let [mut weight, mut bias] = self.linear(name, inputs, outputs)?;
+        if self.layer_scale {
+            let gamma = self.take(&format!("{scale}.gamma"), &[outputs])?;
+            for ((row, bias), gamma) in weight.chunks_exact_mut(inputs).zip(&mut bias).zip(gamma) {
+                row.iter_mut().for_each(|w| *w *= gamma);
+                *bias *= gamma;
+            }
+        }
+        Ok(Linear::new(&weight, bias, inputs))
+    }
+
+    fn block(&mut self, index: usize, dim: usize) -> Result<Block, WeightsError> {
+        let name = |part: &str| format!("blocks.{index}.{part}");
+        let [query, key, value] = if self.naming.transformers {
+            let mut take = |part| self.linear(&name(part), dim, dim);
+            [take("attn.query")?, take("attn.key")?, take("attn.value")?]
+        } else {
+            let [weight, bias] = self.linear(&name("attn.qkv"), dim, 3 * dim)?;
+            [0, 1, 2].map(|i| [weight[i * dim * dim..(i + 1) * dim * dim].to_vec(), bias[i * dim..(i + 1) * dim].to_vec()])
+        };
+        let linear = |[weight, bias]: [Vec<f32>; 2]| Linear::new(&weight, bias, dim);
+        let hidden = self.shape(&name("mlp.fc1.bias"))?.iter().product();
+        if hidden == 0 {
+            return Err(WeightsError::Metadata(format!("block {index} has an MLP of no width")));
+        }
+        let fc1 = self.linear(&name("mlp.fc1"), dim, hidden)?;
+        Ok(Block {
+            norm1: self.norm(&name("norm1"), dim)?,
+            query: linear(query),
+            key: linear(key),
+            value: linear(value),
+            projection: self.scaled(&name("attn.proj"), &name("ls1"), dim, dim)?,
+            norm2: self.norm(&name("norm2"), dim)?,
+            fc1: linear(fc1),
+            fc2: self.scaled(&name("mlp.fc2"), &name("ls2"), hidden, dim)?,
+        })
+    }
+
+    /// The class token with its position and the registers, then the positions of the patches and the side of their grid.
+    fn tokens(&mut self, dim: usize) -> Result<(Vec<f32>, Vec<f32>, usize), WeightsError> {
+        let mut prefix = self.take("cls_token", &[1, 1, dim])?;
+        let count = self.shape("pos_embed")?.get(1).copied().unwrap_or_default();
+        let mut positions = self.take("pos_embed", &[1, count, dim])?;
+        // timm's networks with registers have added the class token's position to it already.
+        let with_class = count.isqrt().pow(2) != count;
+        let side = (count - usize::from(with_class)).isqrt();
+        if side == 0 || side * side + usize::from(with_class) != count {
+            let what = format!("`{}` holds {count} positions: no square grid", self.naming.file_name("pos_embed"));
+            return Err(WeightsError::Metadata(what));
+        }
+        if with_class {
+            prefix.iter_mut().zip(positions.drain(..dim)).for_each(|(x, p)| *x += p);
+        }
+        for name in ["register_tokens", "reg_token"] {
+            if self.has(name) {
+                let registers = self.shape(name)?.get(1).copied().unwrap_or_default();
+                prefix.extend(self.take(name, &[1, registers, dim])?);
+            }
+        }
+        Ok((prefix, positions, side))
+    }
+}
+
+impl VisionTransformer {
+    /// Builds the network from safetensors bytes in any of three naming schemes: timm's, which DINO's and DINOv2's own files share, and
+    /// transformers' two. Width, depth, patch size, registers and LayerScale are read off the tensors.
+    ///
+    /// # Errors
+    /// Every variant of [`WeightsError`] but `NoMetadata`; `Unsuited` if `options` ask for what the network does not have.
+    pub fn from_bytes(name: &str, bytes: &[u8], options: &VitOptions) -> Result<Self, WeightsError> {
+        let weights = Weights::parse(bytes)?;
+        let naming = Naming::detect(&weights);
+        let layer_scale = weights.names().any(is_layer_scale);
+        let mut load = Loader { weights, naming, layer_scale };
+        let wrong = |what: String| Err(WeightsError::Metadata(what));
+        let unsuited = |what: String| Err(WeightsError::Unsuited(what));
+
+        let shape = load.shape("patch_embed.proj.weight")?;
+        let &[dim, 3, patch_size, width] = &shape[..] else {
+            return wrong(format!("the patch embedding has shape {shape:?}, expected [dim, 3, patch, patch]"));
+        };
+        if dim == 0 || patch_size == 0 || patch_size != width {
+            return wrong(format!("the patch embedding has shape {shape:?}, expected [dim, 3, patch, patch]"));
+        }
+        let stride = options.stride.unwrap_or(patch_size);
+        if stride == 0 || !patch_size.is_multiple_of(stride) {
+            return unsuited(format!("stride {stride} does not divide the patch size, {patch_size}"));
+        }
+        let heads = options.heads.unwrap_or(dim / HEAD_DIM);
+        if heads == 0 || !dim.is_multiple_of(heads) {
+            return unsuited(format!("{heads} heads do not divide {dim} dimensions"));
+        }
+        let depth = (0..).take_while(|i| load.has(&format!("blocks.{i}.norm1.weight"))).count();
+        if depth == 0 {
+            return Err(WeightsError::Missing { name: load.naming.file_name("blocks.0.norm1.weight"), expected: vec![dim] });
+        }
+        let family = options.family.unwrap_or_else(|| Family::detect(&load.weights, dim));
+        let chosen = options.facets.clone().unwrap_or_else(|| family.facets(depth));
+        let facets: Vec<_> = chosen.0.iter().map(|f| (f.facet, f.block.or(options.layer).unwrap_or(depth - 1))).collect();
+        if let Some((facet, block)) = facets.iter().find(|(_, block)| *block >= depth) {
+            return unsuited(format!("{}@{block}: the network's blocks are 0 to {}", facet.name(), depth - 1));
+        }
+
+        let patch = load.take("patch_embed.proj.weight", &shape)?;
+        let patch_embedding = Linear::patches(&patch, load.take("patch_embed.proj.bias", &[dim])?, 3, patch_size);
+        let (prefix, positions, table_side) = load.tokens(dim)?;
+        let blocks = (0..depth).map(|i| load.block(i, dim)).collect::<Result<_, _>>()?;
+        let norm = load.norm("norm", dim)?;
+        let (mask, pooler) = (load.naming.file_name("mask_token"), load.naming.file_name("pooler."));
+        load.weights.ignore(|name| name == mask || name.starts_with(&pooler) || is_classifier(name));
+        load.weights.finish()?;
+
+        let features = Facets(facets.iter().map(|&(facet, block)| BlockFacet { facet, block: Some(block) }).collect());
+        let identity = Identity { name: name.into(), sha256: sha256(bytes), features: features.to_string(), stride };
+        Ok(Self {
+            identity,
+            family,
+            facets,
+            patch_size,
+            stride,
+            heads,
+            dim,
+            prefix,
+            patch_embedding,
+            positions,
+            table_side,
+            blocks,
+            norm,
+        })
+    }
+
+    /// The family its file belongs to.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Length of a token.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Number of blocks.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Pixels on a patch's side.
+    #[must_use]
+    pub fn patch_size(&self) -> usize {
+        self.patch_size
+    }
+
+    /// Register tokens.
+    #[must_use]
+    pub fn registers(&self) -> usize {
+        self.prefix.len() / self.dim - 1
+    }
+
+    /// Rows and columns of patches of an input.
+    fn grid(&self, input: Input<'_>) -> (usize, usize) {
+        let cells = |side: usize| side.checked_sub(self.patch_size).map_or(0, |beyond| beyond / self.stride + 1);
+        (cells(input.height), cells(input.width))
+    }
+
+    /// `x₀`, `[tokens, dim]`.
+    fn embed(&self, isa: Isa, input: Input<'_>) -> Vec<f32> {
+        let (grid_height, grid_width) = self.grid(input);
+        let (dim, patch, stride) = (self.dim, self.patch_size, self.stride);
+        let interpolation = self.family.interpolation(self.registers());
+        let positions = interpolation.apply(&self.positions, self.table_side, dim, (grid_height, grid_width));
+        let mut x = self.prefix.clone();
+        x.extend(positions);
+        let tasks = x[self.prefix.len()..].par_chunks_mut(QUERY_ROWS * dim).enumerate();
+        tasks.for_each_init(Vec::new, |patches, (task, out)| {
+            let patches = resized(patches, out.len() / dim * patch * patch * 3);
+            for (at, row) in patches.chunks_exact_mut(patch * 3).enumerate() {
+                let (cell, i) = (task * QUERY_ROWS + at / patch, at % patch);
+                let (y, x) = (cell / grid_width * stride + i, cell % grid_width * stride);
+                let from = (y * input.width + x) * 3;
+                row.copy_from_slice(&input.data[from..from + patch * 3]);
+            }
+            self.patch_embedding.add(isa, patches, out);
+        });
+        x
+    }
+
+    /// The patches' rows of a `[tokens, dim]` matrix.
+    fn patches<'a>(&self, tokens: &'a [f32]) -> &'a [f32] {
+        &tokens[self.prefix.len()..]
+    }
+}
+
+impl fmt::Debug for VisionTransformer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VisionTransformer").field(&self.identity).finish()
+    }
+}
+
+/// Activations of one picture, `[tokens, dim]` each, and what its blocks share.
+#[derive(Default)]
+struct State {
+    x: Vec<f32>,
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    keys_values: KeysValues,
+}
+
+/// Buffers of one task, kept by its thread.
+#[derive(Default)]
+struct Scratch {
+    normed: Vec<f32>,
+    hidden: Vec<f32>,
+    attention: attention::Scratch,
+}
+
+impl Block {
+    /// The first pass: `linear(norm₁(x))` for each output.
+    fn project(&self, isa: Isa, x: &[f32], outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
+        let rows = QUERY_ROWS * self.norm1.weight.len();
+        // Each task has its rows of every output.
+        let mut tasks: Vec<_> = x.chunks(rows).map(|x| (x, Vec::with_capacity(outputs.len()))).collect();
+        for (_, linear, out) in outputs {
+            out.resize(x.len(), 0.0);
+            tasks.iter_mut().zip(out.chunks_mut(rows)).for_each(|(task, out)| task.1.push((*linear, out)));
+        }
+        tasks.into_par_iter().for_each_init(Vec::new, |normed, (rows, outputs)| {
+            let normed = resized(normed, rows.len());
+            self.norm1.apply(isa, rows, normed);
+            outputs.into_iter().for_each(|(linear, out)| linear.apply(isa, normed, out));
+        });
+    }
+
+    /// The second pass: attention and MLP.
+    fn mix(&self, isa: Isa, heads: usize, state: &mut State) {
+        let dim = self.norm1.weight.len();
+        let State { x, query, key, value, keys_values } = state;
+        keys_values.fill(key, value, dim, heads);
+        let rows = QUERY_ROWS * dim;
+        x.par_chunks_mut(rows).zip(query.par_chunks(rows)).for_each_init(Scratch::default, |scratch, (x, query)| {
+            let normed = resized(&mut scratch.normed, x.len());
+            keys_values.attend(isa, query, &mut scratch.attention, normed);
+            self.projection.add(isa, normed, x);
+            self.norm2.apply(isa, x, normed);
+            let hidden = resized(&mut scratch.hidden, x.len() / dim * self.fc1.outputs());
+            self.fc1.apply(isa, normed, hidden);
+            isa.gelu(hidden);
+            self.fc2.add(isa, hidden, x);
+        });
+    }
+}
+
+impl Backbone for VisionTransformer {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn normalization(&self) -> ([f32; 3], [f32; 3]) {
+        self.family.normalization()
+    }
+
+    fn size_multiple(&self) -> usize {
+        self.patch_size
+    }
+
+    fn default_resolution(&self) -> usize {
+        match self.patch_size {
+            // 35 × 35 patches, as the paper's.
+            8 => 280,
+            // About 24 × 24.
+            patch => 24 * patch,
+        }
+    }
+
+    fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
+        assert_eq!(input.data.len(), input.height * input.width * 3, "values of a picture");
+        let (grid_height, grid_width) = self.grid(input);
+        assert!(grid_height > 0 && grid_width > 0, "a picture smaller than a patch");
+        let mut found: Vec<Option<FeatureMap>> = vec![None; self.facets.len()];
+        let mut state = State { x: self.embed(isa, input), ..State::default() };
+        for (index, block) in self.blocks.iter().enumerate() {
+            let wanted = |facet: Facet| self.facets.contains(&(facet, index));
+            let mut keep = |facet: Facet, tokens: &[f32]| {
+                for (place, _) in found.iter_mut().zip(&self.facets).filter(|(_, which)| **which == (facet, index)) {
+                    let data = self.patches(tokens).to_vec();
+                    *place = Some(FeatureMap { grid_height, grid_width, dim: self.dim, data });
+                }
+            };
+            // Whether anything beyond this block's queries, keys and values is wanted.
+            let goes_on = self.facets.iter().any(|&(facet, at)| at > index || at == index && facet.needs_whole_block());
+            let State { x, query, key, value, .. } = &mut state;
+            let mut outputs =
+                vec![(Facet::Query, &block.query, query), (Facet::Key, &block.key, key), (Facet::Value, &block.value, value)];
+            outputs.retain(|(facet, ..)| goes_on || wanted(*facet));
+            block.project(isa, x, &mut outputs);
+            outputs.iter().for_each(|(facet, _, tokens)| keep(*facet, tokens));
+            if !goes_on {
+                break;
+            }
+            block.mix(isa, self.heads, &mut state);
+            keep(Facet::Token, &state.x);
+            if wanted(Facet::NormToken) {
+                let mut normed = vec![0.0; state.x.len()];
+                self.norm.apply(isa, &state.x, &mut normed);
+                keep(Facet::NormToken, &normed);
+            }
+        }
+        fuse(found.into_iter().flatten().collect())
+    }
+}

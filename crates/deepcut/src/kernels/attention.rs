@@ -1,0 +1,101 @@
+//! Multi-head attention, streamed: `O = softmax(Q Kᵀ / √d) V` a block of keys at a time.
+//!
+//! | symbol | code      | shape              | meaning                                    |
+//! |--------|-----------|--------------------|--------------------------------------------|
+//! | Q      | `queries` | `[rows, heads · d]`  | some tokens' queries, heads side by side   |
+//! | K, V   | [`KeysValues`] | `[tokens, heads · d]` | all tokens' keys and values, packed     |
+//! | O      | `out`     | `[rows, heads · d]`  |                                            |
+//!
+//! The scores of [`QUERY_ROWS`] tokens with [`KEY_BLOCK`] others are all that is ever held; the softmax's maximum and sum are
+//! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
+//! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
+
+use super::packed::Packed;
+use super::{Isa, Left, SoftmaxRow, Start};
+use rayon::prelude::*;
+
+/// Queries answered together.
+pub const QUERY_ROWS: usize = 48;
+/// Keys read together: their scores with [`QUERY_ROWS`] queries stay in the second-level cache.
+pub const KEY_BLOCK: usize = 256;
+
+/// The keys and values of all tokens of one layer.
+#[derive(Debug, Default)]
+pub struct KeysValues {
+    head_dim: usize,
+    /// Heads one after another, each with the blocks of its tokens.
+    blocks: Vec<Block>,
+    blocks_per_head: usize,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    /// `[head_dim, keys]`.
+    keys: Packed,
+    /// `[keys, head_dim]`.
+    values: Packed,
+}
+
+/// Buffers of [`KeysValues::attend`], kept by its thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    scores: Vec<f32>,
+    sums: Vec<f32>,
+    rows: Vec<SoftmaxRow>,
+}
+
+impl KeysValues {
+    /// Takes the keys and values of `[tokens, dim]` matrices, in the memory of an earlier layer's.
+    ///
+    /// # Panics
+    /// If `keys` and `values` differ in length or are no matrices of `dim` columns, or `heads` does not divide `dim`.
+    pub fn fill(&mut self, keys: &[f32], values: &[f32], dim: usize, heads: usize) {
+        assert!(keys.len() == values.len() && keys.len().is_multiple_of(dim) && dim.is_multiple_of(heads), "keys and values");
+        let tokens = keys.len() / dim;
+        self.head_dim = dim / heads;
+        self.blocks_per_head = tokens.div_ceil(KEY_BLOCK);
+        self.blocks.resize_with(heads * self.blocks_per_head, Block::default);
+        let (head_dim, blocks_per_head) = (self.head_dim, self.blocks_per_head);
+        self.blocks.par_iter_mut().enumerate().for_each(|(at, block)| {
+            let (head, first) = (at / blocks_per_head, at % blocks_per_head * KEY_BLOCK);
+            let count = KEY_BLOCK.min(tokens - first);
+            let from = first * dim + head * head_dim;
+            block.keys.fill(&keys[from..], [head_dim, count], [1, dim]);
+            block.values.fill(&values[from..], [count, head_dim], [dim, 1]);
+        });
+    }
+
+    /// Answers some queries, `[rows, dim]`, with every head's weighted mean of values.
+    ///
+    /// # Panics
+    /// If `queries` and `out` differ in length, or are no rows of the keys' dimension.
+    pub fn attend(&self, isa: Isa, queries: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+        let d = self.head_dim;
+        let dim = d * self.blocks.len() / self.blocks_per_head.max(1);
+        assert!(queries.len() == out.len() && dim > 0 && queries.len().is_multiple_of(dim), "queries of another layer");
+        let scale = 1.0 / (d as f32).sqrt();
+        let n = queries.len() / dim;
+        let Scratch { scores, sums, rows } = scratch;
+        for (head, blocks) in self.blocks.chunks_exact(self.blocks_per_head).enumerate() {
+            let left = Left::strided(&queries[head * d..], n, d, dim);
+            sums.clear();
+            sums.resize(n * d, 0.0);
+            rows.clear();
+            rows.resize(n, SoftmaxRow::default());
+            for Block { keys, values } in blocks {
+                let width = keys.columns();
+                scores.resize(n * width, 0.0);
+                isa.gemm(left, keys, Start::Zero, scores);
+                isa.softmax_step(scores, scale, rows);
+                for (row, state) in sums.chunks_exact_mut(d).zip(&*rows) {
+                    row.iter_mut().for_each(|x| *x *= state.shrink);
+                }
+                isa.gemm(Left::row_major(scores, n, width), values, Start::Accumulate, sums);
+            }
+            for ((row, state), out) in sums.chunks_exact(d).zip(&*rows).zip(out.chunks_exact_mut(dim)) {
+                let scale = 1.0 / state.sum;
+                out[head * d..(head + 1) * d].iter_mut().zip(row).for_each(|(out, x)| *out = x * scale);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Properties of vision transformers: early stopping, naming schemes, options, and files that lie.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use deepcut::backbone::facet::fuse;
+use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
+use deepcut::backbone::{Backbone, FeatureMap, Input, WeightsError};
+use deepcut::{Isa, Options, Segmenter};
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn load(bytes: &[u8], facets: &str) -> Result<VisionTransformer, WeightsError> {
+    let facets = (!facets.is_empty()).then(|| facets.parse().unwrap());
+    VisionTransformer::from_bytes("test", bytes, &VitOptions { facets, heads: Some(2), ..VitOptions::default() })
+}
+
+fn features(vit: &VisionTransformer, height: usize, width: usize) -> FeatureMap {
+    let data: Vec<f32> = (0..height * width * 3).map(|i| ((i * i % 97) as f32 - 48.0) / 30.0).collect();
+    vit.features(Isa::detect(), Input { height, width, data: &data })
+}
+
+/// Stopping at the facet gives what the full run passes on its way.
+#[test]
+fn stopping_early_changes_nothing() {
+    let bytes = fixture("vit_tiny_random");
+    for facet in ["key@0", "query@1", "value@1", "token@0", "norm-token@1", "key@2"] {
+        let alone = features(&load(&bytes, facet).unwrap(), 40, 56);
+        let FeatureMap { dim, .. } = alone;
+        // Fused with the last block's token the network runs to its end; the first half of a row is the facet, scaled.
+        let both = features(&load(&bytes, &format!("{facet}+token@2")).unwrap(), 40, 56);
+        assert_eq!(both.dim, 2 * dim);
+        let last = features(&load(&bytes, "token@2").unwrap(), 40, 56);
+        assert_eq!(fuse(vec![alone, last]), both, "{facet}");
+    }
+}
+
+/// Inner products of fused rows are the means of the facets' cosines.
+#[test]
+fn fused_facets_give_mean_cosines() {
+    let bytes = fixture("vit_tiny_random");
+    let maps = ["value@0", "key@1", "norm-token@2"].map(|facet| features(&load(&bytes, facet).unwrap(), 40, 40));
+    let fused = features(&load(&bytes, "value@0+key@1+norm-token@2").unwrap(), 40, 40);
+    let dot = |map: &FeatureMap, i: usize, j: usize| -> f64 {
+        let row = |i: usize| &map.data[i * map.dim..(i + 1) * map.dim];
+        row(i).iter().zip(row(j)).map(|(a, b)| f64::from(a * b)).sum()
+    };
+    for (i, j) in [(0, 0), (0, 1), (3, 17), (24, 5)] {
+        let cosine = |map: &FeatureMap| dot(map, i, j) / (dot(map, i, i) * dot(map, j, j)).sqrt();
+        let mean = maps.iter().map(cosine).sum::<f64>() / 3.0;
+        assert!((dot(&fused, i, j) - mean).abs() < 1e-5, "{i}, {j}");
+    }
+}
+
+/// A safetensors file as its header and tensors, to be changed.
+#[derive(Clone)]
+struct File(Vec<(String, Vec<usize>, Vec<f32>)>);
+
+impl File {
+    fn read(name: &str) -> Self {
+        let bytes = fixture(name);
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let values = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        Self(file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec(), values(view.data()))).collect())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut header = serde_json::Map::new();
+        let mut data = Vec::new();
+        for (name, shape, values) in &self.0 {
+            let start = data.len();
+            data.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] }));
+        }
+        let header = Value::Object(header).to_string();
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
+    }
+
+    /// The tensors that `rename` maps to new names, and those it maps to none left out.
+    fn renamed(&self, rename: impl Fn(&str) -> Option<String>) -> Self {
+        Self(self.0.iter().filter_map(|(name, shape, values)| Some((rename(name)?, shape.clone(), values.clone()))).collect())
+    }
+
+    fn get(&mut self, name: &str) -> &mut (String, Vec<usize>, Vec<f32>) {
+        self.0.iter_mut().find(|(n, ..)| n == name).unwrap()
+    }
+}
+
+/// A file in transformers' naming, its query, key and value apart.
+fn transformers(name: &str, dinov2: bool) -> File {
+    let mut file = File::read(name);
+    let joined: Vec<_> = file.0.iter().filter(|(name, ..)| name.contains("attn.qkv")).cloned().collect();
+    for (name, shape, values) in joined {
+        let third = values.len() / 3;
+        for (part, values) in ["query", "key", "value"].iter().zip(values.chunks_exact(third)) {
+            let shape = std::iter::once(shape[0] / 3).chain(shape[1..].iter().copied()).collect();
+            file.0.push((name.replace("attn.qkv", &format!("attention.attention.{part}")), shape, values.to_vec()));
+        }
+    }
+    let names = [
+        ("blocks.", "encoder.layer."),
+        ("attn.proj", "attention.output.dense"),
+        ("norm1", if dinov2 { "norm1" } else { "layernorm_before" }),
+        ("norm2", if dinov2 { "norm2" } else { "layernorm_after" }),
+        ("mlp.fc1", if dinov2 { "mlp.fc1" } else { "intermediate.dense" }),
+        ("mlp.fc2", if dinov2 { "mlp.fc2" } else { "output.dense" }),
+        ("ls1.gamma", "layer_scale1.lambda1"),
+        ("ls2.gamma", "layer_scale2.lambda1"),
+        ("patch_embed.proj", "embeddings.patch_embeddings.projection"),
+        ("cls_token", "embeddings.cls_token"),
+        ("mask_token", "embeddings.mask_token"),
+        ("register_tokens", "embeddings.register_tokens"),
+        ("pos_embed", "embeddings.position_embeddings"),
+    ];
+    file.renamed(|name| {
+        if name.contains("attn.qkv") {
+            return None;
+        }
+        let name = names.iter().fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs));
+        Some(if let Some(rest) = name.strip_prefix("norm.") { format!("layernorm.{rest}") } else { name })
+    })
+}
+
+#[test]
+fn all_naming_schemes_give_the_same_features() {
+    for (name, family) in
+        [("vit_tiny_random", Family::Dino), ("dinov2_random_plain", Family::Dinov2), ("dinov2_random_reg4", Family::Dinov2)]
+    {
+        let timm = load(&fixture(name), "").unwrap();
+        assert_eq!(timm.family(), family);
+        let expected = features(&timm, 70, 98);
+        let file = transformers(name, family == Family::Dinov2);
+        let inside = file.renamed(|name| Some(format!("dinov2_with_registers.{name}")));
+        let mut headed = File::read(name);
+        headed.0.push(("head.weight".into(), vec![3, 64], vec![0.5; 192]));
+        headed.0.push(("head.bias".into(), vec![3], vec![0.5; 3]));
+        for file in [file, inside] {
+            let other = load(&file.bytes(), "").unwrap();
+            assert_eq!(other.family(), family, "{name}");
+            assert_eq!(features(&other, 70, 98), expected, "{name}");
+        }
+        let headed = load(&headed.bytes(), "").unwrap();
+        // A classifier says how a network without LayerScale was trained.
+        assert_eq!(headed.family() == Family::Supervised, family == Family::Dino);
+    }
+}
+
+/// timm stores networks with registers with the class token's position added to it and left out of the table.
+#[test]
+fn tables_without_a_class_position_are_read() {
+    let expected = features(&load(&fixture("dinov2_random_reg4"), "").unwrap(), 70, 70);
+    let mut file = File::read("dinov2_random_reg4").renamed(|name| match name {
+        "mask_token" => None,
+        "register_tokens" => Some("reg_token".into()),
+        _ => Some(name.into()),
+    });
+    let position: Vec<f32> = file.get("pos_embed").2.drain(..64).collect();
+    file.get("pos_embed").1[1] -= 1;
+    file.get("cls_token").2.iter_mut().zip(position).for_each(|(x, p)| *x += p);
+    assert_eq!(features(&load(&file.bytes(), "").unwrap(), 70, 70), expected);
+}
+
+#[test]
+fn what_the_options_ask_for_must_exist() {
+    let bytes = fixture("vit_tiny_random");
+    let message = |change: fn(&mut VitOptions)| {
+        let mut options = VitOptions { heads: Some(2), ..VitOptions::default() };
+        change(&mut options);
+        VisionTransformer::from_bytes("test", &bytes, &options).unwrap_err().to_string()
+    };
+    assert!(message(|o| o.facets = Some("key@3".parse().unwrap())).contains("key@3: the network's blocks are 0 to 2"));
+    assert!(message(|o| o.layer = Some(7)).contains("blocks are 0 to 2"));
+    assert!(message(|o| o.stride = Some(3)).contains("stride 3 does not divide the patch size, 8"));
+    assert!(message(|o| o.stride = Some(0)).contains("stride 0"));
+    assert!(message(|o| o.heads = Some(7)).contains("7 heads do not divide 64 dimensions"));
+    assert!(message(|o| o.heads = Some(0)).contains("0 heads"));
+    let vit = load(&bytes, "").unwrap();
+    let options = serde_json::from_value({
+        let mut options = serde_json::to_value(Options::default()).unwrap();
+        options["resolution"] = json!(16);
+        options
+    });
+    let big_patch = File::read("dinov2_random_plain").bytes();
+    assert!(Segmenter::with_backbone(Box::new(vit), options.unwrap(), Isa::detect()).is_ok());
+    assert!(load(&big_patch, "").is_ok());
+}
+
+/// Each way a file can be wrong is an error that names the tensor.
+#[test]
+fn hostile_weights_are_errors() {
+    let whole = File::read("dinov2_random_reg4");
+    let error = |change: &dyn Fn(&mut File)| {
+        let mut file = whole.clone();
+        change(&mut file);
+        load(&file.bytes(), "").unwrap_err()
+    };
+    for name in whole.0.iter().map(|(name, ..)| name.as_str()).filter(|name| !["mask_token", "register_tokens"].contains(name)) {
+        let missing = error(&|file| file.0.retain(|(n, ..)| n != name)).to_string();
+        // A gap in the numbers is named by what comes after it.
+        let gap = name == "blocks.1.norm1.weight" && missing.contains("unexpected tensors: blocks.1.");
+        assert!(gap || missing.contains(&format!("`{name}` is missing")), "{name}: {missing}");
+    }
+    for (name, shape, _) in &whole.0 {
+        if name != "mask_token" {
+            let flat = error(&|file| file.get(name).1 = vec![shape.iter().product(), 1, 1, 1, 1]).to_string();
+            assert!(flat.contains("shape") || flat.contains("holds"), "{name}: {flat}");
+            let nan = error(&|file| file.get(name).2[0] = f32::NAN);
+            assert!(matches!(&nan, WeightsError::NotFinite { name: n } if n == name), "{name}: {nan}");
+        }
+    }
+    assert!(matches!(error(&|f| f.0.push(("extra".into(), vec![1], vec![0.0]))), WeightsError::Unexpected(n) if n == ["extra"]));
+    let third = error(&|file| {
+        let (_, shape, values) = file.get("blocks.0.norm1.weight").clone();
+        file.0.push(("blocks.3.norm1.weight".into(), shape, values));
+    });
+    assert!(matches!(third, WeightsError::Unexpected(names) if names == ["blocks.3.norm1.weight"]));
+
+    // Tensors of no elements, and shapes whose product is beyond any number.
+    let empty = |name: &str, shape: &[usize]| {
+        error(&|file| {
+            let tensor = file.get(name);
+            (tensor.1, tensor.2) = (shape.to_vec(), vec![]);
+        })
+    };
+    for (name, shape) in [
+        ("patch_embed.proj.weight", &[0, 3, 14, 14][..]),
+        ("patch_embed.proj.weight", &[64, 3, 0, 0]),
+        ("patch_embed.proj.weight", &[]),
+        ("pos_embed", &[1, 0, 64]),
+        ("pos_embed", &[0]),
+        ("cls_token", &[0]),
+        ("blocks.0.mlp.fc1.bias", &[0]),
+        ("register_tokens", &[1, 0, 65]),
+        ("pos_embed", &[usize::MAX, usize::MAX, 64]),
+        ("blocks.1.attn.qkv.weight", &[1 << 40, 1 << 40]),
+    ] {
+        let _ = empty(name, shape);
+    }
+    let bytes = whole.bytes();
+    for end in [0, 1, 7, 8, 9, 100, bytes.len() / 2, bytes.len() - 1] {
+        assert!(matches!(load(&bytes[..end], ""), Err(WeightsError::Container(_))), "cut at {end}");
+    }
+    assert!(matches!(load(&[&u64::MAX.to_le_bytes()[..], b"{}"].concat(), ""), Err(WeightsError::Container(_))));
+}
