@@ -4,7 +4,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
-use deepcut::{Mode, Objective, Options, Refine};
+use deepcut::kernels::packed::Precision;
+use deepcut::{Isa, Mode, Objective, Options, Refine};
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -74,15 +75,30 @@ pub struct NetworkArgs {
     /// Describe each patch by its surroundings too, in 17 bins
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
+    /// Precision of a vision transformer's products: `auto` is the fastest of this processor
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
+    pub precision: PrecisionArg,
     /// Never ask the hub: use only networks that are here already
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
 }
 
 impl NetworkArgs {
-    /// What of a vision transformer to use.
-    pub fn vit_options(&self) -> VitOptions {
-        VitOptions { family: self.family, facets: self.facet.clone(), layer: self.layer, stride: self.stride, heads: None }
+    /// What of a vision transformer to use, on these kernels.
+    pub fn vit_options(&self, isa: Isa) -> VitOptions {
+        let precision = match self.precision {
+            PrecisionArg::Auto => isa.fastest_precision(),
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+        };
+        VitOptions {
+            family: self.family,
+            facets: self.facet.clone(),
+            layer: self.layer,
+            stride: self.stride,
+            heads: None,
+            precision,
+        }
     }
 }
 
@@ -260,6 +276,13 @@ impl Profile {
         options.log_bin = network.log_bin;
         options
     }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum PrecisionArg {
+    Auto,
+    F32,
+    Bf16,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

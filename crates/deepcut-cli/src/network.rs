@@ -20,12 +20,12 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow:
             format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
         })?,
     };
-    Ok(Segmenter::with_backbone(load(args, run)?, options, isa)?)
+    Ok(Segmenter::with_backbone(load(args, run, isa)?, options, isa)?)
 }
 
-fn load(args: &NetworkArgs, run: &RunArgs) -> anyhow::Result<Box<dyn Backbone>> {
+fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn Backbone>> {
     let name = args.backbone.to_string_lossy();
-    let vit = args.vit_options();
+    let vit = args.vit_options(isa);
     if name == "embedded" {
         return backbone::from_bytes("embedded", backbone::embedded::BYTES, &vit).context("cannot use the embedded network");
     }

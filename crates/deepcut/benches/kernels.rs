@@ -1,7 +1,7 @@
 //! Each kernel under each instruction set, with its arithmetic rate: items are floating-point operations.
 
 use deepcut::Isa;
-use deepcut::kernels::packed::Packed;
+use deepcut::kernels::packed::{Packed, Precision};
 use deepcut::kernels::{Depthwise, Left, Start};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -10,18 +10,41 @@ fn main() {
     divan::main();
 }
 
-const SETS: [&str; 2] = ["native", "avx2"];
+const SETS: [&str; 3] = ["native", "avx2", "avx512"];
 
 fn values(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 37) % 101) as f32 / 101.0 - 0.5).collect()
 }
 
-/// The expansion of a stage-3 block on a 14 × 14 plane.
-#[divan::bench(args = SETS)]
-fn gemm_196x224x672(bencher: Bencher<'_, '_>, set: &str) {
+/// Products of one task: rows, depth, columns.
+const PRODUCTS: [(&str, [usize; 3]); 6] = [
+    ("embedded expand 196x224x672", [196, 224, 672]),
+    ("vit-s qkv 48x384x384", [48, 384, 384]),
+    ("vit-s mlp 48x384x1536", [48, 384, 1536]),
+    ("vit-s mlp 48x1536x384", [48, 1536, 384]),
+    ("attention scores 48x64x256", [48, 64, 256]),
+    ("attention values 48x256x64", [48, 256, 64]),
+];
+
+#[divan::bench(args = SETS, consts = [0, 1, 2, 3, 4, 5])]
+fn gemm<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
     let Some(isa) = Isa::by_name(set) else { return };
-    let (m, k, n) = (196, 224, 672);
+    let [m, k, n] = PRODUCTS[PRODUCT].1;
     let (a, b) = (values(m * k), Packed::from_rows(&values(k * n), k, n));
+    let mut out = vec![0.0; m * n];
+    bencher
+        .counter(ItemsCount::new(2 * m * k * n))
+        .bench_local(|| isa.gemm(Left::row_major(black_box(&a), m, k), &b, Start::Zero, &mut out));
+}
+
+/// The same with both sides in bf16, where the processor multiplies such.
+#[divan::bench(args = ["avx512_bf16"], consts = [0, 1, 2, 3, 4, 5])]
+fn gemm_bf16<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    let [m, k, n] = PRODUCTS[PRODUCT].1;
+    let a = values(m * k);
+    let mut b = Packed::new(Precision::Bf16);
+    b.fill_from_rows(&values(k * n), k, n);
     let mut out = vec![0.0; m * n];
     bencher
         .counter(ItemsCount::new(2 * m * k * n))

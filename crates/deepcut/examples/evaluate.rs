@@ -1,10 +1,11 @@
 //! Mean IoU of the foreground over a folder of pictures and a folder of masks (`NAME.png` for `NAME.jpg`), with seconds per picture and
 //! stage: `cargo run --release --example evaluate -- PICTURES MASKS [--paper] [--every N] [--backbone FILE] [--facet FACETS] [--stride N]
-//! [KEY=VALUE...]`, where a key is a field of `Options`.
+//! [--bf16] [KEY=VALUE...]`, where a key is a field of `Options`.
 //!
 //! ECSSD, for example: `evaluate ECSSD/images ECSSD/ground_truth_mask tau=0.4 resolution=256`.
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
+use deepcut::kernels::packed::Precision;
 use deepcut::metrics::{iou, oracle_iou};
 use deepcut::{Image, Isa, Options, Segmenter};
 use std::collections::BTreeMap;
@@ -14,8 +15,7 @@ use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage =
-        "usage: evaluate PICTURES MASKS [--paper] [--every N] [--backbone FILE] [--facet FACETS] [--stride N] [KEY=VALUE...]";
+    let usage = "usage: evaluate PICTURES MASKS [--paper] [--every N] [--backbone FILE] [--facet FACETS] [--stride N] [--bf16] [KEY=VALUE...]";
     let (pictures, masks) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
     let mut options = serde_json::to_value(Options::default())?;
     let (mut every, mut backbone, mut vit) = (1, None, VitOptions::default());
@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             None if argument == "--every" => every = arguments.next().ok_or(usage)?.parse()?,
             None if argument == "--backbone" => backbone = arguments.next(),
             None if argument == "--facet" => vit.facets = Some(arguments.next().ok_or(usage)?.parse()?),
+            None if argument == "--bf16" => vit.precision = Precision::Bf16,
             None if argument == "--stride" => vit.stride = Some(arguments.next().ok_or(usage)?.parse()?),
             None => return Err(usage.into()),
         }

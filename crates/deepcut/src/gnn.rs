@@ -56,7 +56,7 @@ impl Layer {
         let inputs = self.weight.len() / outputs;
         let nodes = input.len() / inputs;
         packed.fill_from_rows(output_gradient, nodes, outputs);
-        isa.gemm_parallel(Left::transposed(input, inputs, nodes), packed, Start::Zero, &mut self.weight);
+        isa.gemm_parallel(Left::transposed(input, inputs, nodes), &*packed, Start::Zero, &mut self.weight);
         let sums = crate::graph::column_sums(output_gradient, outputs);
         self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
     }

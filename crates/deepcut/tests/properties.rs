@@ -5,6 +5,7 @@
 use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
 use deepcut::gnn::{Dropout, Network, Pass};
 use deepcut::graph::{Graph, GraphError, NodeFeatures};
+use deepcut::kernels::packed::Precision;
 use deepcut::segment::stages::ClusterError;
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Mode, Objective, Options, Refine, Segmenter};
@@ -264,7 +265,13 @@ fn features_without_structure_are_defined() {
             for value in [0.0, 1.0, f32::NAN] {
                 let mut options = Options::default();
                 (options.objective, options.mode) = (objective, mode);
-                let identity = Identity { name: "broken".into(), sha256: String::new(), features: "none".into(), stride: 8 };
+                let identity = Identity {
+                    name: "broken".into(),
+                    sha256: String::new(),
+                    features: "none".into(),
+                    stride: 8,
+                    precision: Precision::F32,
+                };
                 let broken = Broken(value, identity);
                 let result =
                     Segmenter::with_backbone(Box::new(broken), options, Isa::detect()).unwrap().segment(&picture(50, 50));

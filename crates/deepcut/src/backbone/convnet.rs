@@ -17,6 +17,7 @@
 use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
+use crate::kernels::packed::Precision;
 use crate::kernels::{Depthwise, Isa};
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -115,7 +116,7 @@ impl Loader<'_> {
     fn patches(&mut self, name: &str, inputs: usize, outputs: usize, size: usize) -> Result<Linear, WeightsError> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
         let bias = self.bias(name, outputs)?;
-        Ok(Linear::patches(&tensor, bias, inputs, size))
+        Ok(Linear::patches(Precision::F32, &tensor, bias, inputs, size))
     }
 
     fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
@@ -158,11 +159,17 @@ impl ConvNet {
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
         let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
-        let top = Linear::new(&top, vec![0.0; output], w3);
+        let top = Linear::new(Precision::F32, &top, vec![0.0; output], w3);
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;
-        let identity = Identity { name: name.into(), sha256: sha256(bytes), features: "output".into(), stride: STRIDE };
+        let identity = Identity {
+            name: name.into(),
+            sha256: sha256(bytes),
+            features: "output".into(),
+            stride: STRIDE,
+            precision: Precision::F32,
+        };
         Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }

@@ -1,6 +1,6 @@
 //! A fully connected layer: `y = x W + b`. A 1 × 1 convolution is one, and so is a convolution over patches gathered beforehand.
 
-use crate::kernels::packed::Packed;
+use crate::kernels::packed::{Packed, Precision};
 use crate::kernels::{Isa, Left, Start};
 
 /// The layer, its weights packed for the product.
@@ -11,12 +11,14 @@ pub(super) struct Linear {
 
 impl Linear {
     /// From a row-major `[outputs, inputs]` matrix, as every file stores it.
-    pub fn new(weights: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
-        Self { weights: Packed::from_columns(weights, inputs, bias.len()), bias }
+    pub fn new(precision: Precision, weights: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
+        let mut packed = Packed::new(precision);
+        packed.fill_from_columns(weights, inputs, bias.len());
+        Self { weights: packed, bias }
     }
 
     /// From a convolution whose kernel is a patch, `[outputs, inputs, size, size]`: a product over patches `[size, size, inputs]`.
-    pub fn patches(tensor: &[f32], bias: Vec<f32>, inputs: usize, size: usize) -> Self {
+    pub fn patches(precision: Precision, tensor: &[f32], bias: Vec<f32>, inputs: usize, size: usize) -> Self {
         let area = size * size;
         let channels_last: Vec<f32> = (0..tensor.len())
             .map(|at| {
@@ -24,7 +26,7 @@ impl Linear {
                 tensor[(o * inputs + i) * area + ij]
             })
             .collect();
-        Self::new(&channels_last, bias, area * inputs)
+        Self::new(precision, &channels_last, bias, area * inputs)
     }
 
     /// Inputs of the layer.

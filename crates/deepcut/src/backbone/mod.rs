@@ -10,6 +10,7 @@ pub mod vit;
 pub mod weights;
 
 use crate::kernels::Isa;
+use crate::kernels::packed::Precision;
 pub use weights::WeightsError;
 
 /// Patch features of one picture on a grid, row-major: `[grid_height, grid_width, dim]`.
@@ -47,6 +48,8 @@ pub struct Identity {
     pub features: String,
     /// Pixels between neighbouring patches.
     pub stride: usize,
+    /// Precision of its products.
+    pub precision: Precision,
 }
 
 /// Builds the network of safetensors bytes: one of the embedded network's family if the file says so in its metadata, else a vision
@@ -58,7 +61,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &vit::VitOptions) -> Result
     if weights::Weights::parse(bytes)?.metadata(convnet::METADATA).is_err() {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, options)?));
     }
-    if *options != vit::VitOptions::default() {
+    if (vit::VitOptions { precision: Precision::F32, ..options.clone() }) != vit::VitOptions::default() {
         let what = "facet, layer, stride and family are for vision transformers; this network has one kind of feature";
         return Err(WeightsError::Unsuited(what.into()));
     }

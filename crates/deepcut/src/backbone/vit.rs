@@ -23,6 +23,7 @@ use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
 use crate::kernels::Isa;
 use crate::kernels::attention::{self, KeysValues, QUERY_ROWS};
+use crate::kernels::packed::Precision;
 use rayon::prelude::*;
 use std::fmt;
 use std::str::FromStr;
@@ -121,6 +122,8 @@ pub struct VitOptions {
     pub stride: Option<usize>,
     /// Attention heads. None: one for every 64 dimensions, as in all three families.
     pub heads: Option<usize>,
+    /// Precision of the products; sums, norms and the softmax are in f32 always. See [`Isa::fastest_precision`].
+    pub precision: Precision,
 }
 
 struct Norm {
@@ -242,6 +245,7 @@ struct Loader<'a> {
     weights: Weights<'a>,
     naming: Naming,
     layer_scale: bool,
+    precision: Precision,
 }
 
 impl Loader<'_> {
@@ -276,7 +280,7 @@ impl Loader<'_> {
                 *bias *= gamma;
             }
         }
-        Ok(Linear::new(&weight, bias, inputs))
+        Ok(Linear::new(self.precision, &weight, bias, inputs))
     }
 
     fn block(&mut self, index: usize, dim: usize) -> Result<Block, WeightsError> {
@@ -288,7 +292,8 @@ impl Loader<'_> {
             let [weight, bias] = self.linear(&name("attn.qkv"), dim, 3 * dim)?;
             [0, 1, 2].map(|i| [weight[i * dim * dim..(i + 1) * dim * dim].to_vec(), bias[i * dim..(i + 1) * dim].to_vec()])
         };
-        let linear = |[weight, bias]: [Vec<f32>; 2]| Linear::new(&weight, bias, dim);
+        let precision = self.precision;
+        let linear = |[weight, bias]: [Vec<f32>; 2]| Linear::new(precision, &weight, bias, dim);
         let hidden = self.shape(&name("mlp.fc1.bias"))?.iter().product();
         if hidden == 0 {
             return Err(WeightsError::Metadata(format!("block {index} has an MLP of no width")));
@@ -341,7 +346,7 @@ impl VisionTransformer {
         let weights = Weights::parse(bytes)?;
         let naming = Naming::detect(&weights);
         let layer_scale = weights.names().any(is_layer_scale);
-        let mut load = Loader { weights, naming, layer_scale };
+        let mut load = Loader { weights, naming, layer_scale, precision: options.precision };
         let wrong = |what: String| Err(WeightsError::Metadata(what));
         let unsuited = |what: String| Err(WeightsError::Unsuited(what));
 
@@ -372,7 +377,8 @@ impl VisionTransformer {
         }
 
         let patch = load.take("patch_embed.proj.weight", &shape)?;
-        let patch_embedding = Linear::patches(&patch, load.take("patch_embed.proj.bias", &[dim])?, 3, patch_size);
+        let patch_embedding =
+            Linear::patches(options.precision, &patch, load.take("patch_embed.proj.bias", &[dim])?, 3, patch_size);
         let (prefix, positions, table_side) = load.tokens(dim)?;
         let blocks = (0..depth).map(|i| load.block(i, dim)).collect::<Result<_, _>>()?;
         let norm = load.norm("norm", dim)?;
@@ -381,7 +387,13 @@ impl VisionTransformer {
         load.weights.finish()?;
 
         let features = Facets(facets.iter().map(|&(facet, block)| BlockFacet { facet, block: Some(block) }).collect());
-        let identity = Identity { name: name.into(), sha256: sha256(bytes), features: features.to_string(), stride };
+        let identity = Identity {
+            name: name.into(),
+            sha256: sha256(bytes),
+            features: features.to_string(),
+            stride,
+            precision: options.precision,
+        };
         Ok(Self {
             identity,
             family,
@@ -550,7 +562,8 @@ impl Backbone for VisionTransformer {
         let (grid_height, grid_width) = self.grid(input);
         assert!(grid_height > 0 && grid_width > 0, "a picture smaller than a patch");
         let mut found: Vec<Option<FeatureMap>> = vec![None; self.facets.len()];
-        let mut state = State { x: self.embed(isa, input), ..State::default() };
+        let keys_values = KeysValues::new(self.identity.precision);
+        let mut state = State { x: self.embed(isa, input), keys_values, ..State::default() };
         for (index, block) in self.blocks.iter().enumerate() {
             let wanted = |facet: Facet| self.facets.contains(&(facet, index));
             let mut keep = |facet: Facet, tokens: &[f32]| {

@@ -10,7 +10,7 @@
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
-use super::packed::Packed;
+use super::packed::{Packed, Precision};
 use super::{Isa, Left, SoftmaxRow, Start};
 use rayon::prelude::*;
 
@@ -22,13 +22,14 @@ pub const KEY_BLOCK: usize = 256;
 /// The keys and values of all tokens of one layer.
 #[derive(Debug, Default)]
 pub struct KeysValues {
+    precision: Precision,
     head_dim: usize,
     /// Heads one after another, each with the blocks of its tokens.
     blocks: Vec<Block>,
     blocks_per_head: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Block {
     /// `[head_dim, keys]`.
     keys: Packed,
@@ -45,6 +46,12 @@ pub struct Scratch {
 }
 
 impl KeysValues {
+    /// None yet; both products of attention will be in this precision.
+    #[must_use]
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, ..Self::default() }
+    }
+
     /// Takes the keys and values of `[tokens, dim]` matrices, in the memory of an earlier layer's.
     ///
     /// # Panics
@@ -54,7 +61,8 @@ impl KeysValues {
         let tokens = keys.len() / dim;
         self.head_dim = dim / heads;
         self.blocks_per_head = tokens.div_ceil(KEY_BLOCK);
-        self.blocks.resize_with(heads * self.blocks_per_head, Block::default);
+        let empty = || Packed::new(self.precision);
+        self.blocks.resize_with(heads * self.blocks_per_head, || Block { keys: empty(), values: empty() });
         let (head_dim, blocks_per_head) = (self.head_dim, self.blocks_per_head);
         self.blocks.par_iter_mut().enumerate().for_each(|(at, block)| {
             let (head, first) = (at / blocks_per_head, at % blocks_per_head * KEY_BLOCK);

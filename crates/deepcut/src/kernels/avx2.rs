@@ -1,63 +1,115 @@
 //! AVX2 and FMA: 8 lanes, 16 registers.
 
 use super::packed::PANEL;
-use super::{Depthwise, Left, SoftmaxRow, TILE_ROWS, Tile, elementwise};
+use super::{Depthwise, Left, SoftmaxRow, Start, View, elementwise};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 
-/// `tile += left · panel` for up to six rows of one panel: 12 accumulators, two loads and up to six broadcasts a step.
+/// See [`super::Isa::gemm`]: one panel of columns, up to six rows at a time.
 ///
 /// # Safety
-/// The processor has AVX2 and FMA; `left.data` holds every element that `left`'s shape and strides name, and `panel` holds
-/// `left.depth * 16` values.
+/// The processor has AVX2 and FMA; `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as
+/// `left`; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn tile(left: Left<'_>, panel: &[f32], tile: &mut Tile) {
-    // SAFETY: the caller's contract is `rows`' contract.
-    unsafe {
-        match left.rows {
-            1 => rows::<1>(left, panel, tile),
-            2 => rows::<2>(left, panel, tile),
-            3 => rows::<3>(left, panel, tile),
-            4 => rows::<4>(left, panel, tile),
-            5 => rows::<5>(left, panel, tile),
-            _ => rows::<TILE_ROWS>(left, panel, tile),
-        }
+pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    let mut row = 0;
+    while row < left.rows {
+        let left = left.slice(row, left.rows - row);
+        let out = &mut out[row * stride..];
+        // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
+        row += unsafe {
+            match left.rows {
+                6.. => block::<6>(left, right, start, out, stride),
+                4.. => block::<4>(left, right, start, out, stride),
+                2.. => block::<2>(left, right, start, out, stride),
+                _ => block::<1>(left, right, start, out, stride),
+            }
+        };
     }
 }
 
+/// The first `R` rows, with 2 `R` sums in registers: two loads and `R` broadcasts a step. Returns `R`.
+///
 /// # Safety
-/// As [`tile`], with `R <= left.rows`.
+/// As [`strip`], with at least `R` rows.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn rows<const R: usize>(left: Left<'_>, panel: &[f32], tile: &mut Tile) {
-    let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    for (sums, tile) in sums.iter_mut().zip(tile.iter()) {
-        // SAFETY: a tile row holds 16 values.
-        unsafe {
-            sums[0] = _mm256_loadu_ps(tile.as_ptr());
-            sums[1] = _mm256_loadu_ps(tile.as_ptr().add(LANES));
+unsafe fn block<const R: usize>(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) -> usize {
+    // SAFETY: whole panels are read and written as such; of a narrower one only the lanes of its columns are.
+    unsafe {
+        if right.columns == PANEL {
+            lanes::<R, true>(left, right, start, out, stride, [_mm256_setzero_si256(); 2]);
+        } else {
+            let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let columns = right.columns as i32;
+            let masks = [0, LANES as i32].map(|first| _mm256_cmpgt_epi32(_mm256_set1_epi32(columns - first), lane));
+            lanes::<R, false>(left, right, start, out, stride, masks);
         }
     }
-    let a = left.data.as_ptr();
-    let b = panel.as_ptr();
-    for k in 0..left.depth {
-        // SAFETY: k < depth and r < rows, so both pointers stay inside what the caller vouches for.
+    R
+}
+
+/// # Safety
+/// As [`block`]; `WHOLE` if there are 16 columns, else `masks` are set for those there are.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+unsafe fn lanes<const R: usize, const WHOLE: bool>(
+    left: Left<'_>,
+    right: View<'_, f32>,
+    start: Start<'_>,
+    out: &mut [f32],
+    stride: usize,
+    masks: [__m256i; 2],
+) {
+    // SAFETY (of every call): the pointer begins a row of the block's columns, and masked lanes are neither read nor written.
+    let load = |from: *const f32| -> [__m256; 2] {
         unsafe {
-            let b0 = _mm256_loadu_ps(b.add(k * PANEL));
-            let b1 = _mm256_loadu_ps(b.add(k * PANEL + LANES));
+            if WHOLE {
+                [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(LANES))]
+            } else {
+                [_mm256_maskload_ps(from, masks[0]), _mm256_maskload_ps(from.wrapping_add(LANES), masks[1])]
+            }
+        }
+    };
+    let out = out.as_mut_ptr();
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    for (r, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: R rows lie `stride` apart.
+        let before = || load(unsafe { out.add(r * stride) });
+        *sums = match start {
+            Start::Zero => *sums,
+            Start::Bias(bias) => load(bias.as_ptr()),
+            Start::Residual(bias) => {
+                let (b, x) = (load(bias.as_ptr()), before());
+                [_mm256_add_ps(b[0], x[0]), _mm256_add_ps(b[1], x[1])]
+            }
+            Start::Accumulate => before(),
+        };
+    }
+    let (a, b) = (left.data.as_ptr(), right.data.as_ptr());
+    for k in 0..left.depth {
+        // SAFETY: k < depth and r < R <= rows, so both pointers stay inside what the caller vouches for.
+        unsafe {
+            let b = load(b.add(k * right.row_stride));
             for (r, sums) in sums.iter_mut().enumerate() {
                 let a = _mm256_broadcast_ss(&*a.add(r * left.row_stride + k * left.depth_stride));
-                sums[0] = _mm256_fmadd_ps(a, b0, sums[0]);
-                sums[1] = _mm256_fmadd_ps(a, b1, sums[1]);
+                sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
+                sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
             }
         }
     }
-    for (sums, tile) in sums.iter().zip(tile.iter_mut()) {
-        // SAFETY: a tile row holds 16 values.
+    for (r, sums) in sums.iter().enumerate() {
+        // SAFETY: R rows lie `stride` apart; masked lanes are not written.
         unsafe {
-            _mm256_storeu_ps(tile.as_mut_ptr(), sums[0]);
-            _mm256_storeu_ps(tile.as_mut_ptr().add(LANES), sums[1]);
+            let to = out.add(r * stride);
+            if WHOLE {
+                _mm256_storeu_ps(to, sums[0]);
+                _mm256_storeu_ps(to.add(LANES), sums[1]);
+            } else {
+                _mm256_maskstore_ps(to, masks[0], sums[0]);
+                _mm256_maskstore_ps(to.wrapping_add(LANES), masks[1], sums[1]);
+            }
         }
     }
 }

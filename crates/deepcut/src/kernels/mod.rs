@@ -4,6 +4,8 @@
 //! |-----------------|---------------------------------------------------|
 //! | [`native`]      | any; the plain reference the others are tested against |
 //! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
+//! | `avx512.rs`       | x86-64 with AVX-512F too                          |
+//! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
 //! | `elementwise.rs`  | bodies shared by both, vectorised by the compiler |
 //! | [`packed`]      | the layout of a product's right-hand side         |
 //! | [`attention`]   | products and softmax joined into streamed attention |
@@ -16,30 +18,36 @@ pub mod attention;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx512_bf16;
 pub(crate) mod elementwise;
 pub mod native;
 pub mod packed;
 
-use packed::{PANEL, Packed};
+use packed::{PANEL, Packed, Precision};
 use rayon::prelude::*;
 
-/// Rows of a register tile.
-const TILE_ROWS: usize = 6;
-/// Depth of one pass over the right-hand side: a panel of this depth stays in the first-level cache.
-const DEPTH_BLOCK: usize = 256;
+/// Depth of one pass over the right-hand side: the panels of a pass stay in the nearer caches.
+const DEPTH_BLOCK: usize = 512;
 /// Rows one task of [`Isa::gemm_parallel`] computes.
 const TASK_ROWS: usize = 48;
 
-type Tile = [[f32; PANEL]; TILE_ROWS];
-
-/// The environment variable by which the command line forces an instruction set: `native` or `avx2`.
+/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512` or `avx512_bf16`.
 pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Native,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 /// A set of kernels that this machine can run.
@@ -50,8 +58,8 @@ pub struct Isa(Kind);
 
 /// The left-hand side of a product: a strided view, so that a transpose costs nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct Left<'a> {
-    data: &'a [f32],
+pub struct Left<'a, T = f32> {
+    data: &'a [T],
     rows: usize,
     depth: usize,
     row_stride: usize,
@@ -79,9 +87,101 @@ impl<'a> Left<'a> {
         assert!(rows == 0 || data.len() >= (rows - 1) * row_stride + depth, "left side is shorter than its shape");
         Self { data, rows, depth, row_stride, depth_stride: 1 }
     }
+}
 
+impl<T> Left<'_, T> {
+    /// `rows` rows from `first` on.
     fn slice(self, first: usize, rows: usize) -> Self {
-        Self { data: &self.data[first * self.row_stride..], rows, ..self }
+        Self { data: self.data.get(first * self.row_stride..).unwrap_or_default(), rows, ..self }
+    }
+
+    /// `depth` columns from `first` on.
+    fn columns(self, first: usize, depth: usize) -> Self {
+        Self { data: self.data.get(first * self.depth_stride..).unwrap_or_default(), depth, ..self }
+    }
+
+    /// Whether the data hold every element.
+    fn is_whole(&self) -> bool {
+        let last = |n: usize, stride: usize| n.saturating_sub(1) * stride;
+        self.rows == 0
+            || self.depth == 0
+            || last(self.rows, self.row_stride) + last(self.depth, self.depth_stride) < self.data.len()
+    }
+}
+
+/// The right-hand side of a product, `[depth, columns]`: a packed matrix, or a row-major one read in place.
+#[derive(Debug, Clone, Copy)]
+pub struct Right<'a> {
+    depth: usize,
+    panels: Panels<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Panels<'a> {
+    /// f32.
+    Single(View<'a, f32>),
+    /// Pairs of bf16.
+    Pairs(View<'a, u32>),
+}
+
+/// Rows of some panels.
+#[derive(Debug, Clone, Copy)]
+struct View<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    panel_stride: usize,
+}
+
+impl<T> View<'_, T> {
+    /// Rows `k..k + rows` of the panels that hold columns `column..column + columns`; `column` begins a panel.
+    fn part(self, k: usize, rows: usize, column: usize, columns: usize) -> Self {
+        let from = k * self.row_stride + column / PANEL * self.panel_stride;
+        Self { data: self.data.get(from..).unwrap_or_default(), rows, columns, ..self }
+    }
+
+    /// Whether the data hold every element.
+    fn is_whole(&self) -> bool {
+        if self.rows == 0 || self.columns == 0 {
+            return true;
+        }
+        let panel = (self.columns - 1) / PANEL;
+        (self.rows - 1) * self.row_stride + panel * self.panel_stride + self.columns - panel * PANEL <= self.data.len()
+    }
+}
+
+impl<'a> Right<'a> {
+    /// A row-major `[depth, columns]` matrix. A product with many rows on the left is faster with a packed one.
+    #[must_use]
+    pub fn row_major(data: &'a [f32], depth: usize, columns: usize) -> Self {
+        assert!(data.len() >= depth * columns, "right side is shorter than its shape");
+        Self { depth, panels: Panels::Single(View { data, rows: depth, columns, row_stride: columns, panel_stride: PANEL }) }
+    }
+
+    fn columns(self) -> usize {
+        match self.panels {
+            Panels::Single(view) => view.columns,
+            Panels::Pairs(view) => view.columns,
+        }
+    }
+}
+
+impl<'a> From<&'a Packed> for Right<'a> {
+    fn from(packed: &'a Packed) -> Self {
+        let (depth, columns) = (packed.depth(), packed.columns());
+        let view = |rows| (rows, columns, PANEL, rows * PANEL);
+        let panels = match packed.precision() {
+            Precision::F32 => {
+                let (rows, columns, row_stride, panel_stride) = view(depth);
+                Panels::Single(View { data: packed.single(), rows, columns, row_stride, panel_stride })
+            }
+            Precision::Bf16 => {
+                let (rows, columns, row_stride, panel_stride) = view(depth.div_ceil(2));
+                Panels::Pairs(View { data: packed.pairs(), rows, columns, row_stride, panel_stride })
+            }
+        };
+        Self { depth, panels }
     }
 }
 
@@ -96,6 +196,17 @@ pub enum Start<'a> {
     Residual(&'a [f32]),
     /// What the output holds already: `C = C + A B`.
     Accumulate,
+}
+
+impl Start<'_> {
+    /// The same for the columns from `first` on.
+    fn from_column(self, first: usize) -> Self {
+        match self {
+            Self::Bias(bias) => Start::Bias(&bias[first..]),
+            Self::Residual(bias) => Start::Residual(&bias[first..]),
+            start => start,
+        }
+    }
 }
 
 /// What a softmax over blocks of columns remembers of one row; see [`Isa::softmax_step`].
@@ -144,6 +255,15 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             sets.push(Self(Kind::Avx2));
+            if is_x86_feature_detected!("avx512f") {
+                sets.push(Self(Kind::Avx512));
+                if is_x86_feature_detected!("avx512bf16")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                {
+                    sets.push(Self(Kind::Avx512Bf16));
+                }
+            }
         }
         sets
     }
@@ -154,58 +274,88 @@ impl Isa {
         Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
-    /// `native` or `avx2`.
+    /// The precision whose products are fastest here.
+    #[must_use]
+    pub fn fastest_precision(self) -> Precision {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => Precision::Bf16,
+            _ => Precision::F32,
+        }
+    }
+
+    /// `native`, `avx2`, `avx512` or `avx512_bf16`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Native => "native",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => "avx512_bf16",
         }
     }
 
-    /// `out = start + left · right`, `[rows, n]` row-major.
+    /// Columns whose sums a kernel keeps in registers at a time.
+    fn group(self) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Avx512Bf16 => 2 * PANEL,
+            _ => PANEL,
+        }
+    }
+
+    /// `out = start + left · right`, `[rows, n]` row-major. If `right` is in bf16, `left` is rounded likewise.
     ///
     /// # Panics
     /// If the shapes disagree.
-    pub fn gemm(self, left: Left<'_>, right: &Packed, start: Start<'_>, out: &mut [f32]) {
+    pub fn gemm<'a>(self, left: Left<'_>, right: impl Into<Right<'a>>, start: Start<'_>, out: &mut [f32]) {
+        let right = right.into();
         let n = right.columns();
-        assert_eq!(left.depth, right.depth(), "inner dimensions of a product");
+        assert_eq!(left.depth, right.depth, "inner dimensions of a product");
         assert_eq!(out.len(), left.rows * n, "output of a product");
         if let Start::Bias(bias) | Start::Residual(bias) = start {
             assert_eq!(bias.len(), n, "bias of a product");
         }
-        for k0 in (0..left.depth.max(1)).step_by(DEPTH_BLOCK) {
-            let depth = DEPTH_BLOCK.min(left.depth - k0);
-            let start = if k0 == 0 { Some(start) } else { None };
-            for panel in 0..n.div_ceil(PANEL) {
-                let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-                let values = right.panel(panel, k0, depth);
-                for row in (0..left.rows).step_by(TILE_ROWS) {
-                    let rows = TILE_ROWS.min(left.rows - row);
-                    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
-                    for (r, tile) in tile.iter_mut().enumerate().take(rows) {
-                        let at = (row + r) * n;
-                        let tile = &mut tile[..columns.len()];
-                        let before = &out[at + columns.start..at + columns.end];
-                        match start {
-                            Some(Start::Zero) => {}
-                            Some(Start::Bias(bias)) => tile.copy_from_slice(&bias[columns.clone()]),
-                            Some(Start::Residual(bias)) => {
-                                for ((t, b), x) in tile.iter_mut().zip(&bias[columns.clone()]).zip(before) {
-                                    *t = b + x;
-                                }
-                            }
-                            Some(Start::Accumulate) | None => tile.copy_from_slice(before),
-                        }
-                    }
-                    let block = Left { data: &left.data[row * left.row_stride + k0 * left.depth_stride..], rows, depth, ..left };
-                    self.tile(block, values, &mut tile);
-                    for (r, tile) in tile.iter().enumerate().take(rows) {
-                        let at = (row + r) * n;
-                        out[at + columns.start..at + columns.end].copy_from_slice(&tile[..columns.len()]);
+        assert!(left.is_whole(), "left side of a product");
+        match right.panels {
+            Panels::Single(view) => {
+                for k in (0..left.depth.max(1)).step_by(DEPTH_BLOCK) {
+                    let depth = DEPTH_BLOCK.min(left.depth - k);
+                    let start = if k == 0 { start } else { Start::Accumulate };
+                    for column in (0..n).step_by(self.group()) {
+                        let columns = self.group().min(n - column);
+                        let right = view.part(k, depth, column, columns);
+                        self.strip(left.columns(k, depth), right, start.from_column(column), &mut out[column..], n);
                     }
                 }
+            }
+            Panels::Pairs(view) => {
+                let chunks = out.chunks_mut((TASK_ROWS * n).max(1)).enumerate();
+                chunks.for_each(|(task, out)| self.gemm_pairs(left.slice(task * TASK_ROWS, out.len() / n), view, start, out));
+            }
+        }
+    }
+
+    /// The product of up to [`TASK_ROWS`] rows with pairs of bf16.
+    fn gemm_pairs(self, left: Left<'_>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32]) {
+        const PAIRS: usize = DEPTH_BLOCK / 2;
+        let n = right.columns;
+        let mut rounded = [0u32; TASK_ROWS * PAIRS];
+        for k in (0..right.rows.max(1)).step_by(PAIRS) {
+            let pairs = PAIRS.min(right.rows - k);
+            let depth = (2 * pairs).min(left.depth - 2 * k);
+            for (r, row) in rounded.chunks_exact_mut(PAIRS).enumerate().take(left.rows) {
+                self.round_row(left.slice(r, 1).columns(2 * k, depth), &mut row[..pairs]);
+            }
+            let left = Left { data: &rounded[..], rows: left.rows, depth: pairs, row_stride: PAIRS, depth_stride: 1 };
+            let start = if k == 0 { start } else { Start::Accumulate };
+            for column in (0..n).step_by(self.group()) {
+                let columns = self.group().min(n - column);
+                let right = right.part(k, pairs, column, columns);
+                self.strip_pairs(left, right, start.from_column(column), &mut out[column..], n);
             }
         }
     }
@@ -214,7 +364,8 @@ impl Isa {
     ///
     /// # Panics
     /// If the shapes disagree.
-    pub fn gemm_parallel(self, left: Left<'_>, right: &Packed, start: Start<'_>, out: &mut [f32]) {
+    pub fn gemm_parallel<'a>(self, left: Left<'_>, right: impl Into<Right<'a>>, start: Start<'_>, out: &mut [f32]) {
+        let right = right.into();
         let n = right.columns();
         assert_eq!(out.len(), left.rows * n, "output of a product");
         if n == 0 {
@@ -225,19 +376,59 @@ impl Isa {
         });
     }
 
-    fn tile(self, left: Left<'_>, panel: &[f32], tile: &mut Tile) {
-        if left.depth == 0 {
+    /// A product whose columns are one [`Isa::group`] or fewer; rows of `out` are `stride` apart.
+    fn strip(self, left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+        if left.rows == 0 {
             return;
         }
-        let last = (left.rows - 1) * left.row_stride + (left.depth - 1) * left.depth_stride;
-        assert!(left.data.len() > last && panel.len() >= left.depth * PANEL);
+        self.check_strip(left, &right, start, out, stride);
         match self.0 {
-            Kind::Native => native::tile(left, panel, tile),
+            Kind::Native => native::strip(left, right, start, out, stride),
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            // SAFETY: an `Isa` of this kind exists only where AVX2 and FMA were detected; the assertion above is the
-            // kernel's contract on the slices.
-            Kind::Avx2 => unsafe { avx2::tile(left, panel, tile) },
+            // SAFETY: an `Isa` of this kind exists only where AVX2 and FMA were detected; `check_strip` is the kernel's contract.
+            Kind::Avx2 => unsafe { avx2::strip(left, right, start, out, stride) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: as above, with AVX-512F.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::strip(left, right, start, out, stride) },
+        }
+    }
+
+    /// As [`Isa::strip`], for pairs of bf16.
+    fn strip_pairs(self, left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+        if left.rows == 0 {
+            return;
+        }
+        self.check_strip(left, &right, start, out, stride);
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F and AVX512-BF16 were detected; `check_strip` is the kernel's contract.
+            Kind::Avx512Bf16 => unsafe { avx512_bf16::strip(left, right, start, out, stride) },
+            _ => native::strip_pairs(left, right, start, out, stride),
+        }
+    }
+
+    /// What every kernel relies on.
+    fn check_strip<T: Copy>(self, left: Left<'_, T>, right: &View<'_, T>, start: Start<'_>, out: &[f32], stride: usize) {
+        let columns = right.columns;
+        assert!(left.is_whole() && right.is_whole() && left.depth == right.rows && (1..=self.group()).contains(&columns));
+        assert!((left.rows - 1) * stride + columns <= out.len());
+        assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() < columns));
+    }
+
+    /// Rounds one row to pairs of bf16; an odd last value is paired with zero.
+    fn round_row(self, row: Left<'_>, pairs: &mut [u32]) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            Kind::Avx512Bf16 if row.depth_stride == 1 => {
+                assert!(row.data.len() >= row.depth && row.depth.div_ceil(2) == pairs.len());
+                // SAFETY: AVX-512F and AVX512-BF16 were detected; the assertion is the kernel's contract.
+                unsafe { avx512_bf16::round(&row.data[..row.depth], pairs) };
+            }
+            _ => native::round_row(row, pairs),
         }
     }
 
@@ -256,7 +447,7 @@ impl Isa {
             Kind::Native => native::depthwise_row(shape, input, out, 0),
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            Kind::Avx2 => {
+            Kind::Avx2 | Kind::Avx512 | Kind::Avx512Bf16 => {
                 // SAFETY: AVX2 and FMA were detected; the assertions above are the kernel's contract on the slices.
                 let done = unsafe { avx2::depthwise_row(shape, input, out) };
                 native::depthwise_row(shape, input, out, done);
@@ -277,7 +468,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected; the assertion above is the kernel's contract on the slices.
-            Kind::Avx2 => unsafe { avx2::masked_sums(row, columns, out) },
+            Kind::Avx2 | Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx2::masked_sums(row, columns, out) },
         }
     }
 
@@ -289,6 +480,10 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected.
             Kind::Avx2 => unsafe { avx2::gelu(values) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::gelu(values) },
         }
     }
 
@@ -300,6 +495,10 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected.
             Kind::Avx2 => unsafe { avx2::elu(values) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::elu(values) },
         }
     }
 
@@ -311,6 +510,10 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected.
             Kind::Avx2 => unsafe { avx2::softmax(values, width) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::softmax(values, width) },
         }
     }
 
@@ -327,6 +530,10 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected.
             Kind::Avx2 => unsafe { avx2::softmax_step(scores, scale, state) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::softmax_step(scores, scale, state) },
         }
     }
 
@@ -342,6 +549,10 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected.
             Kind::Avx2 => unsafe { avx2::layer_norm(rows, weight, bias, epsilon, out) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::layer_norm(rows, weight, bias, epsilon, out) },
         }
     }
 }

@@ -1,17 +1,65 @@
 //! Plain loops: the reference, and the kernels of machines without a faster set.
 
-use super::packed::PANEL;
-use super::{Depthwise, Left, Tile};
+use super::packed::{PANEL, to_bf16};
+use super::{Depthwise, Left, Start, View};
 
-/// `tile += left · panel` for up to six rows of one panel.
-pub(super) fn tile(left: Left<'_>, panel: &[f32], tile: &mut Tile) {
-    for (k, b) in panel.chunks_exact(PANEL).enumerate().take(left.depth) {
-        for (r, tile) in tile.iter_mut().enumerate().take(left.rows) {
+/// What the sums of a row begin with.
+fn begin(start: Start<'_>, out: &[f32]) -> [f32; PANEL] {
+    let columns = out.len();
+    let mut sums = [0.0f32; PANEL];
+    match start {
+        Start::Zero => {}
+        Start::Bias(bias) => sums[..columns].copy_from_slice(&bias[..columns]),
+        Start::Residual(bias) => sums.iter_mut().zip(bias).zip(out).for_each(|((sum, b), x)| *sum = b + x),
+        Start::Accumulate => sums[..columns].copy_from_slice(out),
+    }
+    sums
+}
+
+/// See [`super::Isa::gemm`]: one panel of columns.
+pub(super) fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    let columns = right.columns;
+    for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
+        let out = &mut out[..columns];
+        let mut sums = begin(start, out);
+        for k in 0..left.depth {
             let a = left.data[r * left.row_stride + k * left.depth_stride];
-            for (c, b) in tile.iter_mut().zip(b) {
-                *c += a * b;
-            }
+            let row = &right.data[k * right.row_stride..][..columns];
+            sums.iter_mut().zip(row).for_each(|(sum, b)| *sum += a * b);
         }
+        out.copy_from_slice(&sums[..columns]);
+    }
+}
+
+/// As [`strip`], for pairs of bf16.
+pub(super) fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
+        for (p, out) in out[..right.columns].chunks_mut(PANEL).enumerate() {
+            let mut sums = begin(start.from_column(p * PANEL), out);
+            for k in 0..left.depth {
+                let a = halves(left.data[r * left.row_stride + k]);
+                let row = &right.data[k * right.row_stride + p * right.panel_stride..][..out.len()];
+                for (sum, b) in sums.iter_mut().zip(row) {
+                    let b = halves(*b);
+                    *sum += a[1] * b[1];
+                    *sum += a[0] * b[0];
+                }
+            }
+            out.copy_from_slice(&sums[..out.len()]);
+        }
+    }
+}
+
+/// The two values of a pair, which f32 holds exactly.
+fn halves(pair: u32) -> [f32; 2] {
+    [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)]
+}
+
+/// See [`super::Isa::round_row`].
+pub(super) fn round_row(row: Left<'_>, pairs: &mut [u32]) {
+    for (i, pair) in pairs.iter_mut().enumerate() {
+        let half = |k: usize| if k < row.depth { u32::from(to_bf16(row.data[k * row.depth_stride])) } else { 0 };
+        *pair = half(2 * i) | half(2 * i + 1) << 16;
     }
 }
 

@@ -2,25 +2,51 @@
 
 use std::fmt;
 
-/// Columns of a panel: two AVX2 registers.
+/// Columns of a panel: two AVX2 registers, or one of AVX-512.
 pub const PANEL: usize = 16;
 
-/// A `[depth, columns]` matrix stored as `[⌈columns / 16⌉, depth, 16]`, padded with zeros.
+/// How a product's factors are rounded; sums are in f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Not at all.
+    #[default]
+    F32,
+    /// To eight significant bits, of which processors with AVX512-BF16 multiply twice as many.
+    Bf16,
+}
+
+/// A `[depth, columns]` matrix in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, depth, 16]` in f32, or
+/// `[⌈columns / 16⌉, ⌈depth / 2⌉, 16]` pairs of bf16, the first row of each pair in the low half.
 #[derive(Clone, Default)]
 pub struct Packed {
+    precision: Precision,
     depth: usize,
     columns: usize,
-    data: Vec<f32>,
+    single: Vec<f32>,
+    pairs: Vec<u32>,
 }
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Packed[{}, {}]", self.depth, self.columns)
+        write!(f, "Packed[{}, {}] {:?}", self.depth, self.columns, self.precision)
     }
 }
 
+/// The nearest bf16, ties to even, of a value that is not NaN; NaN gives some NaN or infinity.
+pub(super) fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
 impl Packed {
-    /// Packs a row-major `[depth, columns]` matrix.
+    /// An empty matrix, to be filled.
+    #[must_use]
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, ..Self::default() }
+    }
+
+    /// Packs a row-major `[depth, columns]` matrix in f32.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
@@ -31,7 +57,7 @@ impl Packed {
         packed
     }
 
-    /// As [`Packed::from_rows`], in the memory of an earlier matrix.
+    /// As [`Packed::from_rows`], in the memory of an earlier matrix and in its precision.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
@@ -46,33 +72,58 @@ impl Packed {
     /// If `matrix` does not hold `depth * columns` values.
     #[must_use]
     pub fn from_columns(matrix: &[f32], depth: usize, columns: usize) -> Self {
-        assert_eq!(matrix.len(), depth * columns, "matrix to pack");
         let mut packed = Self::default();
-        packed.fill(matrix, [depth, columns], [1, depth]);
+        packed.fill_from_columns(matrix, depth, columns);
         packed
     }
 
+    /// As [`Packed::from_columns`], in the memory of an earlier matrix and in its precision.
+    ///
+    /// # Panics
+    /// If `matrix` does not hold `depth * columns` values.
+    pub fn fill_from_columns(&mut self, matrix: &[f32], depth: usize, columns: usize) {
+        assert_eq!(matrix.len(), depth * columns, "matrix to pack");
+        self.fill(matrix, [depth, columns], [1, depth]);
+    }
+
     /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`, in the memory of an
-    /// earlier one.
+    /// earlier one and in its precision.
     ///
     /// # Panics
     /// If `values` ends before the last element.
     pub fn fill(&mut self, values: &[f32], [depth, columns]: [usize; 2], strides: [usize; 2]) {
         (self.depth, self.columns) = (depth, columns);
-        self.data.clear();
-        self.data.resize(columns.div_ceil(PANEL) * PANEL * depth, 0.0);
-        if depth == 0 {
-            return;
-        }
-        for (p, panel) in self.data.chunks_exact_mut(depth * PANEL).enumerate() {
-            let first = p * PANEL;
-            let width = PANEL.min(columns - first);
-            for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
-                let from = &values[k * strides[0] + first * strides[1]..];
-                if strides[1] == 1 {
-                    row[..width].copy_from_slice(&from[..width]);
-                } else {
-                    row[..width].iter_mut().zip(from.iter().step_by(strides[1])).for_each(|(to, from)| *to = *from);
+        let panels = columns.div_ceil(PANEL);
+        match self.precision {
+            Precision::F32 => {
+                self.single.clear();
+                self.single.resize(panels * depth * PANEL, 0.0);
+                for (at, row) in self.single.chunks_exact_mut(PANEL).enumerate() {
+                    let (p, k) = (at / depth, at % depth);
+                    read_row(
+                        &values[k * strides[0] + p * PANEL * strides[1]..],
+                        strides[1],
+                        &mut row[..PANEL.min(columns - p * PANEL)],
+                    );
+                }
+            }
+            Precision::Bf16 => {
+                let depth_pairs = depth.div_ceil(2);
+                self.pairs.clear();
+                self.pairs.resize(panels * depth_pairs * PANEL, 0);
+                for (at, pairs) in self.pairs.chunks_exact_mut(PANEL).enumerate() {
+                    let (p, k) = (at / depth_pairs, at % depth_pairs * 2);
+                    let mut rows = [[0.0f32; PANEL]; 2];
+                    for (row, k) in rows.iter_mut().zip(k..depth) {
+                        read_row(
+                            &values[k * strides[0] + p * PANEL * strides[1]..],
+                            strides[1],
+                            &mut row[..PANEL.min(columns - p * PANEL)],
+                        );
+                    }
+                    for ((pair, low), high) in pairs.iter_mut().zip(rows[0]).zip(rows[1]) {
+                        *pair = u32::from(to_bf16(low)) | u32::from(to_bf16(high)) << 16;
+                    }
                 }
             }
         }
@@ -90,9 +141,28 @@ impl Packed {
         self.columns
     }
 
-    /// Rows `first..first + depth` of panel `index`, `[depth, 16]`.
-    pub(super) fn panel(&self, index: usize, first: usize, depth: usize) -> &[f32] {
-        let at = (index * self.depth + first) * PANEL;
-        &self.data[at..at + depth * PANEL]
+    /// How its values are rounded.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The panels in f32, one after another.
+    pub(super) fn single(&self) -> &[f32] {
+        &self.single
+    }
+
+    /// The panels in bf16, one after another.
+    pub(super) fn pairs(&self) -> &[u32] {
+        &self.pairs
+    }
+}
+
+/// `out[j] = from[j * stride]`.
+fn read_row(from: &[f32], stride: usize, out: &mut [f32]) {
+    if stride == 1 {
+        out.copy_from_slice(&from[..out.len()]);
+    } else {
+        out.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
     }
 }

@@ -45,10 +45,69 @@ fn products_match_double_precision() {
             assert_eq!(out, parallel, "{what}: transposed left side");
 
             let columns: Vec<f32> = (0..k * n).map(|i| b[i % k.max(1) * n + i / k.max(1)]).collect();
+            // The right side read in place, and a left side within a wider matrix.
+            let mut in_place = vec![7.0; m * n];
+            isa.gemm(Left::row_major(&a, m, k), Right::row_major(&b, k, n), Start::Bias(&bias), &mut in_place);
+            assert_eq!(out, in_place, "{what}: right side in place");
+            let wide: Vec<f32> =
+                (0..m * (k + 3)).map(|i| if i % (k + 3) < k { a[i / (k + 3) * k + i % (k + 3)] } else { f32::NAN }).collect();
+            isa.gemm(Left::strided(&wide, m, k, k + 3), &packed, Start::Bias(&bias), &mut in_place);
+            assert_eq!(out, in_place, "{what}: strided left side");
+            isa.gemm(Left::row_major(&a, m, k), &packed, Start::Accumulate, &mut in_place);
+            let twice: Vec<f64> = expected.iter().enumerate().map(|(i, e)| 2.0 * e - f64::from(bias[i % n])).collect();
+            assert_close(&in_place, &twice, 2.0 * tolerance, &what);
+
             let mut residual = vec![0.5; m * n];
             isa.gemm(Left::row_major(&a, m, k), &Packed::from_columns(&columns, k, n), Start::Residual(&bias), &mut residual);
             let shifted: Vec<f64> = expected.iter().map(|e| e + 0.5).collect();
             assert_close(&residual, &shifted, tolerance, &what);
+        }
+    }
+}
+
+/// Products of factors rounded to bf16 are as exact as those in f32 once both sides are rounded: every sum of two products is f32.
+#[test]
+fn products_in_bf16_match_double_precision() {
+    let round = |x: &f32| f64::from(f32::from_bits(u32::from(packed::to_bf16(*x)) << 16));
+    for isa in Isa::available() {
+        for (m, k, n) in
+            [(1, 1, 1), (8, 16, 32), (7, 5, 17), (13, 300, 33), (48, 64, 2), (50, 513, 31), (97, 1027, 70), (3, 0, 4)]
+        {
+            let (a, b, bias) = (sequence(m * k, 1), sequence(k * n, 2), sequence(n, 3));
+            let product = |r: usize, c: usize| -> f64 { (0..k).map(|i| round(&a[r * k + i]) * round(&b[i * n + c])).sum() };
+            let expected: Vec<f64> = (0..m * n).map(|i| product(i / n, i % n) + f64::from(bias[i % n])).collect();
+            let what = format!("{} {m}x{k}x{n}", isa.name());
+            let tolerance = 1e-6 * (k as f64 + 1.0);
+            let mut packed = Packed::new(Precision::Bf16);
+            packed.fill_from_rows(&b, k, n);
+            let mut out = vec![7.0; m * n];
+            isa.gemm(Left::row_major(&a, m, k), &packed, Start::Bias(&bias), &mut out);
+            assert_close(&out, &expected, tolerance, &what);
+
+            let transpose: Vec<f32> = (0..k * m).map(|i| a[i % m * k + i / m]).collect();
+            let columns: Vec<f32> = (0..k * n).map(|i| b[i % k.max(1) * n + i / k.max(1)]).collect();
+            packed.fill_from_columns(&columns, k, n);
+            let mut parallel = vec![7.0; m * n];
+            isa.gemm_parallel(Left::transposed(&transpose, m, k), &packed, Start::Bias(&bias), &mut parallel);
+            assert_eq!(out, parallel, "{what}: neither tasks nor transposes may change a bit");
+        }
+    }
+}
+
+/// Ties go to even, and what rounds beyond the largest value becomes infinite, as in the processor.
+#[test]
+fn rounding_to_bf16_is_to_nearest_even() {
+    let bits = [0x3f80_0000u32, 0x3f80_8000, 0x3f81_8000, 0x3f80_8001, 0x3f80_7fff, 0xc000_ffff, 0x7f7f_ffff, 0x8000_0000];
+    let expected = [0x3f80u16, 0x3f80, 0x3f82, 0x3f81, 0x3f80, 0xc001, 0x7f80, 0x8000];
+    let values: Vec<f32> = bits.iter().map(|b| f32::from_bits(*b)).collect();
+    assert_eq!(values.iter().map(|x| packed::to_bf16(*x)).collect::<Vec<_>>(), expected);
+    for isa in Isa::available() {
+        for len in 1..=values.len() {
+            let mut pairs = vec![9; len.div_ceil(2)];
+            isa.round_row(Left::row_major(&values, 1, len), &mut pairs);
+            let halves: Vec<u16> = pairs.iter().flat_map(|p| [*p as u16, (p >> 16) as u16]).collect();
+            assert_eq!(halves[..len], expected[..len], "{}", isa.name());
+            assert!(halves[len..].iter().all(|h| *h == 0));
         }
     }
 }

@@ -1,0 +1,172 @@
+//! AVX-512F: 16 lanes, 32 registers.
+
+use super::packed::PANEL;
+use super::{Left, SoftmaxRow, Start, View, elementwise};
+use std::arch::x86_64::*;
+
+/// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
+///
+/// # Safety
+/// The processor has AVX-512F; `left` and `right` hold every element of their shapes, `right` at most 32 columns and as deep as
+/// `left`; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    // SAFETY: the caller's contract, and as many panels as there are columns.
+    unsafe {
+        if right.columns > PANEL {
+            rows::<2>(left, right, start, out, stride);
+        } else {
+            rows::<1>(left, right, start, out, stride);
+        }
+    }
+}
+
+/// # Safety
+/// As [`strip`], with columns in exactly `P` panels.
+#[target_feature(enable = "avx512f,avx2,fma")]
+#[inline]
+unsafe fn rows<const P: usize>(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    let mut row = 0;
+    while row < left.rows {
+        let left = left.slice(row, left.rows - row);
+        let out = &mut out[row * stride..];
+        // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
+        row += unsafe {
+            match left.rows {
+                8.. => block::<8, P>(left, right, start, out, stride),
+                4.. => block::<4, P>(left, right, start, out, stride),
+                2.. => block::<2, P>(left, right, start, out, stride),
+                _ => block::<1, P>(left, right, start, out, stride),
+            }
+        };
+    }
+}
+
+/// The first `R` rows, with `P R` sums in registers: `P` loads a step, and broadcasts that are operands of the products. Returns `R`.
+///
+/// # Safety
+/// As [`rows`], with at least `R` rows.
+#[target_feature(enable = "avx512f,avx2,fma")]
+#[inline]
+unsafe fn block<const R: usize, const P: usize>(
+    left: Left<'_>,
+    right: View<'_, f32>,
+    start: Start<'_>,
+    out: &mut [f32],
+    stride: usize,
+) -> usize {
+    let last = last_mask::<P>(right.columns);
+    // SAFETY: the caller's contract is that of `begin`.
+    let mut sums = unsafe { begin::<R, P>(start, out, stride, last) };
+    let (a, b) = (left.data.as_ptr(), right.data.as_ptr());
+    for k in 0..left.depth {
+        // SAFETY: k < depth, r < R <= rows and p < P panels, so both pointers stay inside what the caller vouches for; lanes beyond
+        // the columns are not read.
+        unsafe {
+            let mut row = [_mm512_setzero_ps(); P];
+            for (p, row) in row.iter_mut().enumerate() {
+                *row = _mm512_maskz_loadu_ps(
+                    if p + 1 == P { last } else { 0xffff },
+                    b.add(k * right.row_stride + p * right.panel_stride),
+                );
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let a = _mm512_set1_ps(*a.add(r * left.row_stride + k * left.depth_stride));
+                for (sum, b) in sums.iter_mut().zip(row) {
+                    *sum = _mm512_fmadd_ps(a, b, *sum);
+                }
+            }
+        }
+    }
+    // SAFETY: the caller's contract is that of `end`.
+    unsafe { end(&sums, out, stride, last) };
+    R
+}
+
+/// Lanes of the last of `P` panels that are columns.
+pub(super) fn last_mask<const P: usize>(columns: usize) -> __mmask16 {
+    0xffff >> (P * PANEL - columns)
+}
+
+/// What the sums begin with.
+///
+/// # Safety
+/// The processor has AVX-512F; `out` holds `R` rows, `stride` apart, of `P` panels of which `last` are the lanes of the last one; a bias
+/// holds as many values.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) unsafe fn begin<const R: usize, const P: usize>(
+    start: Start<'_>,
+    out: &[f32],
+    stride: usize,
+    last: __mmask16,
+) -> [[__m512; P]; R] {
+    let mut sums = [[_mm512_setzero_ps(); P]; R];
+    for (r, sums) in sums.iter_mut().enumerate() {
+        for (p, sum) in sums.iter_mut().enumerate() {
+            let mask = if p + 1 == P { last } else { 0xffff };
+            // SAFETY: R rows lie `stride` apart; lanes beyond the columns are not read.
+            let before = || unsafe { _mm512_maskz_loadu_ps(mask, out.as_ptr().add(r * stride + p * PANEL)) };
+            // SAFETY: a bias holds a value for each column.
+            let bias = |bias: &[f32]| unsafe { _mm512_maskz_loadu_ps(mask, bias.as_ptr().add(p * PANEL)) };
+            *sum = match start {
+                Start::Zero => *sum,
+                Start::Bias(b) => bias(b),
+                Start::Residual(b) => _mm512_add_ps(bias(b), before()),
+                Start::Accumulate => before(),
+            };
+        }
+    }
+    sums
+}
+
+/// Writes the sums.
+///
+/// # Safety
+/// As [`begin`].
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) unsafe fn end<const R: usize, const P: usize>(
+    sums: &[[__m512; P]; R],
+    out: &mut [f32],
+    stride: usize,
+    last: __mmask16,
+) {
+    for (r, sums) in sums.iter().enumerate() {
+        for (p, sum) in sums.iter().enumerate() {
+            let mask = if p + 1 == P { last } else { 0xffff };
+            // SAFETY: R rows lie `stride` apart; lanes beyond the columns are not written.
+            unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr().add(r * stride + p * PANEL), mask, *sum) };
+        }
+    }
+}
+
+/// See [`super::Isa::gelu`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn gelu(values: &mut [f32]) {
+    elementwise::gelu::<true>(values);
+}
+
+/// See [`super::Isa::elu`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn elu(values: &mut [f32]) {
+    elementwise::elu::<true>(values);
+}
+
+/// See [`super::Isa::softmax`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn softmax(values: &mut [f32], width: usize) {
+    elementwise::softmax::<true>(values, width);
+}
+
+/// See [`super::Isa::layer_norm`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    elementwise::layer_norm(rows, weight, bias, epsilon, out);
+}
+
+/// See [`super::Isa::softmax_step`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
+    elementwise::softmax_step::<true>(scores, scale, state);
+}
