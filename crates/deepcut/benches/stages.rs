@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, reason = "a bench without its input has nothing to say")]
 
 use deepcut::backbone::{Backbone, Input, embedded};
-use deepcut::gnn::Network;
+use deepcut::gnn::{Network, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::segment::bilateral::BilateralGrid;
 use deepcut::train::{Schedule, train};
@@ -47,7 +47,7 @@ fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim): (usize, usize))
 fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs): (usize, usize, usize)) {
     let features = features(nodes, dim);
     let graph = Graph::threshold(Isa::detect(), &features, 0.2);
-    let z = graph.propagate(&features);
+    let z = Propagated::new(graph.nodes(), graph.propagate(&features));
     let initial = Network::initial(dim, 2, 0);
     let schedule =
         Schedule { objective: Objective::NormalizedCut, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };

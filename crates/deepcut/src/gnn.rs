@@ -17,7 +17,8 @@
 //! Source: DeepCut (arXiv 2212.05853), section 3; reference code `gnn_pool.GNNpool.forward`.
 
 use crate::kernels::packed::Packed;
-use crate::kernels::{Isa, Left, Start};
+use crate::kernels::{Adam, Isa, Left, Right, Start};
+use rayon::prelude::*;
 
 /// Width of the graph convolution.
 pub const CONVOLUTION_WIDTH: usize = 64;
@@ -42,32 +43,75 @@ impl Layer {
         Self { weight: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
     }
 
-    /// `rows · weight + bias`.
-    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        let outputs = self.bias.len();
-        let inputs = self.weight.len() / outputs;
-        let right = Packed::from_rows(&self.weight, inputs, outputs);
-        isa.gemm_parallel(Left::row_major(rows, rows.len() / inputs, inputs), &right, Start::Bias(&self.bias), out);
+    fn inputs(&self) -> usize {
+        self.weight.len() / self.bias.len()
     }
 
-    /// This layer's part of the gradient: from its input and the gradient of its output to the gradients of its parameters.
-    fn gradient(&mut self, isa: Isa, input: &[f32], output_gradient: &[f32], packed: &mut Packed) {
+    /// `rows · weight + bias`.
+    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
+        let (inputs, outputs) = (self.inputs(), self.bias.len());
+        let right = Right::row_major(&self.weight, inputs, outputs);
+        isa.gemm_parallel(Left::row_major(rows, rows.len() / inputs, inputs), right, Start::Bias(&self.bias), out);
+    }
+
+    /// This layer's part of the gradient: from its input, transposed, and the gradient of its output to the gradients of its parameters.
+    fn gradient(&mut self, isa: Isa, input: Left<'_>, output_gradient: &[f32]) {
         let outputs = self.bias.len();
-        let inputs = self.weight.len() / outputs;
-        let nodes = input.len() / inputs;
-        packed.fill_from_rows(output_gradient, nodes, outputs);
-        isa.gemm_parallel(Left::transposed(input, inputs, nodes), &*packed, Start::Zero, &mut self.weight);
+        let right = Right::row_major(output_gradient, output_gradient.len() / outputs, outputs);
+        isa.gemm_parallel(input, right, Start::Zero, &mut self.weight);
         let sums = crate::graph::column_sums(output_gradient, outputs);
         self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
     }
 
     /// The gradient of the layer's input: `out = output_gradient · weightᵀ`.
     fn input_gradient(&self, isa: Isa, output_gradient: &[f32], out: &mut [f32]) {
-        let outputs = self.bias.len();
-        let inputs = self.weight.len() / outputs;
+        let (inputs, outputs) = (self.inputs(), self.bias.len());
         let right = Packed::from_columns(&self.weight, outputs, inputs);
         let left = Left::row_major(output_gradient, output_gradient.len() / outputs, outputs);
         isa.gemm_parallel(left, &right, Start::Zero, out);
+    }
+}
+
+/// Z = Â F, with its transpose beside it: the backward pass reads it by columns.
+#[derive(Debug, Clone)]
+pub struct Propagated {
+    nodes: usize,
+    rows: Vec<f32>,
+    columns: Vec<f32>,
+}
+
+impl Propagated {
+    /// Wraps a row-major `[nodes, dim]` matrix.
+    ///
+    /// # Panics
+    /// If `nodes` does not divide the number of values.
+    #[must_use]
+    pub fn new(nodes: usize, rows: Vec<f32>) -> Self {
+        assert!(nodes > 0 && rows.len().is_multiple_of(nodes), "rows of a matrix");
+        let dim = rows.len() / nodes;
+        let mut columns = vec![0.0; rows.len()];
+        // Blocks that fit the first-level cache both ways.
+        columns.par_chunks_mut(16 * nodes).enumerate().for_each(|(block, out)| {
+            for first in (0..nodes).step_by(64) {
+                for (c, out) in out.chunks_exact_mut(nodes).enumerate() {
+                    let end = (first + 64).min(nodes);
+                    for (node, out) in out[first..end].iter_mut().enumerate() {
+                        *out = rows[(first + node) * dim + block * 16 + c];
+                    }
+                }
+            }
+        });
+        Self { nodes, rows, columns }
+    }
+
+    /// `[nodes, dim]`.
+    #[must_use]
+    pub fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
+    fn transposed(&self) -> Left<'_> {
+        Left::row_major(&self.columns, self.rows.len() / self.nodes, self.nodes)
     }
 }
 
@@ -152,8 +196,8 @@ impl Network {
     ///
     /// # Panics
     /// If `propagated` or `pass` is of another graph or network.
-    pub fn forward(&self, isa: Isa, propagated: &[f32], pass: &mut Pass, dropout: Option<Dropout>) {
-        self.convolution.apply(isa, propagated, &mut pass.h1);
+    pub fn forward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
+        self.convolution.apply(isa, propagated.rows(), &mut pass.h1);
         isa.elu(&mut pass.h1);
         self.hidden.apply(isa, &pass.h1, &mut pass.h2);
         isa.elu(&mut pass.h2);
@@ -171,7 +215,7 @@ impl Network {
     ///
     /// # Panics
     /// If `propagated`, `pass` or `gradient` is of another graph or network.
-    pub fn backward(&self, isa: Isa, propagated: &[f32], pass: &mut Pass, assignment_gradient: &[f32], gradient: &mut Self) {
+    pub fn backward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, assignment_gradient: &[f32], gradient: &mut Self) {
         let k = self.n_clusters();
         assert_eq!(assignment_gradient.len(), pass.assignment.len(), "gradient of another assignment");
         // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
@@ -182,21 +226,15 @@ impl Network {
                 *o = s * (g - along);
             }
         }
-        gradient.output.gradient(isa, &pass.kept, &pass.d_output, &mut pass.packed);
+        let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
+        gradient.output.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output);
         self.output.input_gradient(isa, &pass.d_output, &mut pass.d_h2);
         pass.d_h2.iter_mut().zip(&pass.scale).for_each(|(d, s)| *d *= s);
-        elu_gradient(&pass.h2, &mut pass.d_h2);
-        gradient.hidden.gradient(isa, &pass.h1, &pass.d_h2, &mut pass.packed);
+        isa.elu_gradient(&pass.h2, &mut pass.d_h2);
+        gradient.hidden.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2);
         self.hidden.input_gradient(isa, &pass.d_h2, &mut pass.d_h1);
-        elu_gradient(&pass.h1, &mut pass.d_h1);
-        gradient.convolution.gradient(isa, propagated, &pass.d_h1, &mut pass.packed);
-    }
-}
-
-/// From the output of an ELU: its derivative is 1 where positive, `eˣ = output + 1` elsewhere.
-fn elu_gradient(output: &[f32], gradient: &mut [f32]) {
-    for (g, h) in gradient.iter_mut().zip(output) {
-        *g *= if *h > 0.0 { 1.0 } else { h + 1.0 };
+        isa.elu_gradient(&pass.h1, &mut pass.d_h1);
+        gradient.convolution.gradient(isa, propagated.transposed(), &pass.d_h1);
     }
 }
 
@@ -214,7 +252,6 @@ pub struct Pass {
     d_output: Vec<f32>,
     d_h2: Vec<f32>,
     d_h1: Vec<f32>,
-    packed: Packed,
 }
 
 impl Pass {
@@ -231,7 +268,6 @@ impl Pass {
             d_output: zeros(n_clusters),
             d_h2: zeros(HIDDEN_WIDTH),
             d_h1: zeros(CONVOLUTION_WIDTH),
-            packed: Packed::default(),
         }
     }
 }
@@ -295,20 +331,19 @@ impl AdamW {
     }
 
     /// Moves `network` one step against `gradient`.
-    pub fn step(&mut self, network: &mut Network, gradient: &Network) {
+    pub fn step(&mut self, isa: Isa, network: &mut Network, gradient: &Network) {
         self.step += 1;
-        let [b1, b2] = Self::BETA;
-        let correction = [b1, b2].map(|b| 1.0 - f64::from(b).powi(self.step));
-        let rate = (f64::from(self.learning_rate) / correction[0]) as f32;
-        let root = (1.0 / correction[1].sqrt()) as f32;
-        let decay = 1.0 - self.learning_rate * self.weight_decay;
+        let correction = Self::BETA.map(|b| 1.0 - f64::from(b).powi(self.step));
+        let step = Adam {
+            beta: Self::BETA,
+            rate: (f64::from(self.learning_rate) / correction[0]) as f32,
+            root: (1.0 / correction[1].sqrt()) as f32,
+            decay: 1.0 - self.learning_rate * self.weight_decay,
+            epsilon: Self::EPSILON,
+        };
         let moments = self.first.groups_mut().into_iter().zip(self.second.groups_mut());
         for ((p, g), (m, v)) in network.groups_mut().into_iter().zip(gradient.groups()).zip(moments) {
-            for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                *m += (g - *m) * (1.0 - b1);
-                *v = *v * b2 + g * g * (1.0 - b2);
-                *p = *p * decay - rate * *m / (v.sqrt() * root + Self::EPSILON);
-            }
+            isa.adam(step, g, [p, m, v]);
         }
     }
 }

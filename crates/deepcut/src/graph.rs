@@ -20,7 +20,7 @@
 
 use crate::backbone::FeatureMap;
 use crate::kernels::packed::Packed;
-use crate::kernels::{Isa, Left, Start};
+use crate::kernels::{Isa, Left, Right, Start};
 use rayon::prelude::*;
 
 /// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
@@ -211,25 +211,45 @@ impl Graph {
         let cosines = features.normalized(1.0);
         let right = cosines.packed_columns();
         let mut bits = vec![0u64; n * words];
-        bits.par_chunks_mut(TASK_ROWS * words).enumerate().for_each_init(Vec::new, |block, (task, bits)| {
-            let rows = bits.len() / words;
-            block.resize(rows * n, 0.0f32);
-            let left = &cosines.data[task * TASK_ROWS * cosines.dim..];
-            isa.gemm(Left::row_major(left, rows, cosines.dim), &right, Start::Zero, block);
-            for (row, bits) in block.chunks_exact(n).zip(bits.chunks_exact_mut(words)) {
-                for (values, word) in row.chunks(64).zip(bits) {
-                    *word = values.iter().rev().fold(0, |word, &w| word << 1 | u64::from(w > tau));
-                }
+        // Half of the matrix, from the diagonal on, in squares of 64.
+        bits.par_chunks_mut(64 * words).enumerate().for_each_init(Vec::new, |block, (task, bits)| {
+            let (rows, first) = (bits.len() / words, task * 64);
+            let columns = n - first;
+            block.resize(rows * columns, 0.0f32);
+            let left = Left::row_major(&cosines.data[first * cosines.dim..], rows, cosines.dim);
+            isa.gemm(left, Right::from(&right).from_column(first), Start::Zero, block);
+            for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
+                set_bits(row, &mut bits[task..], |w, _| w > tau);
             }
         });
+        mirror(&mut bits, words);
+        Self::from_bits(isa, n, bits)
+    }
+
+    /// From a graph that weighs every edge, the one of the edges whose cosine, `W_ij / √(W_ii W_jj)`, exceeds `tau`, at least 0: of the graph
+    /// [`Graph::relu`] makes, what [`Graph::threshold`] makes of the same features. None if this graph is stored otherwise.
+    #[must_use]
+    pub fn thresholded(&self, tau: f32) -> Option<Self> {
+        let Affinity::Dense(dense) = &self.affinity else { return None };
+        let (n, words) = (self.nodes, self.nodes.div_ceil(64));
+        let lengths: Vec<f32> = (0..n).map(|i| dense[i * n + i].max(0.0).sqrt()).collect();
+        let mut bits = vec![0u64; n * words];
+        bits.par_chunks_exact_mut(words).zip(dense.par_chunks_exact(n)).enumerate().for_each(|(i, (bits, row))| {
+            set_bits(row, bits, |w, j| w > tau * lengths[i] * lengths[j]);
+        });
+        Some(Self::from_bits(self.isa, n, bits))
+    }
+
+    fn from_bits(isa: Isa, nodes: usize, bits: Vec<u64>) -> Self {
+        let words = nodes.div_ceil(64);
         let degree = bits
             .chunks_exact(words)
             .map(|row| {
                 let ones = row.iter().map(|w| w.count_ones()).sum::<u32>() as f32;
-                ones + (n as f32 - ones) * WEAK_EDGE
+                ones + (nodes as f32 - ones) * WEAK_EDGE
             })
             .collect();
-        Self { isa, nodes: n, affinity: Affinity::Threshold { bits, words }, degree }
+        Self { isa, nodes, affinity: Affinity::Threshold { bits, words }, degree }
     }
 
     /// `W = F Fᵀ − max(F Fᵀ) / alpha`, the signed graph of correlation clustering. A larger `alpha` gives fewer clusters.
@@ -265,14 +285,15 @@ impl Graph {
         assert!(assignment.len() == n * k && out.len() == n * k, "an assignment of another graph");
         match &self.affinity {
             Affinity::Dense(dense) => {
-                let right = Packed::from_rows(assignment, n, k);
-                self.isa.gemm_parallel(Left::row_major(dense, n, n), &right, Start::Zero, out);
+                let columns = columns(assignment, k, n);
+                out.par_chunks_mut(TASK_ROWS * k).zip(dense.par_chunks(TASK_ROWS * n)).for_each(|(out, rows)| {
+                    for (out, row) in out.chunks_exact_mut(k).zip(rows.chunks_exact(n)) {
+                        self.isa.dots(row, &columns, out);
+                    }
+                });
             }
             Affinity::Threshold { bits, words } => {
-                let mut columns = vec![0.0; k * words * 64];
-                for (c, column) in columns.chunks_exact_mut(words * 64).enumerate() {
-                    column.iter_mut().zip(assignment[c..].iter().step_by(k)).for_each(|(to, from)| *to = *from);
-                }
+                let columns = columns(assignment, k, words * 64);
                 let totals = column_sums(assignment, k);
                 out.par_chunks_mut(TASK_ROWS * k).zip(bits.par_chunks(TASK_ROWS * words)).for_each(|(out, bits)| {
                     for (out, row) in out.chunks_exact_mut(k).zip(bits.chunks_exact(*words)) {
@@ -367,6 +388,49 @@ impl Graph {
     }
 }
 
+/// The columns of an assignment, each padded with zeros to `length`.
+fn columns(assignment: &[f32], k: usize, length: usize) -> Vec<f32> {
+    let mut columns = vec![0.0; k * length];
+    for (c, column) in columns.chunks_exact_mut(length).enumerate() {
+        column.iter_mut().zip(assignment[c..].iter().step_by(k)).for_each(|(to, from)| *to = *from);
+    }
+    columns
+}
+
+/// Bit j of a row of bits is whether `holds(row[j], j)`.
+fn set_bits(row: &[f32], bits: &mut [u64], holds: impl Fn(f32, usize) -> bool) {
+    for (w, (values, word)) in row.chunks(64).zip(bits).enumerate() {
+        *word = values.iter().enumerate().rev().fold(0, |word, (j, &value)| word << 1 | u64::from(holds(value, w * 64 + j)));
+    }
+}
+
+/// Completes a symmetric matrix of bits, `[rows, words]`, from its squares of 64 on and above the diagonal.
+fn mirror(bits: &mut [u64], words: usize) {
+    let rows = bits.len() / words;
+    for (i, j) in (1..words).flat_map(|j| (0..j).map(move |i| (i, j))) {
+        let mut square: [u64; 64] = std::array::from_fn(|r| bits[(i * 64 + r) * words + j]);
+        transpose(&mut square);
+        for (row, word) in (j * 64..rows).zip(square) {
+            bits[row * words + i] = word;
+        }
+    }
+}
+
+/// Transposes a square of bits (Warren, Hacker's Delight, 7–3): swaps ever smaller halves across the diagonal.
+fn transpose(square: &mut [u64; 64]) {
+    let mut mask = u64::from(u32::MAX);
+    let mut half = 32;
+    while half > 0 {
+        for r in (0..64).filter(|r| r & half == 0) {
+            let swap = (square[r] >> half ^ square[r + half]) & mask;
+            square[r] ^= swap << half;
+            square[r + half] ^= swap;
+        }
+        half /= 2;
+        mask ^= mask << half;
+    }
+}
+
 /// `1ᵀ S`, `[k]`.
 pub(crate) fn column_sums(assignment: &[f32], k: usize) -> Vec<f64> {
     let mut sums = vec![0.0; k];
@@ -374,4 +438,47 @@ pub(crate) fn column_sums(assignment: &[f32], k: usize) -> Vec<f64> {
         sums.iter_mut().zip(row).for_each(|(sum, s)| *sum += f64::from(*s));
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_of_bits_are_transposed() {
+        let mut square: [u64; 64] = std::array::from_fn(|r| (r as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let before = square;
+        transpose(&mut square);
+        for (r, c) in (0..64).flat_map(|r| (0..64).map(move |c| (r, c))) {
+            assert_eq!(square[r] >> c & 1, before[c] >> r & 1, "{r}, {c}");
+        }
+    }
+
+    /// Every bit against its cosine; only half of them are computed. A graph of weights gives the same bits.
+    #[test]
+    fn bits_are_cosines_above_the_threshold() {
+        for n in [1, 2, 63, 64, 65, 128, 200] {
+            let dim = 5;
+            let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
+            let features = NodeFeatures::new(n, dim, data).unwrap();
+            let cosines = features.normalized(1.0);
+            for isa in Isa::available() {
+                let graph = Graph::threshold(isa, &features, 0.2);
+                let other = Graph::relu(isa, &features).thresholded(0.2).unwrap();
+                let [Affinity::Threshold { bits, words }, Affinity::Threshold { bits: others, .. }] =
+                    [&graph.affinity, &other.affinity]
+                else {
+                    panic!("bits expected")
+                };
+                for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                    let cosine: f32 = cosines.row(i).iter().zip(cosines.row(j)).map(|(a, b)| a * b).sum();
+                    let bit = |bits: &[u64]| bits[i * words + j / 64] >> (j % 64) & 1 == 1;
+                    assert_eq!(bit(bits), bit(others), "{n} nodes, {i}, {j}: {cosine}");
+                    assert!(bit(bits) == (cosine > 0.2) || (cosine - 0.2).abs() < 1e-5, "{n} nodes, {i}, {j}: {cosine}");
+                }
+                assert_eq!(graph.degree, other.degree);
+            }
+            assert!(Graph::threshold(Isa::detect(), &features, 0.2).thresholded(0.2).is_none());
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! As in the published code, the assignment returned is that of the last training pass, after `epochs − 1` updates and with
 //! dropout, if there is any.
 
-use crate::gnn::{AdamW, Dropout, Network, Pass};
+use crate::gnn::{AdamW, Dropout, Network, Pass, Propagated};
 use crate::graph::Graph;
 use crate::kernels::Isa;
 use crate::objective::Objective;
@@ -60,7 +60,7 @@ pub(crate) fn first_largest(values: &[f32]) -> usize {
 /// # Panics
 /// If `propagated` is of another graph or of another dimension than `initial`.
 #[must_use]
-pub fn train(isa: Isa, graph: &Graph, propagated: &[f32], initial: &Network, schedule: Schedule) -> Assignment {
+pub fn train(isa: Isa, graph: &Graph, propagated: &Propagated, initial: &Network, schedule: Schedule) -> Assignment {
     let k = initial.n_clusters();
     let mut network = initial.clone();
     let mut gradient = Network::zeros(network.dim(), k);
@@ -74,7 +74,7 @@ pub fn train(isa: Isa, graph: &Graph, propagated: &[f32], initial: &Network, sch
         loss = schedule.objective.evaluate(graph, &pass.assignment, k, &mut assignment_gradient);
         if epoch + 1 < schedule.epochs {
             network.backward(isa, propagated, &mut pass, &assignment_gradient, &mut gradient);
-            optimizer.step(&mut network, &gradient);
+            optimizer.step(isa, &mut network, &gradient);
         }
     }
     Assignment { n_clusters: k, soft: pass.assignment, loss }

@@ -6,7 +6,7 @@
 use deepcut::backbone::facet::log_bin;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, FeatureMap, Input, embedded};
-use deepcut::gnn::{Network, Pass};
+use deepcut::gnn::{Network, Pass, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::image::Filter;
 use deepcut::segment::bilateral::{BilateralGrid, finish_as_published};
@@ -83,7 +83,7 @@ fn gradients_at_epoch_0_match_the_published_code() {
             let (graph, features) = graph(&file, isa, cut);
             let initial = network(&file, &format!("{run}_init"));
             let k = initial.n_clusters();
-            let z = graph.propagate(&features);
+            let z = Propagated::new(graph.nodes(), graph.propagate(&features));
             let mut pass = Pass::new(graph.nodes(), k);
             initial.forward(isa, &z, &mut pass, None);
             let mut d_assignment = vec![0.0; pass.assignment.len()];
@@ -107,7 +107,7 @@ fn training_matches_the_published_code() {
     for isa in Isa::available() {
         for (cut, run, objective) in RUNS {
             let (graph, features) = graph(&file, isa, cut);
-            let z = graph.propagate(&features);
+            let z = Propagated::new(graph.nodes(), graph.propagate(&features));
             let initial = network(&file, &format!("{run}_init"));
             for epochs in [1, 10, 100] {
                 let schedule = Schedule { objective, epochs, learning_rate: 1e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };

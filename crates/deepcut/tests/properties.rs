@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
-use deepcut::gnn::{Dropout, Network, Pass};
+use deepcut::gnn::{Dropout, Network, Pass, Propagated};
 use deepcut::graph::{Graph, GraphError, NodeFeatures};
 use deepcut::kernels::packed::Precision;
 use deepcut::segment::stages::ClusterError;
@@ -48,7 +48,7 @@ fn the_gradient_of_the_whole_network_matches_central_differences() {
     let features = features(30, 8, 3);
     for objective in OBJECTIVES {
         let graph = graph(isa, objective, &features);
-        let z = graph.propagate(&features);
+        let z = Propagated::new(graph.nodes(), graph.propagate(&features));
         let k = 3;
         let dropout = Some(Dropout { probability: 0.25, seed: 3, epoch: 1 });
         let network = Network::initial(8, k, 7);
@@ -96,7 +96,7 @@ fn training_is_equivariant_and_descends() {
     for objective in OBJECTIVES {
         let run = |features: &NodeFeatures, epochs| {
             let graph = graph(isa, objective, features);
-            train(isa, &graph, &graph.propagate(features), &initial, schedule(objective, epochs))
+            train(isa, &graph, &Propagated::new(graph.nodes(), graph.propagate(features)), &initial, schedule(objective, epochs))
         };
         let (before, after, other) = (run(&features, 1), run(&features, 20), run(&renamed, 20));
         assert!(after.loss < before.loss, "{objective:?}: {} to {}", before.loss, after.loss);

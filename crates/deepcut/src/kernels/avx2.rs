@@ -1,7 +1,7 @@
 //! AVX2 and FMA: 8 lanes, 16 registers.
 
 use super::packed::PANEL;
-use super::{Depthwise, Left, SoftmaxRow, Start, View, elementwise};
+use super::{Adam, Depthwise, Left, SoftmaxRow, Start, View, elementwise};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -246,4 +246,22 @@ pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f3
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
     elementwise::softmax_step::<true>(scores, scale, state);
+}
+
+/// See [`super::Isa::elu_gradient`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn elu_gradient(output: &[f32], gradient: &mut [f32]) {
+    elementwise::elu_gradient(output, gradient);
+}
+
+/// See [`super::Isa::adam`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn adam(step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
+    elementwise::adam(step, gradient, state);
+}
+
+/// See [`super::Isa::dots`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) {
+    elementwise::dots::<true>(row, columns, out);
 }

@@ -1,7 +1,7 @@
 //! AVX-512F: 16 lanes, 32 registers.
 
 use super::packed::PANEL;
-use super::{Left, SoftmaxRow, Start, View, elementwise};
+use super::{Adam, Left, SoftmaxRow, Start, View, elementwise};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -141,6 +141,50 @@ pub(super) unsafe fn end<const R: usize, const P: usize>(
     }
 }
 
+/// See [`super::Isa::masked_sums`]: the bits are the lanes' masks; four columns at a time share them.
+///
+/// # Safety
+/// The processor has AVX-512F; `columns` holds `out.len()` columns of `64 * row.len()` values.
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
+    let stride = row.len() * 64;
+    for (group, out) in out.chunks_mut(4).enumerate() {
+        let columns = &columns[group * 4 * stride..];
+        // SAFETY: `columns` now begins at this group's first column and holds `out.len()` of them.
+        unsafe {
+            match out.len() {
+                1 => masked_group::<1>(row, columns, out),
+                2 => masked_group::<2>(row, columns, out),
+                3 => masked_group::<3>(row, columns, out),
+                _ => masked_group::<4>(row, columns, out),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512F; `columns` holds at least `G` columns of `64 * row.len()` values.
+#[target_feature(enable = "avx512f,avx2,fma")]
+#[inline]
+unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [f32]) {
+    let stride = row.len() * 64;
+    // Four sums a column, so that one addition need not wait for the one before.
+    let mut sums = [[_mm512_setzero_ps(); 4]; G];
+    for (w, word) in row.iter().enumerate() {
+        for part in 0..4 {
+            let mask = (word >> (part * 16)) as __mmask16;
+            for (g, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: 64 w + 16 part + 16 <= stride, and g < G columns of that stride exist.
+                let values = unsafe { _mm512_loadu_ps(columns.as_ptr().add(g * stride + w * 64 + part * 16)) };
+                sums[part] = _mm512_mask_add_ps(sums[part], mask, sums[part], values);
+            }
+        }
+    }
+    for (sums, out) in sums.iter().zip(out) {
+        *out = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
+    }
+}
+
 /// See [`super::Isa::gelu`].
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) fn gelu(values: &mut [f32]) {
@@ -169,4 +213,22 @@ pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f3
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
     elementwise::softmax_step::<true>(scores, scale, state);
+}
+
+/// See [`super::Isa::elu_gradient`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn elu_gradient(output: &[f32], gradient: &mut [f32]) {
+    elementwise::elu_gradient(output, gradient);
+}
+
+/// See [`super::Isa::adam`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn adam(step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
+    elementwise::adam(step, gradient, state);
+}
+
+/// See [`super::Isa::dots`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) {
+    elementwise::dots::<true>(row, columns, out);
 }

@@ -2,7 +2,7 @@
 //!
 //! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
 
-use super::SoftmaxRow;
+use super::{Adam, SoftmaxRow};
 
 #[inline(always)]
 fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -79,6 +79,27 @@ fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
 }
 
 #[inline(always)]
+pub(super) fn dots<const FMA: bool>(row: &[f32], columns: &[f32], out: &mut [f32]) {
+    const STEP: usize = 4 * LANES;
+    for (c, out) in out.iter_mut().enumerate() {
+        let column = &columns[c * row.len()..(c + 1) * row.len()];
+        // Four registers of sums, so that one addition need not wait for the one before.
+        let mut lanes = [0.0f32; STEP];
+        let (a, b) = (row.chunks_exact(STEP), column.chunks_exact(STEP));
+        let rest = a.remainder().iter().zip(b.remainder());
+        for (a, b) in a.zip(b) {
+            for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane = mul_add::<FMA>(*a, *b, *lane);
+            }
+        }
+        for (lane, (a, b)) in lanes.iter_mut().zip(rest) {
+            *lane = mul_add::<FMA>(*a, *b, *lane);
+        }
+        *out = sum(&lanes, |x| x);
+    }
+}
+
+#[inline(always)]
 fn largest(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let max = |lane: &mut f32, x: &f32| *lane = if *x > *lane { *x } else { *lane };
@@ -145,5 +166,22 @@ pub(super) fn softmax<const FMA: bool>(values: &mut [f32], width: usize) {
         for x in row {
             *x *= scale;
         }
+    }
+}
+
+#[inline(always)]
+pub(super) fn elu_gradient(output: &[f32], gradient: &mut [f32]) {
+    for (g, h) in gradient.iter_mut().zip(output) {
+        *g *= 1.0 + h.min(0.0);
+    }
+}
+
+#[inline(always)]
+pub(super) fn adam(step: Adam, gradient: &[f32], [parameters, first, second]: [&mut [f32]; 3]) {
+    let Adam { beta: [b1, b2], rate, root, decay, epsilon } = step;
+    for (((p, g), m), v) in parameters.iter_mut().zip(gradient).zip(first).zip(second) {
+        *m += (g - *m) * (1.0 - b1);
+        *v = *v * b2 + g * g * (1.0 - b2);
+        *p = *p * decay - rate * *m / (v.sqrt() * root + epsilon);
     }
 }

@@ -159,6 +159,21 @@ impl<'a> Right<'a> {
         Self { depth, panels: Panels::Single(View { data, rows: depth, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
+    /// The columns from `first` on, which begins a panel.
+    #[must_use]
+    pub fn from_column(self, first: usize) -> Self {
+        fn rest<T>(view: View<'_, T>, first: usize) -> View<'_, T> {
+            assert!(first.is_multiple_of(PANEL) && first <= view.columns, "columns of a matrix");
+            let (rows, columns) = (view.rows, view.columns - first);
+            view.part(0, rows, first, columns)
+        }
+        let panels = match self.panels {
+            Panels::Single(view) => Panels::Single(rest(view, first)),
+            Panels::Pairs(view) => Panels::Pairs(rest(view, first)),
+        };
+        Self { panels, ..self }
+    }
+
     fn columns(self) -> usize {
         match self.panels {
             Panels::Single(view) => view.columns,
@@ -207,6 +222,21 @@ impl Start<'_> {
             start => start,
         }
     }
+}
+
+/// The constants of one step of AdamW: `m ← m + (1 − β₁)(g − m)`, `v ← β₂ v + (1 − β₂) g²`, `p ← decay · p − rate · m / (root · √v + ε)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Adam {
+    /// Of the two moments.
+    pub beta: [f32; 2],
+    /// The learning rate, over the first moment's bias correction.
+    pub rate: f32,
+    /// One over the square root of the second moment's bias correction.
+    pub root: f32,
+    /// What weight decay leaves of a parameter.
+    pub decay: f32,
+    /// Keeps the quotient finite.
+    pub epsilon: f32,
 }
 
 /// What a softmax over blocks of columns remembers of one row; see [`Isa::softmax_step`].
@@ -468,7 +498,11 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected; the assertion above is the kernel's contract on the slices.
-            Kind::Avx2 | Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx2::masked_sums(row, columns, out) },
+            Kind::Avx2 => unsafe { avx2::masked_sums(row, columns, out) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: as above, with AVX-512F.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::masked_sums(row, columns, out) },
         }
     }
 
@@ -553,6 +587,55 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F was detected.
             Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::layer_norm(rows, weight, bias, epsilon, out) },
+        }
+    }
+
+    /// From the `output` of an ELU and its gradient to that of its input: the derivative is 1 where positive, `eˣ = output + 1` elsewhere.
+    pub fn elu_gradient(self, output: &[f32], gradient: &mut [f32]) {
+        match self.0 {
+            Kind::Native => elementwise::elu_gradient(output, gradient),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::elu_gradient(output, gradient) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::elu_gradient(output, gradient) },
+        }
+    }
+
+    /// One step of AdamW on `[parameters, first moments, second moments]`; see [`Adam`].
+    pub fn adam(self, step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
+        match self.0 {
+            Kind::Native => elementwise::adam(step, gradient, state),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::adam(step, gradient, state) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::adam(step, gradient, state) },
+        }
+    }
+
+    /// `out[c] = Σ_j row[j] · columns[c, j]`, for `[out.len(), row.len()]` columns.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub fn dots(self, row: &[f32], columns: &[f32], out: &mut [f32]) {
+        assert_eq!(columns.len(), out.len() * row.len(), "columns of a product");
+        match self.0 {
+            Kind::Native => elementwise::dots::<false>(row, columns, out),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::dots(row, columns, out) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::dots(row, columns, out) },
         }
     }
 }

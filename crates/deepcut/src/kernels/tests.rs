@@ -270,3 +270,46 @@ fn attention_matches_the_plain_formula() {
         }
     }
 }
+
+#[test]
+fn dots_match_double_precision() {
+    for isa in Isa::available() {
+        for (len, k) in [(0, 2), (1, 1), (15, 2), (64, 3), (200, 2), (1225, 10)] {
+            let (row, columns) = (sequence(len, 14), sequence(len * k, 15));
+            let dot = |c: usize| (0..len).map(|j| f64::from(row[j]) * f64::from(columns[c * len + j])).sum();
+            let expected: Vec<f64> = (0..k).map(dot).collect();
+            let mut out = vec![9.0; k];
+            isa.dots(&row, &columns, &mut out);
+            assert_close(&out, &expected, 2e-5, &format!("{} {len}, {k} columns", isa.name()));
+        }
+    }
+}
+
+#[test]
+fn elu_gradients_and_adam_match_double_precision() {
+    for isa in Isa::available() {
+        let (output, gradient) = (sequence(100, 16), sequence(100, 17));
+        let mut out = gradient.clone();
+        isa.elu_gradient(&output, &mut out);
+        let slope = |h: f32| if h > 0.0 { 1.0 } else { f64::from(h) + 1.0 };
+        let expected: Vec<f64> = output.iter().zip(&gradient).map(|(h, g)| slope(*h) * f64::from(*g)).collect();
+        assert_close(&out, &expected, 2e-7, "elu gradient");
+
+        let step = Adam { beta: [0.9, 0.999], rate: 0.02, root: 3.0, decay: 0.99, epsilon: 1e-8 };
+        let squared = sequence(100, 20).iter().map(|x| x * x + 0.01).collect();
+        let [mut p, mut m, mut v]: [Vec<f32>; 3] = [sequence(100, 18), sequence(100, 19), squared];
+        let (mut moments, mut squares, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..100 {
+            let [g, p, m, v] = [gradient[i], p[i], m[i], v[i]].map(f64::from);
+            moments.push(m * 0.9 + g * 0.1);
+            squares.push(v * 0.999 + g * g * 0.001);
+            parameters.push(p * 0.99 - 0.02 * moments[i] / (squares[i].sqrt() * 3.0 + 1e-8));
+        }
+        isa.adam(step, &gradient, [&mut p, &mut m, &mut v]);
+        for (actual, expected, what) in
+            [(&m, moments, "first moment"), (&v, squares, "second moment"), (&p, parameters, "parameters")]
+        {
+            assert_close(actual, &expected, 2e-6, what);
+        }
+    }
+}

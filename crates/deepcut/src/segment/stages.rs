@@ -4,7 +4,7 @@ use super::components::keep_largest;
 use super::polarity::background;
 use super::{GridLabels, Group, Stage};
 use crate::backbone::FeatureMap;
-use crate::gnn::Network;
+use crate::gnn::{Network, Propagated};
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
 use crate::objective::Objective;
@@ -72,7 +72,8 @@ pub fn cluster(
     let confidence = if thresholded {
         confidence(&graph, &mass)
     } else {
-        confidence(&Graph::threshold(isa, &features, CONFIDENCE_TAU), &mass)
+        let thresholded = graph.thresholded(CONFIDENCE_TAU);
+        confidence(&thresholded.unwrap_or_else(|| Graph::threshold(isa, &features, CONFIDENCE_TAU)), &mass)
     };
     drop(graph);
     let foreground_labels = options.foreground_labels();
@@ -158,7 +159,7 @@ fn cut(
         (_, Some(tau)) => Graph::threshold(isa, features, tau),
         (_, None) => Graph::relu(isa, features),
     };
-    let propagated = graph.propagate(features);
+    let propagated = Propagated::new(features.nodes(), graph.propagate(features));
     observe(Stage::Train);
     let schedule = Schedule {
         objective: options.objective,
