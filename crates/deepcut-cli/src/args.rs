@@ -75,7 +75,7 @@ pub struct NetworkArgs {
     /// Describe each patch by its surroundings too, in 17 bins
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
-    /// Precision of a vision transformer's products: `auto` is the fastest of this processor
+    /// Precision of products: `auto` is the fastest of this processor
     #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
     pub precision: PrecisionArg,
     /// Never ask the hub: use only networks that are here already

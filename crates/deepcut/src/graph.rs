@@ -326,13 +326,16 @@ impl Graph {
     #[must_use]
     pub fn propagate(&self, x: &NodeFeatures) -> Vec<f32> {
         assert_eq!(x.nodes, self.nodes, "features of another graph");
-        let mut root = vec![0.0; self.nodes];
-        self.for_positive_rows(&mut root, 1, |rows, root| {
-            for (row, root) in rows.chunks_exact(self.nodes).zip(root) {
-                let degree: f64 = row.iter().map(|&w| f64::from(w)).sum();
-                *root = (1.0 / degree.sqrt()) as f32;
-            }
-        });
+        let mut root = self.degree.clone();
+        // The weights of a thresholded graph are all positive: its degrees are those of Ŵ.
+        if !matches!(self.affinity, Affinity::Threshold { .. }) {
+            self.for_positive_rows(&mut root, 1, |rows, root| {
+                for (row, root) in rows.chunks_exact(self.nodes).zip(root) {
+                    *root = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
+                }
+            });
+        }
+        root.iter_mut().for_each(|d| *d = 1.0 / d.sqrt());
         let mut scaled = x.data.clone();
         for (row, r) in scaled.chunks_exact_mut(x.dim).zip(&root) {
             row.iter_mut().for_each(|x| *x *= r);
@@ -357,11 +360,7 @@ impl Graph {
             }
             Affinity::Threshold { bits, words } => Box::new(move |first, block| {
                 for (row, bits) in block.chunks_exact_mut(n).zip(bits[first * words..].chunks_exact(*words)) {
-                    for (values, word) in row.chunks_mut(64).zip(bits) {
-                        for (j, w) in values.iter_mut().enumerate() {
-                            *w = if word >> j & 1 == 1 { 1.0 } else { WEAK_EDGE };
-                        }
-                    }
+                    self.isa.expand(bits, [WEAK_EDGE, 1.0], row);
                 }
             }),
             Affinity::Factored { features, offset } => {
@@ -377,10 +376,12 @@ impl Graph {
             let first = task * TASK_ROWS;
             block.resize(out.len() / width * n, 0.0);
             fill(first, block);
-            for (r, row) in block.chunks_exact_mut(n).enumerate() {
-                row.iter_mut().for_each(|w| *w = w.max(0.0));
-                if row[first + r] <= 0.0 {
-                    row[first + r] = 1.0;
+            if !matches!(self.affinity, Affinity::Threshold { .. }) {
+                for (r, row) in block.chunks_exact_mut(n).enumerate() {
+                    row.iter_mut().for_each(|w| *w = w.max(0.0));
+                    if row[first + r] <= 0.0 {
+                        row[first + r] = 1.0;
+                    }
                 }
             }
             compute(block, out);

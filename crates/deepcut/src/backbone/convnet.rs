@@ -105,6 +105,7 @@ pub struct ConvNet {
 struct Loader<'a> {
     weights: Weights<'a>,
     architecture: Architecture,
+    precision: Precision,
 }
 
 impl Loader<'_> {
@@ -116,7 +117,7 @@ impl Loader<'_> {
     fn patches(&mut self, name: &str, inputs: usize, outputs: usize, size: usize) -> Result<Linear, WeightsError> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
         let bias = self.bias(name, outputs)?;
-        Ok(Linear::patches(Precision::F32, &tensor, bias, inputs, size))
+        Ok(Linear::patches(self.precision, &tensor, bias, inputs, size))
     }
 
     fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
@@ -143,23 +144,23 @@ impl Loader<'_> {
 }
 
 impl ConvNet {
-    /// Builds the network from safetensors bytes.
+    /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`.
     ///
     /// # Errors
     /// Every variant of [`WeightsError`].
-    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+    pub fn from_bytes(name: &str, bytes: &[u8], precision: Precision) -> Result<Self, WeightsError> {
         let weights = Weights::parse(bytes)?;
         let architecture: Architecture =
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
         let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
-        let mut load = Loader { weights, architecture };
+        let mut load = Loader { weights, architecture, precision };
         let stem = load.patches("stem", 3, w1, STEM)?;
         let stages = [load.blocks("stage1", d1, w1)?, load.blocks("stage2", d2, w2)?, load.blocks("stage3", d3, w3)?];
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
         let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
-        let top = Linear::new(Precision::F32, &top, vec![0.0; output], w3);
+        let top = Linear::new(precision, &top, vec![0.0; output], w3);
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;

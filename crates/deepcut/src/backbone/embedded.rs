@@ -2,14 +2,15 @@
 
 use super::convnet::ConvNet;
 use super::weights::WeightsError;
+use crate::kernels::packed::Precision;
 
 /// The file as it is in the repository; `training/` made it.
 pub const BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
 
-/// Loads the embedded network.
+/// Loads the embedded network, its products in f32.
 ///
 /// # Errors
 /// None in a released program: the tests load these very bytes.
 pub fn load() -> Result<ConvNet, WeightsError> {
-    ConvNet::from_bytes("embedded", BYTES)
+    ConvNet::from_bytes("embedded", BYTES, Precision::F32)
 }

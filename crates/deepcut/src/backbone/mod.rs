@@ -65,7 +65,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &vit::VitOptions) -> Result
         let what = "facet, layer, stride and family are for vision transformers; this network has one kind of feature";
         return Err(WeightsError::Unsuited(what.into()));
     }
-    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes)?))
+    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, options.precision)?))
 }
 
 /// A network that turns a picture into patch features.

@@ -232,3 +232,9 @@ pub(super) fn adam(step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
 pub(super) fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) {
     elementwise::dots::<true>(row, columns, out);
 }
+
+/// See [`super::Isa::expand`].
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) {
+    elementwise::expand(row, values, out);
+}

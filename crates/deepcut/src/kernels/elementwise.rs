@@ -185,3 +185,15 @@ pub(super) fn adam(step: Adam, gradient: &[f32], [parameters, first, second]: [&
         *p = *p * decay - rate * *m / (v.sqrt() * root + epsilon);
     }
 }
+
+#[inline(always)]
+pub(super) fn expand(row: &[u64], [clear, set]: [f32; 2], out: &mut [f32]) {
+    for (word, out) in row.iter().zip(out.chunks_mut(64)) {
+        // Halves, whose bits shift in lanes as wide as the values.
+        for (half, out) in [*word as u32, (word >> 32) as u32].into_iter().zip(out.chunks_mut(32)) {
+            for (j, out) in out.iter_mut().enumerate() {
+                *out = if half >> j & 1 == 1 { set } else { clear };
+            }
+        }
+    }
+}

@@ -638,6 +638,25 @@ impl Isa {
             Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::dots(row, columns, out) },
         }
     }
+
+    /// `out[j] = values[bit j of row]`, for as many bits as `out` holds.
+    ///
+    /// # Panics
+    /// If `row` has fewer bits.
+    pub fn expand(self, row: &[u64], values: [f32; 2], out: &mut [f32]) {
+        assert!(out.len() <= row.len() * 64, "bits of a row");
+        match self.0 {
+            Kind::Native => elementwise::expand(row, values, out),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::expand(row, values, out) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::expand(row, values, out) },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -313,3 +313,17 @@ fn elu_gradients_and_adam_match_double_precision() {
         }
     }
 }
+
+#[test]
+fn bits_are_expanded() {
+    let row: Vec<u64> = (1..4u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    for isa in Isa::available() {
+        for len in [0, 1, 31, 32, 63, 64, 65, 130, 192] {
+            let mut out = vec![9.0; len];
+            isa.expand(&row, [-1.0, 2.0], &mut out);
+            for (j, value) in out.iter().enumerate() {
+                assert_eq!(*value, if row[j / 64] >> (j % 64) & 1 == 1 { 2.0 } else { -1.0 }, "{} {j}", isa.name());
+            }
+        }
+    }
+}
