@@ -20,7 +20,7 @@
 
 use crate::backbone::FeatureMap;
 use crate::kernels::packed::Packed;
-use crate::kernels::{Isa, Left, Right, Start};
+use crate::kernels::{Isa, Left, Right, Start, parallel};
 use rayon::prelude::*;
 
 /// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
@@ -117,7 +117,8 @@ impl NodeFeatures {
         for row in out.data.chunks_exact_mut(self.dim) {
             let length = squared_norm(row).sqrt();
             if length > 0.0 {
-                row.iter_mut().for_each(|x| *x *= norm / length);
+                let scale = norm / length;
+                row.iter_mut().for_each(|x| *x *= scale);
             }
         }
         out
@@ -212,10 +213,10 @@ impl Graph {
         let right = cosines.packed_columns();
         let mut bits = vec![0u64; n * words];
         // Half of the matrix, from the diagonal on, in squares of 64.
-        bits.par_chunks_mut(64 * words).enumerate().for_each_init(Vec::new, |block, (task, bits)| {
+        parallel::for_each(bits.chunks_mut(64 * words).enumerate(), &mut Vec::new(), |block: &mut Vec<f32>, (task, bits)| {
             let (rows, first) = (bits.len() / words, task * 64);
             let columns = n - first;
-            block.resize(rows * columns, 0.0f32);
+            block.resize(rows * columns, 0.0);
             let left = Left::row_major(&cosines.data[first * cosines.dim..], rows, cosines.dim);
             isa.gemm(left, Right::from(&right).from_column(first), Start::Zero, block);
             for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
@@ -372,20 +373,24 @@ impl Graph {
                 })
             }
         };
-        out.par_chunks_mut(TASK_ROWS * width).enumerate().for_each_init(Vec::new, |block, (task, out)| {
-            let first = task * TASK_ROWS;
-            block.resize(out.len() / width * n, 0.0);
-            fill(first, block);
-            if !matches!(self.affinity, Affinity::Threshold { .. }) {
-                for (r, row) in block.chunks_exact_mut(n).enumerate() {
-                    row.iter_mut().for_each(|w| *w = w.max(0.0));
-                    if row[first + r] <= 0.0 {
-                        row[first + r] = 1.0;
+        parallel::for_each(
+            out.chunks_mut(TASK_ROWS * width).enumerate(),
+            &mut Vec::new(),
+            |block: &mut Vec<f32>, (task, out)| {
+                let first = task * TASK_ROWS;
+                block.resize(out.len() / width * n, 0.0);
+                fill(first, block);
+                if !matches!(self.affinity, Affinity::Threshold { .. }) {
+                    for (r, row) in block.chunks_exact_mut(n).enumerate() {
+                        row.iter_mut().for_each(|w| *w = w.max(0.0));
+                        if row[first + r] <= 0.0 {
+                            row[first + r] = 1.0;
+                        }
                     }
                 }
-            }
-            compute(block, out);
-        });
+                compute(block, out);
+            },
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
 use crate::kernels::packed::Precision;
-use crate::kernels::{Depthwise, Isa};
+use crate::kernels::{Depthwise, Isa, parallel};
 use rayon::prelude::*;
 use serde::Deserialize;
 use std::fmt;
@@ -283,10 +283,10 @@ impl Plane {
     }
 
     /// The rows of the plane inside its border, in chunks of [`Plane::task_rows`], each padded left and right.
-    fn tasks_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+    fn tasks_mut(&mut self) -> std::slice::ChunksMut<'_, f32> {
         let (stride, rows) = (self.stride(), self.task_rows());
         let inside = self.pad * stride..(self.pad + self.height) * stride;
-        self.data[inside].par_chunks_mut(rows * stride)
+        self.data[inside].chunks_mut(rows * stride)
     }
 
     /// A convolution of stride `size` with a `size × size` kernel.
@@ -294,7 +294,7 @@ impl Plane {
         let mut out = Self::zeros(self.height / size, self.width / size, linear.outputs(), pad);
         let (rows, stride, width, channels) = (out.task_rows(), out.stride(), out.width, out.channels);
         let run = size * self.channels;
-        out.tasks_mut().enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
+        parallel::for_each(out.tasks_mut().enumerate(), &mut Vec::new(), |scratch: &mut Scratch, (task, out)| {
             let height = out.len() / stride;
             let patches = resized(&mut scratch.rows, height * width * size * run);
             for (at, patch) in patches.chunks_exact_mut(run).enumerate() {
@@ -332,8 +332,9 @@ fn run(isa: Isa, blocks: &[Block], mut x: Plane) -> Plane {
         return x;
     }
     let mut out = Plane::zeros(x.height, x.width, x.channels, x.pad);
+    let mut scratch = Vec::new();
     for block in blocks {
-        block.apply(isa, &x, &mut out);
+        block.apply(isa, &x, &mut scratch, &mut out);
         std::mem::swap(&mut x, &mut out);
     }
     x
@@ -341,10 +342,10 @@ fn run(isa: Isa, blocks: &[Block], mut x: Plane) -> Plane {
 
 impl Block {
     /// `out = x + project(GELU(expand(depthwise(x))))`.
-    fn apply(&self, isa: Isa, x: &Plane, out: &mut Plane) {
+    fn apply(&self, isa: Isa, x: &Plane, scratch: &mut Vec<Scratch>, out: &mut Plane) {
         let (rows, stride, channels, width) = (x.task_rows(), x.stride(), x.channels, x.width);
         let shape = Depthwise { weights: &self.depthwise, bias: &self.depthwise_bias, kernel: self.kernel, channels, width };
-        out.tasks_mut().enumerate().for_each_init(Scratch::default, |scratch, (task, out)| {
+        parallel::for_each(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
             let height = out.len() / stride;
             let pixels = height * width;
             let filtered = resized(&mut scratch.rows, pixels * channels);

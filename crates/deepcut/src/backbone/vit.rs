@@ -21,10 +21,9 @@ use super::linear::{Linear, resized};
 use super::position::Interpolation;
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
-use crate::kernels::Isa;
 use crate::kernels::attention::{self, KeysValues, QUERY_ROWS};
 use crate::kernels::packed::Precision;
-use rayon::prelude::*;
+use crate::kernels::{Isa, parallel};
 use std::fmt;
 use std::str::FromStr;
 
@@ -455,8 +454,8 @@ impl VisionTransformer {
         let positions = interpolation.apply(&self.positions, self.table_side, dim, (grid_height, grid_width));
         let mut x = self.prefix.clone();
         x.extend(positions);
-        let tasks = x[self.prefix.len()..].par_chunks_mut(QUERY_ROWS * dim).enumerate();
-        tasks.for_each_init(Vec::new, |patches, (task, out)| {
+        let tasks = x[self.prefix.len()..].chunks_mut(QUERY_ROWS * dim).enumerate();
+        parallel::for_each(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
             let patches = resized(patches, out.len() / dim * patch * patch * 3);
             for (at, row) in patches.chunks_exact_mut(patch * 3).enumerate() {
                 let (cell, i) = (task * QUERY_ROWS + at / patch, at % patch);
@@ -489,6 +488,7 @@ struct State {
     key: Vec<f32>,
     value: Vec<f32>,
     keys_values: KeysValues,
+    scratch: Vec<Scratch>,
 }
 
 /// Buffers of one task, kept by its thread.
@@ -501,7 +501,7 @@ struct Scratch {
 
 impl Block {
     /// The first pass: `linear(norm₁(x))` for each output.
-    fn project(&self, isa: Isa, x: &[f32], outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
+    fn project(&self, isa: Isa, x: &[f32], scratch: &mut Vec<Scratch>, outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
         let rows = QUERY_ROWS * self.norm1.weight.len();
         // Each task has its rows of every output.
         let mut tasks: Vec<_> = x.chunks(rows).map(|x| (x, Vec::with_capacity(outputs.len()))).collect();
@@ -509,8 +509,8 @@ impl Block {
             out.resize(x.len(), 0.0);
             tasks.iter_mut().zip(out.chunks_mut(rows)).for_each(|(task, out)| task.1.push((*linear, out)));
         }
-        tasks.into_par_iter().for_each_init(Vec::new, |normed, (rows, outputs)| {
-            let normed = resized(normed, rows.len());
+        parallel::for_each(tasks.into_iter(), scratch, |scratch, (rows, outputs)| {
+            let normed = resized(&mut scratch.normed, rows.len());
             self.norm1.apply(isa, rows, normed);
             outputs.into_iter().for_each(|(linear, out)| linear.apply(isa, normed, out));
         });
@@ -519,10 +519,10 @@ impl Block {
     /// The second pass: attention and MLP.
     fn mix(&self, isa: Isa, heads: usize, state: &mut State) {
         let dim = self.norm1.weight.len();
-        let State { x, query, key, value, keys_values } = state;
+        let State { x, query, key, value, keys_values, scratch } = state;
         keys_values.fill(key, value, dim, heads);
         let rows = QUERY_ROWS * dim;
-        x.par_chunks_mut(rows).zip(query.par_chunks(rows)).for_each_init(Scratch::default, |scratch, (x, query)| {
+        parallel::for_each(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
             let normed = resized(&mut scratch.normed, x.len());
             keys_values.attend(isa, query, &mut scratch.attention, normed);
             self.projection.add(isa, normed, x);
@@ -574,11 +574,11 @@ impl Backbone for VisionTransformer {
             };
             // Whether anything beyond this block's queries, keys and values is wanted.
             let goes_on = self.facets.iter().any(|&(facet, at)| at > index || at == index && facet.needs_whole_block());
-            let State { x, query, key, value, .. } = &mut state;
+            let State { x, query, key, value, scratch, .. } = &mut state;
             let mut outputs =
                 vec![(Facet::Query, &block.query, query), (Facet::Key, &block.key, key), (Facet::Value, &block.value, value)];
             outputs.retain(|(facet, ..)| goes_on || wanted(*facet));
-            block.project(isa, x, &mut outputs);
+            block.project(isa, x, scratch, &mut outputs);
             outputs.iter().for_each(|(facet, _, tokens)| keep(*facet, tokens));
             if !goes_on {
                 break;

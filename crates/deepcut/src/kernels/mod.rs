@@ -8,6 +8,7 @@
 //! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
 //! | `elementwise.rs`  | bodies shared by both, vectorised by the compiler |
 //! | [`packed`]      | the layout of a product's right-hand side         |
+//! | [`parallel`]    | work over independent pieces                      |
 //! | [`attention`]   | products and softmax joined into streamed attention |
 //!
 //! An [`Isa`] is a handle on one set of kernels. Everything above this module carries the handle it was given, so two sets can
@@ -27,6 +28,7 @@ mod avx512_bf16;
 pub(crate) mod elementwise;
 pub mod native;
 pub mod packed;
+pub mod parallel;
 
 use packed::{PANEL, Packed, Precision};
 use rayon::prelude::*;
