@@ -29,6 +29,22 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(scale)
 }
 
+/// `2ˣ` for x up to 0, at least 2⁻¹²⁶: `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
+#[inline(always)]
+fn exp2<const FMA: bool>(x: f32) -> f32 {
+    /// 1.5 · 2²³: adding it leaves the nearest integer in the low bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    let x = if x > -126.0 { x } else { -126.0 };
+    let shifted = x + ROUND;
+    let r = x - (shifted - ROUND);
+    let mut p = 1.535_336_2e-4;
+    for c in [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 0.240_226_48, 0.693_147_2, 1.0] {
+        p = mul_add::<FMA>(p, r, c);
+    }
+    // Adds n to the exponent of p, which lies in [√½, √2].
+    f32::from_bits((shifted.to_bits() << 23).wrapping_add(p.to_bits()))
+}
+
 /// The error function by a ratio of polynomials on [−4, 4], the approximation used by Eigen and XLA.
 #[inline(always)]
 fn erf<const FMA: bool>(x: f32) -> f32 {
@@ -134,16 +150,26 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
     if width == 0 {
         return;
     }
+    let scale = scale * std::f32::consts::LOG2_E;
     for (row, state) in scores.chunks_exact_mut(width).zip(state) {
         let before = state.largest;
         state.largest = before.max(largest(row));
-        // Before the first block this is exp(−∞): as good as zero, and what it scales is zero too.
-        state.shrink = exp::<FMA>((before - state.largest) * scale);
+        // Before the first block this is 2^−∞: as good as zero, and what it scales is zero too.
+        state.shrink = exp2::<FMA>((before - state.largest) * scale);
         let offset = -state.largest * scale;
-        for x in &mut *row {
-            *x = exp::<FMA>(mul_add::<FMA>(*x, scale, offset));
+        let mut lanes = [0.0f32; LANES];
+        let mut chunks = row.chunks_exact_mut(LANES);
+        for chunk in &mut chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *x = exp2::<FMA>(mul_add::<FMA>(*x, scale, offset));
+                *lane += *x;
+            }
         }
-        state.sum = mul_add::<FMA>(state.sum, state.shrink, sum(row, |x| x));
+        for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
+            *x = exp2::<FMA>(mul_add::<FMA>(*x, scale, offset));
+            *lane += *x;
+        }
+        state.sum = mul_add::<FMA>(state.sum, state.shrink, lanes.iter().sum());
     }
 }
 

@@ -32,6 +32,7 @@ pub mod parallel;
 
 use packed::{PANEL, Packed, Precision};
 use rayon::prelude::*;
+use std::cell::RefCell;
 
 /// Depth of one pass over the right-hand side: the panels of a pass stay in the nearer caches.
 const DEPTH_BLOCK: usize = 512;
@@ -374,8 +375,22 @@ impl Isa {
     /// The product of up to [`TASK_ROWS`] rows with pairs of bf16.
     fn gemm_pairs(self, left: Left<'_>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32]) {
         const PAIRS: usize = DEPTH_BLOCK / 2;
+        thread_local! {
+            /// The rounded left side: too large to clear each time.
+            static ROUNDED: RefCell<Vec<u32>> = RefCell::new(vec![0; TASK_ROWS * PAIRS]);
+        }
+        ROUNDED.with_borrow_mut(|rounded| self.gemm_rounded::<PAIRS>(left, right, start, rounded, out));
+    }
+
+    fn gemm_rounded<const PAIRS: usize>(
+        self,
+        left: Left<'_>,
+        right: View<'_, u32>,
+        start: Start<'_>,
+        rounded: &mut [u32],
+        out: &mut [f32],
+    ) {
         let n = right.columns;
-        let mut rounded = [0u32; TASK_ROWS * PAIRS];
         for k in (0..right.rows.max(1)).step_by(PAIRS) {
             let pairs = PAIRS.min(right.rows - k);
             let depth = (2 * pairs).min(left.depth - 2 * k);
