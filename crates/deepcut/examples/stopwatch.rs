@@ -3,17 +3,20 @@
 //!
 //! * `backbone PRECISION STRIDE [FILE]`: keys of the last block at 280 × 280; the file takes them as raw f32;
 //! * `cut EPOCHS STRIDE`: graph, training and mask of the keys of the last `backbone`, as the profile `paper`;
-//! * `default EPOCHS STRIDE`: the same as the profile `default`.
+//! * `default EPOCHS STRIDE`: the same as the profile `default`;
+//! * `peak PRECISION`: 10⁹ operations of a product that stays in the cache, on every thread; `read`: 10⁹ bytes of memory.
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
-use deepcut::kernels::packed::Precision;
+use deepcut::kernels::packed::{Packed, Precision};
+use deepcut::kernels::{Left, Start};
 use deepcut::segment::{cluster, to_pixels};
 use deepcut::{FeatureMap, Image, Isa, Options};
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SIDE: usize = 280;
 
@@ -57,10 +60,44 @@ fn main() -> Result<(), Box<dyn Error>> {
                 assert_eq!(found.labels.len(), 300 * 400);
                 seconds
             }
+            ["peak", precision] => peak(isa, if precision == "bf16" { Precision::Bf16 } else { Precision::F32 }),
+            ["read"] => read(),
             _ => return Err(format!("cannot read `{line}`").into()),
         };
         println!("{}", seconds.as_secs_f64());
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// The least of many, since it is a floor that is wanted.
+fn least(times: usize, work: impl Fn()) -> Duration {
+    let timed = |()| {
+        let begin = Instant::now();
+        work();
+        begin.elapsed()
+    };
+    std::iter::repeat_n((), times).map(timed).min().unwrap_or_default()
+}
+
+/// Every thread multiplies 48 × 256 by 256 × 64 matrices until each has done 10⁹ operations.
+fn peak(isa: Isa, precision: Precision) -> Duration {
+    let (m, k, n) = (48, 256, 64);
+    let mut right = Packed::new(precision);
+    right.fill_from_rows(&vec![0.5; k * n], k, n);
+    let left = vec![0.5; m * k];
+    least(5, || {
+        rayon::broadcast(|_| {
+            let mut out = vec![0.0; m * n];
+            for _ in 0..1_000_000_000 / (2 * m * k * n) {
+                isa.gemm(Left::row_major(&left, m, k), &right, Start::Zero, &mut out);
+            }
+        });
+    })
+}
+
+/// All threads together read 10⁹ bytes that no cache holds.
+fn read() -> Duration {
+    let values = vec![1u64; 125_000_000];
+    least(5, || assert_eq!(values.par_chunks(1 << 16).map(|chunk| chunk.iter().sum::<u64>()).sum::<u64>(), values.len() as u64))
 }

@@ -62,8 +62,8 @@ unsafe fn lanes<const R: usize, const WHOLE: bool>(
     stride: usize,
     masks: [__m256i; 2],
 ) {
-    // SAFETY (of every call): the pointer begins a row of the block's columns, and masked lanes are neither read nor written.
     let load = |from: *const f32| -> [__m256; 2] {
+        // SAFETY: every caller's pointer begins a row of the block's columns, and masked lanes are not read.
         unsafe {
             if WHOLE {
                 [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(LANES))]

@@ -38,7 +38,7 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     let shifted = x + ROUND;
     let r = x - (shifted - ROUND);
     let mut p = 1.535_336_2e-4;
-    for c in [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 0.240_226_48, 0.693_147_2, 1.0] {
+    for c in [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 0.240_226_48, std::f32::consts::LN_2, 1.0] {
         p = mul_add::<FMA>(p, r, c);
     }
     // Adds n to the exponent of p, which lies in [√½, √2].
