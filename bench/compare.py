@@ -153,6 +153,8 @@ def contest(title, contestants):
         contestants[name]()
     for turn in range(args.rounds):
         for name in names[turn % len(names):] + names[:turn % len(names)]:
+            # Threads of the one before may still spin.
+            time.sleep(0.5)
             seconds[name].append(contestants[name]())
     results[title] = seconds
     print(title, {name: round(statistics.median(s), 4) for name, s in seconds.items()}, flush=True)

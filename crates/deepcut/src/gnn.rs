@@ -24,6 +24,8 @@ use rayon::prelude::*;
 pub const CONVOLUTION_WIDTH: usize = 64;
 /// Width of the hidden layer.
 pub const HIDDEN_WIDTH: usize = 32;
+/// Nodes whose activations one task computes, from Z to S and back: they stay in the first-level cache.
+const NODES: usize = 48;
 /// Fewest clusters an assignment can have.
 pub const MIN_CLUSTERS: usize = 2;
 /// Most clusters an assignment can have.
@@ -51,7 +53,7 @@ impl Layer {
     fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
         let (inputs, outputs) = (self.inputs(), self.bias.len());
         let right = Right::row_major(&self.weight, inputs, outputs);
-        isa.gemm_parallel(Left::row_major(rows, rows.len() / inputs, inputs), right, Start::Bias(&self.bias), out);
+        isa.gemm(Left::row_major(rows, rows.len() / inputs, inputs), right, Start::Bias(&self.bias), out);
     }
 
     /// This layer's part of the gradient: from its input, transposed, and the gradient of its output to the gradients of its parameters.
@@ -63,12 +65,9 @@ impl Layer {
         self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
     }
 
-    /// The gradient of the layer's input: `out = output_gradient · weightᵀ`.
-    fn input_gradient(&self, isa: Isa, output_gradient: &[f32], out: &mut [f32]) {
-        let (inputs, outputs) = (self.inputs(), self.bias.len());
-        let right = Packed::from_columns(&self.weight, outputs, inputs);
-        let left = Left::row_major(output_gradient, output_gradient.len() / outputs, outputs);
-        isa.gemm_parallel(left, &right, Start::Zero, out);
+    /// The weights as the gradient of the layer's input needs them: `output_gradient · weightᵀ`.
+    fn transposed(&self) -> Packed {
+        Packed::from_columns(&self.weight, self.bias.len(), self.inputs())
     }
 }
 
@@ -197,18 +196,22 @@ impl Network {
     /// # Panics
     /// If `propagated` or `pass` is of another graph or network.
     pub fn forward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
-        self.convolution.apply(isa, propagated.rows(), &mut pass.h1);
-        isa.elu(&mut pass.h1);
-        self.hidden.apply(isa, &pass.h1, &mut pass.h2);
-        isa.elu(&mut pass.h2);
-        pass.scale.clear();
-        if let Some(dropout) = dropout {
-            pass.scale.extend((0..pass.h2.len()).map(|at| dropout.scale(at)));
-        }
-        pass.kept.clone_from(&pass.h2);
-        pass.kept.iter_mut().zip(&pass.scale).for_each(|(h, s)| *h *= s);
-        self.output.apply(isa, &pass.kept, &mut pass.assignment);
-        isa.softmax(&mut pass.assignment, self.n_clusters());
+        let k = self.n_clusters();
+        pass.dropout = dropout;
+        let rows = propagated.rows().par_chunks(NODES * self.dim());
+        let activations = (rows, pass.h1.par_chunks_mut(NODES * CONVOLUTION_WIDTH), pass.h2.par_chunks_mut(NODES * HIDDEN_WIDTH));
+        let results = (pass.kept.par_chunks_mut(NODES * HIDDEN_WIDTH), pass.assignment.par_chunks_mut(NODES * k));
+        let tasks = activations.into_par_iter().zip(results.into_par_iter()).enumerate();
+        tasks.for_each(|(task, ((z, h1, h2), (kept, assignment)))| {
+            self.convolution.apply(isa, z, h1);
+            isa.elu(h1);
+            self.hidden.apply(isa, h1, h2);
+            isa.elu(h2);
+            kept.copy_from_slice(h2);
+            drop_out(dropout, task, kept);
+            self.output.apply(isa, kept, assignment);
+            isa.softmax(assignment, k);
+        });
     }
 
     /// The gradient of the parameters from that of the assignment (`[n, k]`), after [`Network::forward`] with the same `pass`.
@@ -218,23 +221,47 @@ impl Network {
     pub fn backward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, assignment_gradient: &[f32], gradient: &mut Self) {
         let k = self.n_clusters();
         assert_eq!(assignment_gradient.len(), pass.assignment.len(), "gradient of another assignment");
-        // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
-        let rows = pass.assignment.chunks_exact(k).zip(assignment_gradient.chunks_exact(k));
-        for (out, (s, g)) in pass.d_output.chunks_exact_mut(k).zip(rows) {
-            let along: f32 = s.iter().zip(g).map(|(s, g)| s * g).sum();
-            for ((o, s), g) in out.iter_mut().zip(s).zip(g) {
-                *o = s * (g - along);
+        let (output, hidden) = (self.output.transposed(), self.hidden.transposed());
+        let dropout = pass.dropout;
+        let given = (pass.assignment.par_chunks(NODES * k), assignment_gradient.par_chunks(NODES * k));
+        let activations = (pass.h1.par_chunks(NODES * CONVOLUTION_WIDTH), pass.h2.par_chunks(NODES * HIDDEN_WIDTH));
+        let gradients = (
+            pass.d_output.par_chunks_mut(NODES * k),
+            pass.d_h2.par_chunks_mut(NODES * HIDDEN_WIDTH),
+            pass.d_h1.par_chunks_mut(NODES * CONVOLUTION_WIDTH),
+        );
+        let tasks = given.into_par_iter().zip(activations.into_par_iter()).zip(gradients.into_par_iter()).enumerate();
+        tasks.for_each(|(task, (((s, ds), (h1, h2)), (d_output, d_h2, d_h1)))| {
+            // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
+            for (out, (s, g)) in d_output.chunks_exact_mut(k).zip(s.chunks_exact(k).zip(ds.chunks_exact(k))) {
+                let along: f32 = s.iter().zip(g).map(|(s, g)| s * g).sum();
+                for ((o, s), g) in out.iter_mut().zip(s).zip(g) {
+                    *o = s * (g - along);
+                }
             }
-        }
+            let rows = d_output.len() / k;
+            isa.gemm(Left::row_major(d_output, rows, k), &output, Start::Zero, d_h2);
+            drop_out(dropout, task, d_h2);
+            isa.elu_gradient(h2, d_h2);
+            isa.gemm(Left::row_major(d_h2, rows, HIDDEN_WIDTH), &hidden, Start::Zero, d_h1);
+            isa.elu_gradient(h1, d_h1);
+        });
         let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
-        gradient.output.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output);
-        self.output.input_gradient(isa, &pass.d_output, &mut pass.d_h2);
-        pass.d_h2.iter_mut().zip(&pass.scale).for_each(|(d, s)| *d *= s);
-        isa.elu_gradient(&pass.h2, &mut pass.d_h2);
-        gradient.hidden.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2);
-        self.hidden.input_gradient(isa, &pass.d_h2, &mut pass.d_h1);
-        isa.elu_gradient(&pass.h1, &mut pass.d_h1);
-        gradient.convolution.gradient(isa, propagated.transposed(), &pass.d_h1);
+        let Self { convolution, hidden, output } = gradient;
+        rayon::join(
+            || convolution.gradient(isa, propagated.transposed(), &pass.d_h1),
+            || {
+                hidden.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2);
+                output.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output);
+            },
+        );
+    }
+}
+
+/// Multiplies rows of the hidden layer, those of the task of this index, by dropout's factors.
+fn drop_out(dropout: Option<Dropout>, task: usize, rows: &mut [f32]) {
+    if let Some(dropout) = dropout {
+        rows.iter_mut().enumerate().for_each(|(at, x)| *x *= dropout.scale(task * NODES * HIDDEN_WIDTH + at));
     }
 }
 
@@ -243,8 +270,8 @@ impl Network {
 pub struct Pass {
     h1: Vec<f32>,
     h2: Vec<f32>,
-    /// Dropout's factor for each value of `h2`; empty without dropout.
-    scale: Vec<f32>,
+    /// Of the forward pass.
+    dropout: Option<Dropout>,
     /// `h2` after dropout.
     kept: Vec<f32>,
     /// S, `[n, k]`.
@@ -262,7 +289,7 @@ impl Pass {
         Self {
             h1: zeros(CONVOLUTION_WIDTH),
             h2: zeros(HIDDEN_WIDTH),
-            scale: Vec::new(),
+            dropout: None,
             kept: zeros(HIDDEN_WIDTH),
             assignment: zeros(n_clusters),
             d_output: zeros(n_clusters),

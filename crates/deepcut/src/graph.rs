@@ -218,7 +218,7 @@ impl Graph {
             let columns = n - first;
             block.resize(rows * columns, 0.0);
             let left = Left::row_major(&cosines.data[first * cosines.dim..], rows, cosines.dim);
-            isa.gemm(left, Right::from(&right).from_column(first), Start::Zero, block);
+            isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
             for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
                 set_bits(row, &mut bits[task..], |w, _| w > tau);
             }

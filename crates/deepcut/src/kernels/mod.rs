@@ -164,7 +164,7 @@ impl<'a> Right<'a> {
 
     /// The columns from `first` on, which begins a panel.
     #[must_use]
-    pub fn from_column(self, first: usize) -> Self {
+    pub fn at_column(self, first: usize) -> Self {
         fn rest<T>(view: View<'_, T>, first: usize) -> View<'_, T> {
             assert!(first.is_multiple_of(PANEL) && first <= view.columns, "columns of a matrix");
             let (rows, columns) = (view.rows, view.columns - first);
@@ -218,7 +218,7 @@ pub enum Start<'a> {
 
 impl Start<'_> {
     /// The same for the columns from `first` on.
-    fn from_column(self, first: usize) -> Self {
+    fn at_column(self, first: usize) -> Self {
         match self {
             Self::Bias(bias) => Start::Bias(&bias[first..]),
             Self::Residual(bias) => Start::Residual(&bias[first..]),
@@ -361,7 +361,7 @@ impl Isa {
                     for column in (0..n).step_by(self.group()) {
                         let columns = self.group().min(n - column);
                         let right = view.part(k, depth, column, columns);
-                        self.strip(left.columns(k, depth), right, start.from_column(column), &mut out[column..], n);
+                        self.strip(left.columns(k, depth), right, start.at_column(column), &mut out[column..], n);
                     }
                 }
             }
@@ -402,7 +402,7 @@ impl Isa {
             for column in (0..n).step_by(self.group()) {
                 let columns = self.group().min(n - column);
                 let right = right.part(k, pairs, column, columns);
-                self.strip_pairs(left, right, start.from_column(column), &mut out[column..], n);
+                self.strip_pairs(left, right, start.at_column(column), &mut out[column..], n);
             }
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out:
 pub(super) fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
         for (p, out) in out[..right.columns].chunks_mut(PANEL).enumerate() {
-            let mut sums = begin(start.from_column(p * PANEL), out);
+            let mut sums = begin(start.at_column(p * PANEL), out);
             for k in 0..left.depth {
                 let a = halves(left.data[r * left.row_stride + k]);
                 let row = &right.data[k * right.row_stride + p * right.panel_stride..][..out.len()];
