@@ -15,9 +15,9 @@ use super::{Isa, Left, SoftmaxRow, Start};
 use rayon::prelude::*;
 
 /// Queries answered together.
-pub const QUERY_ROWS: usize = 48;
+pub const QUERY_ROWS: usize = 32;
 /// Keys read together: their scores with [`QUERY_ROWS`] queries stay in the second-level cache.
-pub const KEY_BLOCK: usize = 256;
+pub const KEY_BLOCK: usize = 192;
 
 /// The keys and values of all tokens of one layer.
 #[derive(Debug, Default)]

@@ -20,6 +20,8 @@ pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_
         // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
         row += unsafe {
             match left.rows {
+                // Two tiles of four, not six and two: a tile of two rows waits for its loads.
+                8 => block::<4>(left, right, start, out, stride),
                 6.. => block::<6>(left, right, start, out, stride),
                 4.. => block::<4>(left, right, start, out, stride),
                 2.. => block::<2>(left, right, start, out, stride),
