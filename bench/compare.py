@@ -1,12 +1,11 @@
 """DeepCut against its peers on this machine, in one run: PyTorch (SDPA), ONNX Runtime and OpenVINO for the backbone, PyTorch Geometric for
 the published training loop.
 
-    pip install -r bench/requirements.txt && python3 bench/compare.py [--rounds 5] [--threads 2] [--slow] [--sweep]
+    pip install -r bench/requirements.txt && python3 bench/compare.py [--rounds 5] [--threads 2] [--slow]
 
 Everyone gets the same random ViT-S/8 weights and the same input, must give the same keys of the last block, and is then timed in turns:
 a round runs each contestant once, and medians over the rounds are compared, so that noise of the machine falls on all alike. Writes
-bench/RESULTS.md and bench/results.json. --slow adds the published training loop at stride 4 (minutes, 10 GB); --sweep times
-the program from 160 to 640 pixels and draws bench/sweep.svg.
+bench/RESULTS.md and bench/results.json. --slow adds the published training loop at stride 4 (minutes, 10 GB).
 """
 import argparse, json, math, os, platform, statistics, subprocess, sys, time
 import numpy as np
@@ -17,7 +16,6 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--slow", action="store_true")
-parser.add_argument("--sweep", action="store_true")
 parser.add_argument("--strides", type=int, nargs="+", default=[8, 4])
 args = parser.parse_args()
 os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(args.threads)
@@ -241,53 +239,7 @@ def floors():
     return out + [""]
 
 
-def sweep():
-    """Seconds of the backbone and peak memory of the whole program, by resolution and stride."""
-    from PIL import Image
-    Image.fromarray(((picture + 1) * 127).astype(np.uint8)).save(os.path.join(work, "picture.png"))
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "deepcut-cli"], cwd=root, check=True)
-    out = ["## Resolution", "", "`deepcut features`, fastest precision; peak memory is the whole program's.", "", "![seconds and memory](sweep.svg)", "",
-           "| stride | resolution | patches | seconds | peak memory |", "|---|---|---|---|---|"]
-    series = {}
-    for stride in (8, 4):
-        for side in range(160, 641, 80):
-            command = [os.path.join(root, "target/release/deepcut"), "features", os.path.join(work, "picture.png"), "--backbone",
-                       os.path.join(work, "vits8.safetensors"), "--stride", str(stride), "-r", str(side), "--profile", "paper", "--json",
-                       "-o", os.path.join(work, "sweep"), "--overwrite", "-q", "-j", str(args.threads)]
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            report = json.loads(child.stdout.readline())
-            child.stdout.read()
-            _, _, usage = os.wait4(child.pid, 0)
-            nodes, seconds, memory = math.prod(report["grid"]), report["seconds"]["features"], usage.ru_maxrss / 1024
-            series.setdefault(stride, []).append((nodes, seconds, memory))
-            out.append(f"| {stride} | {side} | {nodes} | {seconds:.2f} | {memory:.0f} MB |")
-    draw(series)
-    return out + [""]
-
-
-def draw(series):
-    width, height, edge = 420, 300, 50
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {height}" font-family="sans-serif" font-size="12">',
-             f'<rect width="{2 * width}" height="{height}" fill="white"/>']
-    for panel, (column, title) in enumerate(((1, "seconds"), (2, "peak memory, MB"))):
-        most = [max(point[i] for points in series.values() for point in points) for i in (0, column)]
-        at = lambda point: (panel * width + edge + (width - edge - 20) * point[0] / most[0], height - edge - (height - edge - 30) * point[column] / most[1])
-        left, bottom = panel * width + edge, height - edge
-        parts.append(f'<path d="M{left} 30V{bottom}H{(panel + 1) * width - 20}" fill="none" stroke="black"/>')
-        parts.append(f'<text x="{left}" y="20">{title}</text><text x="{left + 120}" y="{height - 15}">patches</text>')
-        for share in (0.5, 1.0):
-            x, y = at((share * most[0], 0, 0))[0], at((0, share * most[1], share * most[1]))[1]
-            parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{share * most[0]:.0f}</text>')
-            parts.append(f'<text x="{left - 4}" y="{y + 4}" text-anchor="end">{share * most[1]:.4g}</text>')
-        for (stride, points), color, shift in zip(series.items(), ("#0072b2", "#d55e00"), (60, 78)):
-            line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, points))
-            parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
-            parts.append(f'<text x="{left + 20}" y="{shift}" fill="{color}">stride {stride}</text>')
-    open(os.path.join(here, "sweep.svg"), "w").write("\n".join(parts + ["</svg>"]) + "\n")
-
-
 floor_lines = floors() if 8 in args.strides else []
-sweep_lines = sweep() if args.sweep else []
 stopwatch.stdin.close()
 
 median = lambda title, name: statistics.median(results[title][name])
@@ -303,7 +255,7 @@ for title, seconds in results.items():
         ratios = " | ".join(f"{median(title, o) / median(title, name):.2f}" for o in ours)
         lines.append(f"| {name} | {median(title, name):.3f} | {ratios} |")
     lines.append("")
-lines += floor_lines + sweep_lines
+lines += floor_lines
 lines += ["## The whole", "", "| stride | PyTorch SDPA f32 and the published loop | DeepCut, fastest precision, paper profile | times as fast |", "|---|---|---|---|"]
 for stride in args.strides:
     backbone, cut = [title for title in results if title.endswith(f"stride {stride}")][0], None
