@@ -9,7 +9,7 @@ for title, seconds in run["seconds"].items():
     ours = [name for name in median if name.startswith("DeepCut")]
     for name in ours:
         rows.append(f"| {title}: **{name}** | {median[name]:.3f} | |")
-    for name in median.keys() - set(ours):
+    for name in sorted(median.keys() - set(ours), key=median.get):
         same = [o for o in ours if o.split()[-1] == name.split()[-1]] or ours[:1]
         rows.append(f"| {name} | {median[name]:.3f} | {median[name] / median[same[0]]:.2f} × as fast |")
 path = os.path.join(os.path.dirname(here), "README.md")
