@@ -1,7 +1,7 @@
 //! AVX2 and FMA: 8 lanes, 16 registers.
 
 use super::packed::PANEL;
-use super::{Adam, Depthwise, Left, SoftmaxRow, Start, View, elementwise};
+use super::{Depthwise, Left, Start, View, elementwise};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -220,56 +220,4 @@ unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [
     }
 }
 
-/// See [`super::Isa::gelu`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn gelu(values: &mut [f32]) {
-    elementwise::gelu::<true>(values);
-}
-
-/// See [`super::Isa::elu`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn elu(values: &mut [f32]) {
-    elementwise::elu::<true>(values);
-}
-
-/// See [`super::Isa::softmax`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn softmax(values: &mut [f32], width: usize) {
-    elementwise::softmax::<true>(values, width);
-}
-
-/// See [`super::Isa::layer_norm`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
-    elementwise::layer_norm(rows, weight, bias, epsilon, out);
-}
-
-/// See [`super::Isa::softmax_step`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
-    elementwise::softmax_step::<true>(scores, scale, state);
-}
-
-/// See [`super::Isa::elu_gradient`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn elu_gradient(output: &[f32], gradient: &mut [f32]) {
-    elementwise::elu_gradient(output, gradient);
-}
-
-/// See [`super::Isa::adam`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn adam(step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
-    elementwise::adam(step, gradient, state);
-}
-
-/// See [`super::Isa::dots`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) {
-    elementwise::dots::<true>(row, columns, out);
-}
-
-/// See [`super::Isa::expand`].
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) {
-    elementwise::expand(row, values, out);
-}
+elementwise::instantiate!("avx2,fma");

@@ -4,6 +4,32 @@
 
 use super::{Adam, SoftmaxRow};
 
+/// The bodies of this file compiled for some instructions, under their own names: for the file of an instruction set.
+macro_rules! instantiate {
+    ($features:literal) => {
+        elementwise::instantiate! { $features,
+            fn gelu(values: &mut [f32]) = gelu::<true>;
+            fn elu(values: &mut [f32]) = elu::<true>;
+            fn elu_gradient(output: &[f32], gradient: &mut [f32]) = elu_gradient;
+            fn softmax(values: &mut [f32], width: usize) = softmax::<true>;
+            fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [super::SoftmaxRow]) = softmax_step::<true>;
+            fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) = layer_norm;
+            fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) = dots::<true>;
+            fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) = expand;
+            fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
+        }
+    };
+    ($features:literal, $(fn $name:ident($($argument:ident: $kind:ty),*) = $body:ident$(::<$fused:literal>)?;)*) => {
+        $(
+            #[target_feature(enable = $features)]
+            pub(super) fn $name($($argument: $kind),*) {
+                elementwise::$body$(::<$fused>)?($($argument),*);
+            }
+        )*
+    };
+}
+pub(super) use instantiate;
+
 #[inline(always)]
 fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }

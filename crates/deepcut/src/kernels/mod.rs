@@ -274,6 +274,24 @@ pub struct Depthwise<'a> {
     pub width: usize,
 }
 
+/// Calls the kernel `$name` of the set, or `$native` where there is none. The kernels' contracts on slices, where they have any, are asserted
+/// before.
+macro_rules! dispatch {
+    ($isa:expr, $native:expr, $name:ident($($argument:expr),*)) => {
+        match $isa.0 {
+            Kind::Native => $native,
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: an `Isa` of this kind exists only where AVX2 and FMA were detected.
+            Kind::Avx2 => unsafe { avx2::$name($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: likewise, with AVX-512F.
+            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::$name($($argument),*) },
+        }
+    };
+}
+
 impl Isa {
     /// The fastest set this machine runs.
     #[must_use]
@@ -429,17 +447,7 @@ impl Isa {
             return;
         }
         self.check_strip(left, &right, start, out, stride);
-        match self.0 {
-            Kind::Native => native::strip(left, right, start, out, stride),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: an `Isa` of this kind exists only where AVX2 and FMA were detected; `check_strip` is the kernel's contract.
-            Kind::Avx2 => unsafe { avx2::strip(left, right, start, out, stride) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: as above, with AVX-512F.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::strip(left, right, start, out, stride) },
-        }
+        dispatch!(self, native::strip(left, right, start, out, stride), strip(left, right, start, out, stride));
     }
 
     /// As [`Isa::strip`], for pairs of bf16.
@@ -510,62 +518,22 @@ impl Isa {
     /// If the shapes disagree.
     pub fn masked_sums(self, row: &[u64], columns: &[f32], out: &mut [f32]) {
         assert_eq!(columns.len(), out.len() * row.len() * 64, "columns of a masked sum");
-        match self.0 {
-            Kind::Native => native::masked_sums(row, columns, out),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected; the assertion above is the kernel's contract on the slices.
-            Kind::Avx2 => unsafe { avx2::masked_sums(row, columns, out) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: as above, with AVX-512F.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::masked_sums(row, columns, out) },
-        }
+        dispatch!(self, native::masked_sums(row, columns, out), masked_sums(row, columns, out));
     }
 
     /// `x ← x Φ(x)`, the exact (erf) GELU.
     pub fn gelu(self, values: &mut [f32]) {
-        match self.0 {
-            Kind::Native => elementwise::gelu::<false>(values),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::gelu(values) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::gelu(values) },
-        }
+        dispatch!(self, elementwise::gelu::<false>(values), gelu(values));
     }
 
     /// `x ← x` where positive, `eˣ − 1` elsewhere.
     pub fn elu(self, values: &mut [f32]) {
-        match self.0 {
-            Kind::Native => elementwise::elu::<false>(values),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::elu(values) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::elu(values) },
-        }
+        dispatch!(self, elementwise::elu::<false>(values), elu(values));
     }
 
     /// Softmax of each row of `width` values.
     pub fn softmax(self, values: &mut [f32], width: usize) {
-        match self.0 {
-            Kind::Native => elementwise::softmax::<false>(values, width),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::softmax(values, width) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::softmax(values, width) },
-        }
+        dispatch!(self, elementwise::softmax::<false>(values, width), softmax(values, width));
     }
 
     /// One more block of columns of a softmax over rows too long to hold: `scores`, `[state.len(), width]`, become
@@ -575,17 +543,7 @@ impl Isa {
     /// If `scores` do not divide into `state.len()` rows.
     pub fn softmax_step(self, scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
         assert!(scores.len().is_multiple_of(state.len().max(1)), "scores of a softmax");
-        match self.0 {
-            Kind::Native => elementwise::softmax_step::<false>(scores, scale, state),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::softmax_step(scores, scale, state) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::softmax_step(scores, scale, state) },
-        }
+        dispatch!(self, elementwise::softmax_step::<false>(scores, scale, state), softmax_step(scores, scale, state));
     }
 
     /// `out = (x − mean) / √(variance + ε) · weight + bias`, for each row of `weight.len()` values.
@@ -594,47 +552,17 @@ impl Isa {
     /// If the shapes disagree.
     pub fn layer_norm(self, rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
         assert!(rows.len() == out.len() && weight.len() == bias.len(), "rows of a layer norm");
-        match self.0 {
-            Kind::Native => elementwise::layer_norm(rows, weight, bias, epsilon, out),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::layer_norm(rows, weight, bias, epsilon, out) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::layer_norm(rows, weight, bias, epsilon, out) },
-        }
+        dispatch!(self, elementwise::layer_norm(rows, weight, bias, epsilon, out), layer_norm(rows, weight, bias, epsilon, out));
     }
 
     /// From the `output` of an ELU and its gradient to that of its input: the derivative is 1 where positive, `eˣ = output + 1` elsewhere.
     pub fn elu_gradient(self, output: &[f32], gradient: &mut [f32]) {
-        match self.0 {
-            Kind::Native => elementwise::elu_gradient(output, gradient),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::elu_gradient(output, gradient) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::elu_gradient(output, gradient) },
-        }
+        dispatch!(self, elementwise::elu_gradient(output, gradient), elu_gradient(output, gradient));
     }
 
     /// One step of AdamW on `[parameters, first moments, second moments]`; see [`Adam`].
     pub fn adam(self, step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
-        match self.0 {
-            Kind::Native => elementwise::adam(step, gradient, state),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::adam(step, gradient, state) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::adam(step, gradient, state) },
-        }
+        dispatch!(self, elementwise::adam(step, gradient, state), adam(step, gradient, state));
     }
 
     /// `out[c] = Σ_j row[j] · columns[c, j]`, for `[out.len(), row.len()]` columns.
@@ -643,17 +571,7 @@ impl Isa {
     /// If the shapes disagree.
     pub fn dots(self, row: &[f32], columns: &[f32], out: &mut [f32]) {
         assert_eq!(columns.len(), out.len() * row.len(), "columns of a product");
-        match self.0 {
-            Kind::Native => elementwise::dots::<false>(row, columns, out),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::dots(row, columns, out) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::dots(row, columns, out) },
-        }
+        dispatch!(self, elementwise::dots::<false>(row, columns, out), dots(row, columns, out));
     }
 
     /// `out[j] = values[bit j of row]`, for as many bits as `out` holds.
@@ -662,17 +580,7 @@ impl Isa {
     /// If `row` has fewer bits.
     pub fn expand(self, row: &[u64], values: [f32; 2], out: &mut [f32]) {
         assert!(out.len() <= row.len() * 64, "bits of a row");
-        match self.0 {
-            Kind::Native => elementwise::expand(row, values, out),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            Kind::Avx2 => unsafe { avx2::expand(row, values, out) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::expand(row, values, out) },
-        }
+        dispatch!(self, elementwise::expand(row, values, out), expand(row, values, out));
     }
 }
 
