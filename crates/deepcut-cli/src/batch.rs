@@ -113,7 +113,7 @@ fn tell(talk: &mut Talk<'_>, inputs: &[Input], receiver: &mpsc::Receiver<Outcome
         waiting.insert(index, result);
         while let Some(result) = waiting.remove(&due) {
             match result {
-                Ok(done) => talk.done(&inputs[due].name(), &done)?,
+                Ok(done) => talk.done(&inputs[due].name(), done)?,
                 Err(error) if crate::is_broken_pipe(&error) => return Err(error),
                 Err(error) => talk.failed(&inputs[due].name(), &error)?,
             }
@@ -162,15 +162,15 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    fn done(&mut self, name: &str, done: &Done) -> anyhow::Result<()> {
+    fn done(&mut self, name: &str, done: Done) -> anyhow::Result<()> {
         let Done { outputs, told, json } = done;
         self.written += outputs.len();
         if self.args.verbose {
-            self.line(&format!("{name}: {told}{}", arrow(outputs)));
+            self.line(&format!("{name}: {told}{}", arrow(&outputs)));
         } else if self.total == 1 && !self.args.quiet && !outputs.is_empty() {
-            self.line(&format!("{name}{}", arrow(outputs)));
+            self.line(&format!("{name}{}", arrow(&outputs)));
         }
-        self.json(json.clone())
+        self.json(json)
     }
 
     fn failed(&mut self, name: &str, error: &anyhow::Error) -> anyhow::Result<()> {

@@ -68,9 +68,9 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
 
 fn list(json: bool) -> anyhow::Result<()> {
     let hub = Hub::from_env(true, false)?;
-    let embedded = backbone::embedded::load()?;
     let mut text = String::new();
     if json {
+        let embedded = backbone::embedded::load()?;
         let identity = embedded.identity();
         writeln!(text, "{}", json!({ "name": identity.name, "sha256": identity.sha256, "here": true }))?;
     } else {

@@ -21,9 +21,13 @@ fn load(bytes: &[u8], facets: &str) -> Result<VisionTransformer, WeightsError> {
     VisionTransformer::from_bytes("test", bytes, &VitOptions { facets, heads: Some(2), ..VitOptions::default() })
 }
 
-fn features(vit: &VisionTransformer, height: usize, width: usize) -> FeatureMap {
+fn features_on(isa: Isa, vit: &VisionTransformer, height: usize, width: usize) -> FeatureMap {
     let data: Vec<f32> = (0..height * width * 3).map(|i| ((i * i % 97) as f32 - 48.0) / 30.0).collect();
-    vit.features(Isa::detect(), Input { height, width, data: &data })
+    vit.features(isa, Input { height, width, data: &data })
+}
+
+fn features(vit: &VisionTransformer, height: usize, width: usize) -> FeatureMap {
+    features_on(Isa::detect(), vit, height, width)
 }
 
 /// Stopping at the facet gives what the full run passes on its way.
@@ -50,9 +54,8 @@ fn bf16_keeps_directions() {
         VisionTransformer::from_bytes("test", &bytes, &options).unwrap()
     };
     let (single, rounded) = (features(&network(Precision::F32), 70, 98), network(Precision::Bf16));
-    let data: Vec<f32> = (0..70 * 98 * 3).map(|i| ((i * i % 97) as f32 - 48.0) / 30.0).collect();
     for isa in Isa::available() {
-        let map = rounded.features(isa, Input { height: 70, width: 98, data: &data });
+        let map = features_on(isa, &rounded, 70, 98);
         assert_ne!(map.data, single.data, "{}: nothing was rounded", isa.name());
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         let rows = map.data.chunks_exact(map.dim).zip(single.data.chunks_exact(map.dim));
@@ -218,15 +221,18 @@ fn what_the_options_ask_for_must_exist() {
     assert!(message(|o| o.stride = Some(0)).contains("stride 0"));
     assert!(message(|o| o.heads = Some(7)).contains("7 heads do not divide 64 dimensions"));
     assert!(message(|o| o.heads = Some(0)).contains("0 heads"));
-    let vit = load(&bytes, "").unwrap();
-    let options = serde_json::from_value({
-        let mut options = serde_json::to_value(Options::default()).unwrap();
-        options["resolution"] = json!(16);
-        options
-    });
-    let big_patch = File::read("dinov2_random_plain").bytes();
-    assert!(Segmenter::with_backbone(Box::new(vit), options.unwrap(), Isa::detect()).is_ok());
-    assert!(load(&big_patch, "").is_ok());
+
+    // A resolution below the patch size leaves nothing to look at.
+    let mut options = Options::default();
+    options.resolution = Some(16);
+    let pipeline = |bytes: &[u8]| Segmenter::with_backbone(Box::new(load(bytes, "").unwrap()), options.clone(), Isa::detect());
+    assert!(pipeline(&bytes).is_ok());
+    let mut large = File::read("vit_tiny_random");
+    let (_, shape, values) = large.get("patch_embed.proj.weight");
+    *shape = vec![64, 3, 32, 32];
+    values.resize(64 * 3 * 32 * 32, 0.0);
+    assert!(matches!(pipeline(&large.bytes()), Err(deepcut::Error::Options(error)) if error.name == "resolution"));
+    assert!(load(&File::read("dinov2_random_plain").bytes(), "").is_ok());
 }
 
 /// Each way a file can be wrong is an error that names the tensor.

@@ -56,7 +56,7 @@ impl Entry {
         ENTRIES.iter().find(|entry| entry.name == name)
     }
 
-    /// Millions of parameters: what the shapes add up to, positions aside.
+    /// Number of parameters: what the shapes add up to, positions aside.
     #[must_use]
     pub fn parameters(&self) -> usize {
         let Self { dim, depth, patch_size, .. } = *self;
