@@ -84,20 +84,24 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// What of a vision transformer to use, on these kernels.
-    pub fn vit_options(&self, isa: Isa) -> VitOptions {
-        let precision = match self.precision {
+    /// Precision of products on these kernels.
+    pub fn precision(&self, isa: Isa) -> Precision {
+        match self.precision {
             PrecisionArg::Auto => isa.fastest_precision(),
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
-        };
+        }
+    }
+
+    /// What of a vision transformer to use, on these kernels.
+    pub fn vit_options(&self, isa: Isa) -> VitOptions {
         VitOptions {
             family: self.family,
             facets: self.facet.clone(),
             layer: self.layer,
             stride: self.stride,
             heads: None,
-            precision,
+            precision: self.precision(isa),
         }
     }
 }

@@ -12,7 +12,7 @@ use deepcut::{Isa, Options, Segmenter};
 ///
 /// # Errors
 /// If the network is not there or not whole, or an option does not suit it.
-pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow::Result<Segmenter> {
+pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> anyhow::Result<Segmenter> {
     let isa = match std::env::var(ISA_VARIABLE) {
         Err(_) => Isa::detect(),
         Ok(name) => Isa::by_name(&name).with_context(|| {
@@ -20,6 +20,7 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow:
             format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
         })?,
     };
+    options.precision = args.precision(isa);
     Ok(Segmenter::with_backbone(load(args, run, isa)?, options, isa)?)
 }
 

@@ -5,6 +5,7 @@
 use deepcut::backbone::{Backbone, Input, embedded};
 use deepcut::gnn::{Network, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
+use deepcut::kernels::packed::Precision::{self, Bf16, F32};
 use deepcut::segment::bilateral::BilateralGrid;
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Objective, Options, Segmenter};
@@ -37,17 +38,17 @@ fn features(nodes: usize, dim: usize) -> NodeFeatures {
     NodeFeatures::new(nodes, dim, data).expect("features")
 }
 
-#[divan::bench(args = [(784, 128), (1225, 384)])]
-fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim): (usize, usize)) {
-    let features = features(nodes, dim);
+#[divan::bench(args = [(784, 128, F32), (1225, 384, F32), (1225, 384, Bf16)])]
+fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usize, usize, Precision)) {
+    let features = features(nodes, dim).in_precision(precision);
     bencher.bench_local(|| Graph::threshold(Isa::detect(), &features, 0.2).propagate(&features));
 }
 
-#[divan::bench(args = [(784, 128, 50), (1225, 384, 10), (1225, 384, 50)])]
-fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs): (usize, usize, usize)) {
-    let features = features(nodes, dim);
+#[divan::bench(args = [(784, 128, 50, F32), (1225, 384, 10, F32), (1225, 384, 50, F32), (1225, 384, 50, Bf16)])]
+fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, usize, usize, Precision)) {
+    let features = features(nodes, dim).in_precision(precision);
     let graph = Graph::threshold(Isa::detect(), &features, 0.2);
-    let z = Propagated::new(graph.nodes(), graph.propagate(&features));
+    let z = Propagated::new(&graph, &features);
     let initial = Network::initial(dim, 2, 0);
     let schedule =
         Schedule { objective: Objective::NormalizedCut, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };

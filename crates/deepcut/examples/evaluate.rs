@@ -26,7 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             None if argument == "--every" => every = arguments.next().ok_or(usage)?.parse()?,
             None if argument == "--backbone" => backbone = arguments.next(),
             None if argument == "--facet" => vit.facets = Some(arguments.next().ok_or(usage)?.parse()?),
-            None if argument == "--bf16" => vit.precision = Precision::Bf16,
+            None if argument == "--bf16" => {
+                vit.precision = Precision::Bf16;
+                options["precision"] = "bf16".into();
+            }
             None if argument == "--stride" => vit.stride = Some(arguments.next().ok_or(usage)?.parse()?),
             None => return Err(usage.into()),
         }

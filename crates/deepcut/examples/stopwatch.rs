@@ -2,8 +2,8 @@
 //! in turns. `stopwatch WEIGHTS`, then lines of
 //!
 //! * `backbone PRECISION STRIDE [FILE]`: keys of the last block at 280 × 280; the file takes them as raw f32;
-//! * `cut EPOCHS STRIDE`: graph, training and mask of the keys of the last `backbone`, as the profile `paper`;
-//! * `default EPOCHS STRIDE`: the same as the profile `default`;
+//! * `cut PRECISION EPOCHS STRIDE`: graph, training and mask of the keys of the last `backbone`, as the profile `paper`;
+//! * `default PRECISION EPOCHS STRIDE`: the same as the profile `default`;
 //! * `peak PRECISION`: 10⁹ operations of a product that stays in the cache, on every thread; `read`: 10⁹ bytes of memory.
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stride: usize = stride.parse()?;
                 let place = (precision.to_owned(), stride);
                 if !networks.contains_key(&place) {
-                    let precision = if precision == "bf16" { Precision::Bf16 } else { Precision::F32 };
+                    let precision = precision_of(precision);
                     let options = VitOptions { stride: Some(stride), precision, ..VitOptions::default() };
                     networks.insert(place.clone(), VisionTransformer::from_bytes("random", &weights, &options)?);
                 }
@@ -49,9 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 keys.insert(stride, map);
                 seconds
             }
-            [profile @ ("cut" | "default"), epochs, stride] => {
+            [profile @ ("cut" | "default"), precision, epochs, stride] => {
                 let mut options = if profile == "cut" { Options::paper() } else { Options::default() };
                 options.epochs = [epochs.parse()?; 3];
+                options.precision = precision_of(precision);
                 let map = keys.get(&stride.parse()?).ok_or("no keys yet")?;
                 let begin = Instant::now();
                 let clustering = cluster(isa, map, &options, &mut |_| {})?;
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 assert_eq!(found.labels.len(), 300 * 400);
                 seconds
             }
-            ["peak", precision] => peak(isa, if precision == "bf16" { Precision::Bf16 } else { Precision::F32 }),
+            ["peak", precision] => peak(isa, precision_of(precision)),
             ["read"] => read(),
             _ => return Err(format!("cannot read `{line}`").into()),
         };
@@ -68,6 +69,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+fn precision_of(word: &str) -> Precision {
+    if word == "bf16" { Precision::Bf16 } else { Precision::F32 }
 }
 
 /// The least of many, since it is a floor that is wanted.

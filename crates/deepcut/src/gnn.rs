@@ -8,7 +8,7 @@
 //!
 //! | symbol | code            | shape     | meaning                                         |
 //! |--------|-----------------|-----------|-------------------------------------------------|
-//! | Z      | `propagated`    | [n, d]    | `graph::Graph::propagate` of the features       |
+//! | Z      | `Propagated`    | [n, d]    | features, averaged over neighbours              |
 //! | Θ, A   | `Layer::weight` | [in, out] | transposed with respect to PyTorch              |
 //! | S      | `assignment`    | [n, k]    | soft clusters; each row sums to one             |
 //!
@@ -16,7 +16,8 @@
 //!
 //! Source: DeepCut (arXiv 2212.05853), section 3; reference code `gnn_pool.GNNpool.forward`.
 
-use crate::kernels::packed::Packed;
+use crate::graph::{Graph, NodeFeatures};
+use crate::kernels::packed::{Packed, Precision, Rows};
 use crate::kernels::{Adam, Isa, Left, Right, Start};
 use rayon::prelude::*;
 
@@ -61,7 +62,11 @@ impl Layer {
         let outputs = self.bias.len();
         let right = Right::row_major(output_gradient, output_gradient.len() / outputs, outputs);
         isa.gemm_parallel(input, right, Start::Zero, &mut self.weight);
-        let sums = crate::graph::column_sums(output_gradient, outputs);
+        self.bias_gradient(output_gradient);
+    }
+
+    fn bias_gradient(&mut self, output_gradient: &[f32]) {
+        let sums = crate::graph::column_sums(output_gradient, self.bias.len());
         self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
     }
 
@@ -71,23 +76,39 @@ impl Layer {
     }
 }
 
+/// A row-major matrix as the right side of a product in `precision`; bf16 needs `pairs` to hold it.
+fn rounded<'a>(isa: Isa, rows: &'a [f32], columns: usize, precision: Precision, pairs: &'a mut Vec<u32>) -> Right<'a> {
+    let depth = rows.len() / columns;
+    match precision {
+        Precision::F32 => Right::row_major(rows, depth, columns),
+        Precision::Bf16 => {
+            pairs.resize(depth.div_ceil(2) * columns, 0);
+            isa.pair_rows(rows, columns, pairs);
+            Right::paired_rows(pairs, depth, columns)
+        }
+    }
+}
+
 /// Z = Â F, with its transpose beside it: the backward pass reads it by columns.
 #[derive(Debug, Clone)]
 pub struct Propagated {
     nodes: usize,
-    rows: Vec<f32>,
-    columns: Vec<f32>,
+    dim: usize,
+    rows: Rows,
+    columns: Rows,
+    precision: Precision,
 }
 
 impl Propagated {
-    /// Wraps a row-major `[nodes, dim]` matrix.
+    /// `features` propagated over `graph`. The products with Θ, there and back, are computed in the features' precision.
     ///
     /// # Panics
-    /// If `nodes` does not divide the number of values.
+    /// If the graph has another number of nodes.
     #[must_use]
-    pub fn new(nodes: usize, rows: Vec<f32>) -> Self {
-        assert!(nodes > 0 && rows.len().is_multiple_of(nodes), "rows of a matrix");
-        let dim = rows.len() / nodes;
+    pub fn new(graph: &Graph, features: &NodeFeatures) -> Self {
+        let (isa, precision) = (graph.isa(), features.precision());
+        let (nodes, dim) = (features.nodes(), features.dim());
+        let rows = graph.propagate(features);
         let mut columns = vec![0.0; rows.len()];
         // Blocks that fit the first-level cache both ways.
         columns.par_chunks_mut(16 * nodes).enumerate().for_each(|(block, out)| {
@@ -100,17 +121,8 @@ impl Propagated {
                 }
             }
         });
-        Self { nodes, rows, columns }
-    }
-
-    /// `[nodes, dim]`.
-    #[must_use]
-    pub fn rows(&self) -> &[f32] {
-        &self.rows
-    }
-
-    fn transposed(&self) -> Left<'_> {
-        Left::row_major(&self.columns, self.rows.len() / self.nodes, self.nodes)
+        let (rows, columns) = (Rows::new(isa, rows, dim, precision), Rows::new(isa, columns, nodes, precision));
+        Self { nodes, dim, rows, columns, precision }
     }
 }
 
@@ -198,12 +210,13 @@ impl Network {
     pub fn forward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
         let k = self.n_clusters();
         pass.dropout = dropout;
-        let rows = propagated.rows().par_chunks(NODES * self.dim());
-        let activations = (rows, pass.h1.par_chunks_mut(NODES * CONVOLUTION_WIDTH), pass.h2.par_chunks_mut(NODES * HIDDEN_WIDTH));
+        let theta = rounded(isa, &self.convolution.weight, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
+        assert_eq!([propagated.nodes, propagated.dim], [pass.assignment.len() / k, self.dim()], "features of another graph");
+        let activations = (pass.h1.par_chunks_mut(NODES * CONVOLUTION_WIDTH), pass.h2.par_chunks_mut(NODES * HIDDEN_WIDTH));
         let results = (pass.kept.par_chunks_mut(NODES * HIDDEN_WIDTH), pass.assignment.par_chunks_mut(NODES * k));
         let tasks = activations.into_par_iter().zip(results.into_par_iter()).enumerate();
-        tasks.for_each(|(task, ((z, h1, h2), (kept, assignment)))| {
-            self.convolution.apply(isa, z, h1);
+        tasks.for_each(|(task, ((h1, h2), (kept, assignment)))| {
+            isa.gemm_rows(&propagated.rows, task * NODES, theta, Start::Bias(&self.convolution.bias), h1);
             isa.elu(h1);
             self.hidden.apply(isa, h1, h2);
             isa.elu(h2);
@@ -249,7 +262,13 @@ impl Network {
         let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
         let Self { convolution, hidden, output } = gradient;
         rayon::join(
-            || convolution.gradient(isa, propagated.transposed(), &pass.d_h1),
+            || {
+                let right = rounded(isa, &pass.d_h1, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
+                convolution.weight.par_chunks_mut(NODES * CONVOLUTION_WIDTH).enumerate().for_each(|(task, out)| {
+                    isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out);
+                });
+                convolution.bias_gradient(&pass.d_h1);
+            },
             || {
                 hidden.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2);
                 output.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output);
@@ -276,6 +295,8 @@ pub struct Pass {
     kept: Vec<f32>,
     /// S, `[n, k]`.
     pub assignment: Vec<f32>,
+    /// Θ, then the gradient of Z Θ, in bf16.
+    pairs: Vec<u32>,
     d_output: Vec<f32>,
     d_h2: Vec<f32>,
     d_h1: Vec<f32>,
@@ -292,6 +313,7 @@ impl Pass {
             dropout: None,
             kept: zeros(HIDDEN_WIDTH),
             assignment: zeros(n_clusters),
+            pairs: Vec::new(),
             d_output: zeros(n_clusters),
             d_h2: zeros(HIDDEN_WIDTH),
             d_h1: zeros(CONVOLUTION_WIDTH),

@@ -19,7 +19,7 @@
 //! Storage: n² floats for `relu`; n² bits for `threshold`; for `correlation` only F, since `W S = F (Fᵀ S) − c · 1 (1ᵀ S)`.
 
 use crate::backbone::FeatureMap;
-use crate::kernels::packed::Packed;
+use crate::kernels::packed::{Packed, Precision};
 use crate::kernels::{Isa, Left, Right, Start, parallel};
 use rayon::prelude::*;
 
@@ -54,6 +54,7 @@ pub struct NodeFeatures {
     nodes: usize,
     dim: usize,
     data: Vec<f32>,
+    precision: Precision,
 }
 
 impl NodeFeatures {
@@ -67,7 +68,7 @@ impl NodeFeatures {
         }
         match data.iter().position(|x| !x.is_finite()) {
             Some(at) => Err(GraphError::NotFinite { node: at / dim }),
-            None => Ok(Self { nodes, dim, data }),
+            None => Ok(Self { nodes, dim, data, precision: Precision::F32 }),
         }
     }
 
@@ -77,6 +78,18 @@ impl NodeFeatures {
     /// As [`NodeFeatures::new`].
     pub fn from_map(map: &FeatureMap) -> Result<Self, GraphError> {
         Self::new(map.grid_height * map.grid_width, map.dim, map.data.clone())
+    }
+
+    /// The same features, whose products, here and in what is made of them, are computed in `precision`.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// Precision of products with these features: f32 unless set otherwise.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// n.
@@ -107,20 +120,20 @@ impl NodeFeatures {
     /// [`GraphError::Empty`] if `nodes` is empty.
     pub fn select(&self, nodes: &[usize]) -> Result<Self, GraphError> {
         let data = nodes.iter().flat_map(|&node| self.row(node)).copied().collect();
-        Self::new(nodes.len(), self.dim, data)
+        Ok(Self::new(nodes.len(), self.dim, data)?.in_precision(self.precision))
     }
 
     /// Every row scaled to length `norm`; rows of zeros stay so.
     #[must_use]
     pub fn normalized(&self, norm: f32) -> Self {
         let mut out = self.clone();
-        for row in out.data.chunks_exact_mut(self.dim) {
+        out.data.par_chunks_exact_mut(self.dim).with_min_len(TASK_ROWS).for_each(|row| {
             let length = squared_norm(row).sqrt();
             if length > 0.0 {
                 let scale = norm / length;
                 row.iter_mut().for_each(|x| *x *= scale);
             }
-        }
+        });
         out
     }
 
@@ -143,7 +156,9 @@ impl NodeFeatures {
     }
 
     fn packed_columns(&self) -> Packed {
-        Packed::from_columns(&self.data, self.dim, self.nodes)
+        let mut packed = Packed::new(self.precision);
+        packed.fill_from_columns(&self.data, self.dim, self.nodes);
+        packed
     }
 }
 
@@ -271,6 +286,12 @@ impl Graph {
         self.nodes
     }
 
+    /// The kernels its products run on.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// Row sums of W, `[n]`.
     #[must_use]
     pub fn degree(&self) -> &[f32] {
@@ -338,17 +359,18 @@ impl Graph {
         }
         root.iter_mut().for_each(|d| *d = 1.0 / d.sqrt());
         let mut scaled = x.data.clone();
-        for (row, r) in scaled.chunks_exact_mut(x.dim).zip(&root) {
-            row.iter_mut().for_each(|x| *x *= r);
-        }
-        let right = Packed::from_rows(&scaled, self.nodes, x.dim);
+        let scale = |rows: &mut [f32]| {
+            let rows = rows.par_chunks_exact_mut(x.dim).with_min_len(TASK_ROWS);
+            rows.zip(&root).for_each(|(row, r)| row.iter_mut().for_each(|x| *x *= r));
+        };
+        scale(&mut scaled);
+        let mut right = Packed::new(x.precision);
+        right.fill_from_rows(&scaled, self.nodes, x.dim);
         let mut out = vec![0.0; self.nodes * x.dim];
         self.for_positive_rows(&mut out, x.dim, |rows, out| {
             self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
         });
-        for (row, r) in out.chunks_exact_mut(x.dim).zip(&root) {
-            row.iter_mut().for_each(|x| *x *= r);
-        }
+        scale(&mut out);
         out
     }
 

@@ -2,6 +2,7 @@
 
 use crate::gnn::{MAX_CLUSTERS, MIN_CLUSTERS};
 use crate::image::Filter;
+use crate::kernels::packed::Precision;
 use crate::objective::Objective;
 use crate::segment::polarity::ForegroundRule;
 use crate::segment::upsample::Upsampling;
@@ -94,6 +95,8 @@ pub struct Options {
     pub refine: Refine,
     /// Below this confidence there is no object, in [0, 1]. See `Clustering::confidence`.
     pub min_confidence: f32,
+    /// Precision of the graph's and the training's large products; the network's own is set when it is loaded.
+    pub precision: Precision,
     /// Seed of the initial network and of dropout.
     pub seed: u64,
 }
@@ -122,6 +125,7 @@ impl Default for Options {
             largest_component: false,
             refine: Refine::None,
             min_confidence: 0.0,
+            precision: Precision::F32,
             seed: 0,
         }
     }

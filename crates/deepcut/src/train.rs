@@ -55,7 +55,7 @@ pub(crate) fn first_largest(values: &[f32]) -> usize {
     best
 }
 
-/// Trains a copy of `initial` on `graph`; `propagated` is [`Graph::propagate`] of the features.
+/// Trains a copy of `initial` on `graph`; `propagated` holds its features.
 ///
 /// # Panics
 /// If `propagated` is of another graph or of another dimension than `initial`.

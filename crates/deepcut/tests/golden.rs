@@ -83,7 +83,7 @@ fn gradients_at_epoch_0_match_the_published_code() {
             let (graph, features) = graph(&file, isa, cut);
             let initial = network(&file, &format!("{run}_init"));
             let k = initial.n_clusters();
-            let z = Propagated::new(graph.nodes(), graph.propagate(&features));
+            let z = Propagated::new(&graph, &features);
             let mut pass = Pass::new(graph.nodes(), k);
             initial.forward(isa, &z, &mut pass, None);
             let mut d_assignment = vec![0.0; pass.assignment.len()];
@@ -107,7 +107,7 @@ fn training_matches_the_published_code() {
     for isa in Isa::available() {
         for (cut, run, objective) in RUNS {
             let (graph, features) = graph(&file, isa, cut);
-            let z = Propagated::new(graph.nodes(), graph.propagate(&features));
+            let z = Propagated::new(&graph, &features);
             let initial = network(&file, &format!("{run}_init"));
             for epochs in [1, 10, 100] {
                 let schedule = Schedule { objective, epochs, learning_rate: 1e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };

@@ -2,6 +2,7 @@
 //!
 //! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
 
+use super::packed::to_bf16;
 use super::{Adam, SoftmaxRow};
 
 /// The bodies of this file compiled for some instructions, under their own names: for the file of an instruction set.
@@ -16,6 +17,7 @@ macro_rules! instantiate {
             fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) = layer_norm;
             fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) = dots::<true>;
             fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) = expand;
+            fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) = pair_rows;
             fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
         }
     };
@@ -245,6 +247,21 @@ pub(super) fn expand(row: &[u64], [clear, set]: [f32; 2], out: &mut [f32]) {
         for (half, out) in [*word as u32, (word >> 32) as u32].into_iter().zip(out.chunks_mut(32)) {
             for (j, out) in out.iter_mut().enumerate() {
                 *out = if half >> j & 1 == 1 { set } else { clear };
+            }
+        }
+    }
+}
+
+/// See [`super::Isa::pair_rows`].
+#[inline(always)]
+pub(super) fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) {
+    for (two, pairs) in rows.chunks(2 * columns).zip(pairs.chunks_exact_mut(columns)) {
+        let (low, high) = two.split_at(columns);
+        if high.is_empty() {
+            pairs.iter_mut().zip(low).for_each(|(pair, low)| *pair = u32::from(to_bf16(*low)));
+        } else {
+            for ((pair, low), high) in pairs.iter_mut().zip(low).zip(high) {
+                *pair = u32::from(to_bf16(*low)) | u32::from(to_bf16(*high)) << 16;
             }
         }
     }

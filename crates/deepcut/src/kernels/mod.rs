@@ -30,7 +30,7 @@ pub mod native;
 pub mod packed;
 pub mod parallel;
 
-use packed::{PANEL, Packed, Precision};
+use packed::{PANEL, Packed, Precision, Rows};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -160,6 +160,14 @@ impl<'a> Right<'a> {
     pub fn row_major(data: &'a [f32], depth: usize, columns: usize) -> Self {
         assert!(data.len() >= depth * columns, "right side is shorter than its shape");
         Self { depth, panels: Panels::Single(View { data, rows: depth, columns, row_stride: columns, panel_stride: PANEL }) }
+    }
+
+    /// A `[depth, columns]` matrix in bf16 that [`Isa::pair_rows`] wrote.
+    #[must_use]
+    pub fn paired_rows(pairs: &'a [u32], depth: usize, columns: usize) -> Self {
+        let rows = depth.div_ceil(2);
+        assert!(pairs.len() >= rows * columns, "right side is shorter than its shape");
+        Self { depth, panels: Panels::Pairs(View { data: pairs, rows, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
     /// The columns from `first` on, which begins a panel.
@@ -408,7 +416,6 @@ impl Isa {
         rounded: &mut [u32],
         out: &mut [f32],
     ) {
-        let n = right.columns;
         for k in (0..right.rows.max(1)).step_by(PAIRS) {
             let pairs = PAIRS.min(right.rows - k);
             let depth = (2 * pairs).min(left.depth - 2 * k);
@@ -416,12 +423,42 @@ impl Isa {
                 self.round_row(left.slice(r, 1).columns(2 * k, depth), &mut row[..pairs]);
             }
             let left = Left { data: &rounded[..], rows: left.rows, depth: pairs, row_stride: PAIRS, depth_stride: 1 };
-            let start = if k == 0 { start } else { Start::Accumulate };
-            for column in (0..n).step_by(self.group()) {
-                let columns = self.group().min(n - column);
-                let right = right.part(k, pairs, column, columns);
-                self.strip_pairs(left, right, start.at_column(column), &mut out[column..], n);
+            self.depth_block(left, right, k, start, out);
+        }
+    }
+
+    /// Adds the product with the rows of `right` from `k` on, as many as `left` is deep; the first of them begins with `start`.
+    fn depth_block(self, left: Left<'_, u32>, right: View<'_, u32>, k: usize, start: Start<'_>, out: &mut [f32]) {
+        let n = right.columns;
+        let start = if k == 0 { start } else { Start::Accumulate };
+        for column in (0..n).step_by(self.group()) {
+            let right = right.part(k, left.depth, column, self.group().min(n - column));
+            self.strip_pairs(left, right, start.at_column(column), &mut out[column..], n);
+        }
+    }
+
+    /// [`Isa::gemm`] with rows `first..first + out.len() / n` of a matrix kept as a left side; both sides are in one precision.
+    ///
+    /// # Panics
+    /// If shapes or precisions disagree.
+    #[expect(clippy::panic, reason = "the contract, like a shape")]
+    pub fn gemm_rows<'a>(self, left: &Rows, first: usize, right: impl Into<Right<'a>>, start: Start<'_>, out: &mut [f32]) {
+        let right = right.into();
+        let n = right.columns();
+        let rows = out.len() / n;
+        match (left, right.panels) {
+            (Rows::Single { data, depth }, Panels::Single(_)) => {
+                self.gemm(Left::row_major(&data[first * depth..], rows, *depth), right, start, out);
             }
+            (Rows::Pairs { data, depth }, Panels::Pairs(view)) => {
+                assert_eq!(*depth, right.depth, "inner dimensions of a product");
+                let pairs = depth.div_ceil(2);
+                let left = Left { data: &data[first * pairs..], rows, depth: pairs, row_stride: pairs, depth_stride: 1 };
+                for k in (0..pairs.max(1)).step_by(DEPTH_BLOCK / 2) {
+                    self.depth_block(left.columns(k, (DEPTH_BLOCK / 2).min(pairs - k)), view, k, start, out);
+                }
+            }
+            _ => panic!("precisions of a product"),
         }
     }
 
@@ -572,6 +609,16 @@ impl Isa {
     pub fn dots(self, row: &[f32], columns: &[f32], out: &mut [f32]) {
         assert_eq!(columns.len(), out.len() * row.len(), "columns of a product");
         dispatch!(self, elementwise::dots::<false>(row, columns, out), dots(row, columns, out));
+    }
+
+    /// Rounds a row-major matrix of `columns` columns to bf16 and joins its rows in pairs, `[⌈rows / 2⌉, columns]`; an odd last row is paired
+    /// with zeros. See [`Right::paired_rows`].
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub fn pair_rows(self, rows: &[f32], columns: usize, pairs: &mut [u32]) {
+        assert_eq!(pairs.len(), (rows.len() / columns).div_ceil(2) * columns, "pairs of rows");
+        dispatch!(self, elementwise::pair_rows(rows, columns, pairs), pair_rows(rows, columns, pairs));
     }
 
     /// `out[j] = values[bit j of row]`, for as many bits as `out` holds.

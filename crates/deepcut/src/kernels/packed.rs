@@ -1,12 +1,14 @@
 //! The right-hand side of a product, packed once so that a kernel reads it in order.
 
+use super::{Isa, Left};
+use rayon::prelude::*;
 use std::fmt;
 
 /// Columns of a panel: two AVX2 registers, or one of AVX-512.
 pub const PANEL: usize = 16;
 
 /// How a product's factors are rounded; sums are in f32 always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Not at all.
@@ -33,7 +35,45 @@ impl fmt::Debug for Packed {
     }
 }
 
+/// A row-major matrix kept as the left side of many products: rounded once.
+#[derive(Debug, Clone)]
+pub enum Rows {
+    /// `[rows, depth]`.
+    Single {
+        /// The values.
+        data: Vec<f32>,
+        /// Columns.
+        depth: usize,
+    },
+    /// `[rows, ⌈depth / 2⌉]` pairs of neighbours in bf16; an odd last value is paired with zero.
+    Pairs {
+        /// The pairs, the first of each in the low half.
+        data: Vec<u32>,
+        /// Columns.
+        depth: usize,
+    },
+}
+
+impl Rows {
+    /// Takes over a row-major matrix of `depth` columns.
+    #[must_use]
+    pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Single { data: values, depth },
+            Precision::Bf16 => {
+                let pairs = depth.div_ceil(2);
+                let mut data = vec![0; values.len() / depth * pairs];
+                data.par_chunks_exact_mut(pairs).zip(values.par_chunks_exact(depth)).for_each(|(pairs, row)| {
+                    isa.round_row(Left::row_major(row, 1, depth), pairs);
+                });
+                Self::Pairs { data, depth }
+            }
+        }
+    }
+}
+
 /// The nearest bf16, ties to even, of a value that is not NaN; NaN gives some NaN or infinity.
+#[inline(always)]
 pub(super) fn to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16

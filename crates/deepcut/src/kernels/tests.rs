@@ -1,6 +1,6 @@
 //! Every kernel under every instruction set of this machine, against a plain double-precision computation, on odd shapes.
 
-use super::packed::Packed;
+use super::packed::{Packed, Rows};
 use super::*;
 
 /// A fixed, irregular sequence in [−1, 1].
@@ -90,6 +90,15 @@ fn products_in_bf16_match_double_precision() {
             let mut parallel = vec![7.0; m * n];
             isa.gemm_parallel(Left::transposed(&transpose, m, k), &packed, Start::Bias(&bias), &mut parallel);
             assert_eq!(out, parallel, "{what}: neither tasks nor transposes may change a bit");
+
+            if k > 0 {
+                let mut pairs = vec![9; k.div_ceil(2) * n];
+                isa.pair_rows(&b, n, &mut pairs);
+                let (left, first) = (Rows::new(isa, a.clone(), k, Precision::Bf16), m / 3);
+                let mut kept = vec![7.0; (m - first) * n];
+                isa.gemm_rows(&left, first, Right::paired_rows(&pairs, k, n), Start::Bias(&bias), &mut kept);
+                assert_eq!(out[first * n..], kept, "{what}: nor may rounding in advance");
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ pub fn cluster(
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Clustering, ClusterError> {
     let (height, width) = (map.grid_height, map.grid_width);
-    let features = NodeFeatures::from_map(map)?;
+    let features = NodeFeatures::from_map(map)?.in_precision(options.precision);
     let (nodes, n_clusters) = (features.nodes(), options.object_clusters());
     if n_clusters > nodes {
         return Err(ClusterError::TooManyClusters { n_clusters, nodes });
@@ -159,7 +159,7 @@ fn cut(
         (_, Some(tau)) => Graph::threshold(isa, features, tau),
         (_, None) => Graph::relu(isa, features),
     };
-    let propagated = Propagated::new(features.nodes(), graph.propagate(features));
+    let propagated = Propagated::new(&graph, features);
     observe(Stage::Train);
     let schedule = Schedule {
         objective: options.objective,
