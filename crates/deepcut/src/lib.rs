@@ -32,6 +32,7 @@
 //! ```
 
 pub mod backbone;
+pub mod dataset;
 pub mod export;
 pub mod gnn;
 pub mod graph;

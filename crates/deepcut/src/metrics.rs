@@ -1,4 +1,17 @@
-//! How well a mask agrees with the truth.
+//! How well results agree with the truth, by the protocols of the field.
+//!
+//! | metric      | of what                        | protocol                                                                    |
+//! |-------------|--------------------------------|-----------------------------------------------------------------------------|
+//! | mean IoU    | masks                          | [`iou`] of each picture's foreground at its own size, averaged              |
+//! | accuracy    | masks                          | [`accuracy`] of each picture, averaged                                      |
+//! | MAE         | soft masks                     | [`mean_absolute_error`] of each picture, averaged                           |
+//! | maxF        | soft masks                     | [`MaxF`], two forms that are not comparable                                 |
+//! | CorLoc      | one box a picture              | share of the pictures whose box has [`box_iou`] ≥ 0.5 with any true box     |
+//! | NMI, ARI    | labels of one set of points    | [`normalized_mutual_information`], [`adjusted_rand_index`]                  |
+//!
+//! [`bootstrap`] gives a mean the interval that another draw of pictures might have given.
+
+use crate::segment::components::BoundingBox;
 
 /// Intersection over union of two masks of one size; 1 if both are empty.
 ///
@@ -22,6 +35,167 @@ pub fn oracle_iou(mask: &[bool], truth: &[bool]) -> f64 {
     iou(mask, truth).max(iou(&complement, truth))
 }
 
+/// Share of the pixels on which two masks agree.
+///
+/// # Panics
+/// If the lengths differ or are zero.
+#[must_use]
+pub fn accuracy(a: &[bool], b: &[bool]) -> f64 {
+    assert!(a.len() == b.len() && !a.is_empty(), "masks of different sizes");
+    a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len() as f64
+}
+
+/// Mean absolute difference of a soft mask, 0 to 255 for probabilities 0 to 1, from the truth.
+///
+/// # Panics
+/// If the lengths differ or are zero.
+#[must_use]
+pub fn mean_absolute_error(soft: &[u8], truth: &[bool]) -> f64 {
+    assert!(soft.len() == truth.len() && !soft.is_empty(), "masks of different sizes");
+    let error = |(&soft, &truth): (&u8, &bool)| u64::from(if truth { 255 - soft } else { soft });
+    soft.iter().zip(truth).map(error).sum::<u64>() as f64 / (255.0 * soft.len() as f64)
+}
+
+/// The largest F over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`, in the two forms that papers print under one name.
+#[derive(Debug, Clone)]
+pub struct MaxF {
+    pictures: usize,
+    precision: [f64; 256],
+    recall: [f64; 256],
+    per_picture: f64,
+}
+
+impl Default for MaxF {
+    fn default() -> Self {
+        Self { pictures: 0, precision: [0.0; 256], recall: [0.0; 256], per_picture: 0.0 }
+    }
+}
+
+impl MaxF {
+    /// Takes in one picture's soft mask, 0 to 255. Pixels at or above a threshold are foreground; no foreground has precision 1, and where the
+    /// truth has none, recall is 1.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn add(&mut self, soft: &[u8], truth: &[bool]) {
+        assert_eq!(soft.len(), truth.len(), "masks of different sizes");
+        let mut counts = [[0usize; 2]; 256];
+        soft.iter().zip(truth).for_each(|(&soft, &truth)| counts[usize::from(soft)][usize::from(truth)] += 1);
+        let positives: usize = counts.iter().map(|count| count[1]).sum();
+        let share = |part: usize, whole: usize| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
+        let (mut found, mut right, mut best) = (0, 0, 0.0f64);
+        for (threshold, [wrong, hits]) in counts.into_iter().enumerate().rev() {
+            found += wrong + hits;
+            right += hits;
+            let (precision, recall) = (share(right, found), share(right, positives));
+            self.precision[threshold] += precision;
+            self.recall[threshold] += recall;
+            best = best.max(f_measure(precision, recall, 0.3 * 0.3));
+        }
+        self.per_picture += best;
+        self.pictures += 1;
+    }
+
+    /// Of precision and recall averaged over the pictures at each threshold, the best threshold's F with β² = 0.3: as in the saliency literature
+    /// and TokenCut (arXiv 2202.11539). NaN without pictures.
+    #[must_use]
+    pub fn of_the_set(&self) -> f64 {
+        let n = self.pictures as f64;
+        let values = self.precision.iter().zip(&self.recall).map(|(p, r)| f_measure(p / n, r / n, 0.3));
+        values.fold(f64::NAN, f64::max)
+    }
+
+    /// The mean of every picture's own best F with β² = 0.09: as in the published code of FOUND (arXiv 2212.07834), which squares 0.3 once more.
+    /// NaN without pictures.
+    #[must_use]
+    pub fn per_picture(&self) -> f64 {
+        self.per_picture / self.pictures as f64
+    }
+}
+
+fn f_measure(precision: f64, recall: f64, beta_squared: f64) -> f64 {
+    let below = beta_squared * precision + recall;
+    if below == 0.0 { 0.0 } else { (1.0 + beta_squared) * precision * recall / below }
+}
+
+/// Intersection over union of two boxes; 0 if both are empty.
+#[must_use]
+pub fn box_iou(a: BoundingBox, b: BoundingBox) -> f64 {
+    let overlap =
+        |a: usize, a_length: usize, b: usize, b_length: usize| (a + a_length).min(b + b_length).saturating_sub(a.max(b));
+    let both = overlap(a.left, a.width, b.left, b.width) * overlap(a.top, a.height, b.top, b.height);
+    let either = a.width * a.height + b.width * b.height - both;
+    if either == 0 { 0.0 } else { both as f64 / either as f64 }
+}
+
+/// How often label i of `a` meets label j of `b`, and how often each occurs.
+fn contingency(a: &[usize], b: &[usize]) -> (Vec<Vec<f64>>, [Vec<f64>; 2]) {
+    assert_eq!(a.len(), b.len(), "labels of different sets");
+    let labels = |of: &[usize]| of.iter().max().map_or(0, |m| m + 1);
+    let mut table = vec![vec![0.0; labels(b)]; labels(a)];
+    a.iter().zip(b).for_each(|(&a, &b)| table[a][b] += 1.0);
+    let rows: Vec<f64> = table.iter().map(|row| row.iter().sum()).collect();
+    let columns = (0..labels(b)).map(|j| table.iter().map(|row| row[j]).sum()).collect();
+    (table, [rows, columns])
+}
+
+/// Mutual information of two labellings over the mean of their entropies, in [0, 1]; 1 if both have one label. Labels should be small numbers.
+///
+/// # Panics
+/// If the lengths differ.
+#[must_use]
+pub fn normalized_mutual_information(a: &[usize], b: &[usize]) -> f64 {
+    let (table, sides) = contingency(a, b);
+    let n = a.len() as f64;
+    let information = |count: f64| if count > 0.0 { -count / n * (count / n).ln() } else { 0.0 };
+    let entropy = |counts: &[f64]| counts.iter().map(|&c| information(c)).sum::<f64>();
+    let [ha, hb] = sides.each_ref().map(|side| entropy(side));
+    if ha + hb == 0.0 {
+        return 1.0;
+    }
+    let joint: f64 = table.iter().map(|row| entropy(row)).sum();
+    (2.0 * (ha + hb - joint) / (ha + hb)).clamp(0.0, 1.0)
+}
+
+/// The share of pairs on which two labellings agree, corrected for chance (Hubert and Arabie 1985): 1 if equal, about 0 if independent.
+///
+/// # Panics
+/// If the lengths differ.
+#[must_use]
+pub fn adjusted_rand_index(a: &[usize], b: &[usize]) -> f64 {
+    let (table, sides) = contingency(a, b);
+    let pairs = |count: f64| count * (count - 1.0) / 2.0;
+    let together = |counts: &[f64]| counts.iter().map(|&c| pairs(c)).sum::<f64>();
+    let both: f64 = table.iter().map(|row| together(row)).sum();
+    let [in_a, in_b] = sides.each_ref().map(|side| together(side));
+    let all = pairs(a.len() as f64);
+    let (expected, most) = (if all > 0.0 { in_a * in_b / all } else { 0.0 }, (in_a + in_b) / 2.0);
+    if most == expected { 1.0 } else { (both - expected) / (most - expected) }
+}
+
+/// The 95 % interval of a mean by the percentile bootstrap: the mean of as many values drawn again with replacement, 2000 times over. The
+/// draws are the same in every run. None without values.
+#[must_use]
+pub fn bootstrap(values: &[f64]) -> Option<[f64; 2]> {
+    const DRAWS: usize = 2000;
+    let n = values.len();
+    if n == 0 {
+        return None;
+    }
+    let mut state = 0u64;
+    let mut draw = || {
+        // SplitMix64 (Steele, Lea and Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        values[((z ^ z >> 31) % n as u64) as usize]
+    };
+    let mut means: Vec<f64> = (0..DRAWS).map(|_| (0..n).map(|_| draw()).sum::<f64>() / n as f64).collect();
+    means.sort_by(f64::total_cmp);
+    Some([means[DRAWS / 40], means[DRAWS - 1 - DRAWS / 40]])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,7 +209,78 @@ mod tests {
         assert_eq!(oracle_iou(&[t, f, f], &[f, t, t]), 1.0);
     }
 
+    /// As scikit-learn 1.x computed them: `normalized_mutual_info_score`, `adjusted_rand_score`.
+    #[test]
+    fn agreement_of_labels_is_scikit_learns() {
+        let a: Vec<usize> = (0..60).map(|i| (i * i * 7 + 3 * i) % 5).collect();
+        let b: Vec<usize> = (0..60).map(|i| (i * 3 + i / 7) % 4).collect();
+        let c: Vec<usize> = a.iter().enumerate().map(|(i, a)| if i % 4 == 0 { (a + 1) % 5 } else { *a }).collect();
+        for (other, nmi, ari) in [(&b, 0.008934157072, -0.030616782062), (&c, 0.678303417411, 0.540406663205), (&a, 1.0, 1.0)] {
+            assert!((normalized_mutual_information(&a, other) - nmi).abs() < 1e-11);
+            assert!((adjusted_rand_index(&a, other) - ari).abs() < 1e-11);
+        }
+        assert_eq!((normalized_mutual_information(&[0, 0], &[1, 1]), adjusted_rand_index(&[0, 0], &[1, 1])), (1.0, 1.0));
+    }
+
+    #[test]
+    fn boxes_count_pixels() {
+        let a = BoundingBox { left: 0, top: 0, width: 10, height: 10 };
+        assert_eq!(box_iou(a, a), 1.0);
+        assert_eq!(box_iou(a, BoundingBox { left: 5, ..a }), 50.0 / 150.0);
+        assert_eq!(box_iou(a, BoundingBox { left: 10, ..a }), 0.0);
+        assert_eq!(box_iou(a, BoundingBox { top: 2, left: 3, width: 4, height: 5 }), 20.0 / 100.0);
+    }
+
+    /// By hand: of four pixels two are true, scored 255 and 100; the others score 150 and 0.
+    #[test]
+    fn f_is_the_best_over_thresholds() {
+        let (soft, truth) = ([255, 100, 150, 0], [true, true, false, false]);
+        let mut f = MaxF::default();
+        f.add(&soft, &truth);
+        let at = |precision, recall, b| f_measure(precision, recall, b);
+        // Above 150: P 1, R ½. Down to 101: P ½, R ½. Down to 1: P ⅔, R 1.
+        assert_eq!(f.of_the_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
+        assert_eq!(f.per_picture(), at(1.0, 0.5, 0.09));
+        // Another picture whose best threshold differs: the set's one threshold cannot suit both.
+        f.add(&[10, 5, 0, 0], &truth);
+        assert_eq!(f.per_picture(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
+        assert!(f.of_the_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
+        assert!(MaxF::default().of_the_set().is_nan());
+    }
+
+    #[test]
+    fn errors_and_accuracies_are_shares() {
+        let truth = [true, false, true, false];
+        assert_eq!(accuracy(&[true; 4], &truth), 0.5);
+        assert_eq!(mean_absolute_error(&[255, 0, 0, 51], &truth), (1.0 + 0.2) / 4.0);
+    }
+
+    /// A mean of n fair coins has a standard deviation of 1 / (2 √n).
+    #[test]
+    fn the_interval_is_as_wide_as_the_draws_vary() {
+        let coins: Vec<f64> = (0..400).map(|i| f64::from(i % 2)).collect();
+        let [low, high] = bootstrap(&coins).unwrap();
+        let expected = 1.96 / (2.0 * 20.0);
+        assert!((high - 0.5 - expected).abs() < 0.01 && (0.5 - low - expected).abs() < 0.01, "{low} to {high}");
+        assert_eq!(bootstrap(&[0.25]), Some([0.25, 0.25]));
+        assert_eq!(bootstrap(&[]), None);
+    }
+
     proptest! {
+        /// Agreement of labellings does not feel their names or order, and lies below 1 unless they are one partition.
+        #[test]
+        fn label_names_do_not_matter(pairs in proptest::collection::vec((0..4usize, 0..3usize), 2..60)) {
+            let (a, b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
+            let renamed: Vec<usize> = a.iter().map(|a| 3 - a).collect();
+            for metric in [normalized_mutual_information, adjusted_rand_index] {
+                prop_assert!((metric(&a, &b) - metric(&renamed, &b)).abs() < 1e-9);
+                prop_assert!((metric(&a, &b) - metric(&b, &a)).abs() < 1e-9);
+                prop_assert!(metric(&a, &b) <= 1.0 + 1e-12);
+                prop_assert!((metric(&a, &renamed) - 1.0).abs() < 1e-9);
+            }
+        }
+
+
         /// Symmetric, within [0, 1], 1 only for equals; the Dice coefficient is 2 IoU / (1 + IoU).
         #[test]
         fn identities(pairs in proptest::collection::vec(any::<(bool, bool)>(), 1..200)) {

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 9] = [
+const STAGES: [(&str, &[&str]); 11] = [
     ("kernels", &[]),
     ("image", &[]),
     ("backbone", &["image"]),
@@ -15,6 +15,8 @@ const STAGES: [(&str, &[&str]); 9] = [
     ("train", &["graph", "gnn", "objective"]),
     ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "options"]),
     ("export", &["image", "backbone", "segment"]),
+    ("metrics", &["segment"]),
+    ("dataset", &["segment"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {
