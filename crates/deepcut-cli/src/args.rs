@@ -20,6 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Segment pictures: files, folders, glob patterns, or `-` for standard input
     Segment(Box<SegmentArgs>),
+    /// Measure masks or boxes against the truth of a data set
+    Eval(Box<EvalArgs>),
     /// Write the patch features of pictures, for other tools
     Features(Box<FeaturesArgs>),
     /// List, download, find and verify feature networks
@@ -123,14 +125,9 @@ pub struct RunArgs {
     pub no_progress: bool,
 }
 
+/// What to find, and how.
 #[derive(Args)]
-pub struct SegmentArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
-    #[arg(short, long, value_enum, value_delimiter = ',')]
-    pub format: Vec<Format>,
-
+pub struct MethodArgs {
     /// What to find: the main object, its parts, or the parts and two clusters of background
     #[arg(short, long, value_enum, default_value = "object", help_heading = "Method")]
     pub mode: ModeArg,
@@ -170,11 +167,71 @@ pub struct SegmentArgs {
     /// Seed of the network that every picture of a run starts from
     #[arg(long, default_value_t = 0, help_heading = "Method")]
     pub seed: u64,
+}
 
+#[derive(Args)]
+pub struct SegmentArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
+    #[arg(short, long, value_enum, value_delimiter = ',')]
+    pub format: Vec<Format>,
+    #[command(flatten)]
+    pub method: MethodArgs,
     #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+#[derive(Args)]
+pub struct EvalArgs {
+    /// How the data set lies on disk
+    #[arg(value_enum)]
+    pub dataset: DatasetArg,
+    /// The data set's folder, or one above it
+    #[arg(long, value_name = "DIR")]
+    pub root: PathBuf,
+    /// Evaluate the pictures this file names, one a line: stems, or SEQUENCE/STEM
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+    /// Evaluate the first N pictures only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Write the values of every picture to this file, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub method: MethodArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// A data set of the field.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum DatasetArg {
+    /// A folder of pictures beside a folder of masks
+    Masks,
+    /// ECSSD: pictures and masks
+    Ecssd,
+    /// DUTS-TE: pictures and masks
+    DutsTe,
+    /// DUT-OMRON: pictures and masks
+    DutOmron,
+    /// Pascal VOC 2007: boxes of trainval
+    Voc2007,
+    /// Pascal VOC 2012: boxes of trainval
+    Voc2012,
+    /// DAVIS: masks of video frames
+    Davis,
 }
 
 #[derive(Args)]
@@ -317,10 +374,10 @@ impl FeaturesArgs {
     }
 }
 
-impl SegmentArgs {
+impl MethodArgs {
     /// The profile's options with what the command line changes.
-    pub fn options(&self) -> anyhow::Result<Options> {
-        let mut options = self.profile.options(self.resolution, &self.network);
+    pub fn options(&self, network: &NetworkArgs) -> anyhow::Result<Options> {
+        let mut options = self.profile.options(self.resolution, network);
         options.mode = match self.mode {
             ModeArg::Object => Mode::Object,
             ModeArg::Parts => Mode::Parts,
@@ -360,7 +417,9 @@ impl SegmentArgs {
         options.validate()?;
         Ok(options)
     }
+}
 
+impl SegmentArgs {
     /// What to write for each picture; `json` alone writes no file.
     pub fn formats(&self, to_stdout: bool) -> Vec<Format> {
         if !self.format.is_empty() {
@@ -372,7 +431,7 @@ impl SegmentArgs {
             });
             return formats;
         }
-        let data = if matches!(self.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };
+        let data = if matches!(self.method.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };
         match (to_stdout, self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) => vec![data],

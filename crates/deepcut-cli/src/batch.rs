@@ -57,12 +57,41 @@ pub fn run<T: Task>(
         return Ok(talk.failures == 0);
     }
 
+    in_order(
+        args,
+        inputs.len(),
+        |index| work.run(&inputs[index], &stems[index], &destination),
+        |index, result| {
+            let name = inputs[index].name();
+            match result {
+                Ok(done) => talk.done(&name, done)?,
+                Err(error) if crate::is_broken_pipe(&error) => return Err(error),
+                Err(error) => talk.failed(&name, &error)?,
+            }
+            talk.bar.inc(1);
+            Ok(())
+        },
+    )?;
+    talk.finish()?;
+    Ok(talk.failures == 0)
+}
+
+/// Works on `count` pictures, as many at once as there are threads, and tells their results in order. An error of `tell` ends it.
+///
+/// # Errors
+/// What `tell` returns, or that the threads cannot be started.
+pub fn in_order<R: Send>(
+    args: &RunArgs,
+    count: usize,
+    work: impl Fn(usize) -> anyhow::Result<R> + Sync,
+    mut tell: impl FnMut(usize, anyhow::Result<R>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
     // A picture on each thread beats threads inside a picture: small pictures leave threads waiting for one another.
-    let workers = threads.min(inputs.len());
+    let workers = threads.min(count).max(1);
     let pools = (0..workers)
         .map(|_| rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build())
         .collect::<Result<Vec<_>, _>>()
@@ -72,13 +101,14 @@ pub fn run<T: Task>(
         // Few results wait, so memory does not grow with the batch.
         let (sender, receiver) = mpsc::sync_channel(workers);
         for pool in &pools {
-            let (sender, next, inputs, stems) = (sender.clone(), &next, &inputs, &stems);
-            let (work, destination) = (&work, &destination);
+            let (sender, next, work) = (sender.clone(), &next, &work);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((input, stem)) = inputs.get(index).zip(stems.get(index)) else { return };
-                    let result = pool.install(|| guarded(work, input, stem, destination));
+                    if index >= count {
+                        return;
+                    }
+                    let result = pool.install(|| guarded(|| work(index)));
                     if sender.send((index, result)).is_err() {
                         return;
                     }
@@ -86,42 +116,28 @@ pub fn run<T: Task>(
             });
         }
         drop(sender);
-        let outcome = tell(&mut talk, &inputs, &receiver);
-        if outcome.is_err() {
-            // Nobody listens: let the workers end.
-            next.store(inputs.len(), Ordering::Relaxed);
+        let mut waiting = BTreeMap::new();
+        let mut due = 0;
+        for (index, result) in &receiver {
+            waiting.insert(index, result);
+            while let Some(result) = waiting.remove(&due) {
+                if let Err(error) = tell(due, result) {
+                    // Nobody listens: let the workers end.
+                    next.store(count, Ordering::Relaxed);
+                    drop(receiver);
+                    return Err(error);
+                }
+                due += 1;
+            }
         }
-        drop(receiver);
-        outcome
-    })?;
-    talk.finish()?;
-    Ok(talk.failures == 0)
+        Ok(())
+    })
 }
 
 /// A bug in a decoder must not end the batch.
-fn guarded(work: &impl Task, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done> {
-    catch_unwind(AssertUnwindSafe(|| work.run(input, stem, destination)))
+fn guarded<R>(work: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(anyhow!("the program failed on this picture; please report it with the file")))
-}
-
-type Outcome = (usize, anyhow::Result<Done>);
-
-fn tell(talk: &mut Talk<'_>, inputs: &[Input], receiver: &mpsc::Receiver<Outcome>) -> anyhow::Result<()> {
-    let mut waiting: BTreeMap<usize, anyhow::Result<Done>> = BTreeMap::new();
-    let mut due = 0;
-    for (index, result) in receiver {
-        waiting.insert(index, result);
-        while let Some(result) = waiting.remove(&due) {
-            match result {
-                Ok(done) => talk.done(&inputs[due].name(), done)?,
-                Err(error) if crate::is_broken_pipe(&error) => return Err(error),
-                Err(error) => talk.failed(&inputs[due].name(), &error)?,
-            }
-            talk.bar.inc(1);
-            due += 1;
-        }
-    }
-    Ok(())
 }
 
 /// Standard output and standard error of a run.

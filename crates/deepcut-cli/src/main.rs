@@ -5,6 +5,7 @@
 
 mod args;
 mod batch;
+mod eval;
 mod features;
 mod hub;
 mod inputs;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Models { command } => models::run(&command),
         Command::Completions { shell } => {

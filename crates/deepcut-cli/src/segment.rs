@@ -82,7 +82,7 @@ impl Stopwatch {
 
 /// Segments everything the command line names. True if nothing failed.
 pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
-    let options = args.options()?;
+    let options = args.method.options(&args.network)?;
     batch::run(
         &args.files,
         &args.run,

@@ -133,6 +133,13 @@ impl Segmentation {
         self.labels.iter().map(|&label| if self.is_foreground(label) { 255 } else { 0 }).collect()
     }
 
+    /// Foreground and background exchanged, as a mask of one label.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let labels = self.labels.iter().map(|&label| u8::from(!self.is_foreground(label))).collect();
+        Self { labels, foreground_labels: 1, ..self.clone() }
+    }
+
     /// The labels that occur, in order.
     #[must_use]
     pub fn regions(&self) -> Vec<Region> {
