@@ -11,7 +11,8 @@ use deepcut::{Image, Segmenter};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Instant;
 
 /// What was measured of one picture.
@@ -36,10 +37,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     }
     let segmenter = network::segmenter(&args.network, &args.run, options)?;
     if !args.run.quiet {
-        eprintln!("{} pictures: {}", set.samples.len(), set.found);
+        say(format_args!("{} pictures: {}", set.samples.len(), set.found));
     }
     for (name, problem) in &set.incomplete {
-        eprintln!("deepcut: {name} {problem}");
+        say(format_args!("deepcut: {name} {problem}"));
     }
 
     let hidden = args.run.quiet || args.run.no_progress;
@@ -59,7 +60,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
                 Ok(measured) => table.add(sample, &measured),
                 Err(error) => {
                     failures += 1;
-                    bar.suspend(|| eprintln!("deepcut: {}: {error:#}", sample.name));
+                    bar.suspend(|| say(format_args!("deepcut: {}: {error:#}", sample.name)));
                 }
             }
             bar.set_message(table.running());
@@ -95,6 +96,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
         print(table.to_string(failures, missing).as_bytes())?;
     }
     Ok(failures == 0 && missing == 0)
+}
+
+/// A line on standard error. If that is closed there is nowhere to say so.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn find(args: &EvalArgs) -> anyhow::Result<Dataset> {
