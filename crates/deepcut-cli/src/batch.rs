@@ -140,6 +140,15 @@ fn guarded<R>(work: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
         .unwrap_or_else(|_| Err(anyhow!("the program failed on this picture; please report it with the file")))
 }
 
+/// A progress bar on standard error, if there is more than one picture and the command line does not forbid it.
+pub fn progress_bar(args: &RunArgs, total: usize, template: &str) -> ProgressBar {
+    let hidden = args.quiet || args.no_progress || total < 2;
+    // `stderr` draws only on a terminal.
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style)
+}
+
 /// Standard output and standard error of a run.
 struct Talk<'a> {
     args: &'a RunArgs,
@@ -153,12 +162,7 @@ struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     fn new(args: &'a RunArgs, json: bool, total: usize) -> Self {
-        let hidden = args.quiet || args.no_progress || total < 2;
-        // `stderr` draws only on a terminal.
-        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}");
-        let bar = ProgressBar::with_draw_target(Some(total as u64), target)
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = progress_bar(args, total, "{wide_bar} {pos}/{len} {per_sec} {eta}");
         Self { args, json, bar, begin: Instant::now(), total, failures: 0, written: 0 }
     }
 

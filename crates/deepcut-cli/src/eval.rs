@@ -8,7 +8,6 @@ use deepcut::dataset::{self, Dataset, Layout, Sample, Truth};
 use deepcut::metrics::{MaxF, accuracy, bootstrap, box_iou, iou, mean_absolute_error, oracle_iou};
 use deepcut::segment::components::BoundingBox;
 use deepcut::{Image, Segmenter};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,11 +42,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
         say(format_args!("deepcut: {name} {problem}"));
     }
 
-    let hidden = args.run.quiet || args.run.no_progress;
-    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta} {msg}");
-    let bar = ProgressBar::with_draw_target(Some(set.samples.len() as u64), target)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = batch::progress_bar(&args.run, set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
     let mut table = Table::default();
     let mut failures = 0;
     batch::in_order(
