@@ -18,6 +18,7 @@
 
 use crate::graph::{Graph, NodeFeatures};
 use crate::kernels::packed::{Packed, Precision, Rows};
+use crate::kernels::parallel::Crew;
 use crate::kernels::{Adam, Isa, Left, Right, Start};
 use rayon::prelude::*;
 
@@ -61,19 +62,19 @@ impl Layer {
     fn gradient(&mut self, isa: Isa, input: Left<'_>, output_gradient: &[f32]) {
         let outputs = self.bias.len();
         let right = Right::row_major(output_gradient, output_gradient.len() / outputs, outputs);
-        isa.gemm_parallel(input, right, Start::Zero, &mut self.weight);
-        self.bias_gradient(output_gradient);
-    }
-
-    fn bias_gradient(&mut self, output_gradient: &[f32]) {
-        let sums = crate::graph::column_sums(output_gradient, self.bias.len());
-        self.bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
+        isa.gemm(input, right, Start::Zero, &mut self.weight);
+        bias_gradient(output_gradient, &mut self.bias);
     }
 
     /// The weights as the gradient of the layer's input needs them: `output_gradient · weightᵀ`.
     fn transposed(&self) -> Packed {
         Packed::from_columns(&self.weight, self.bias.len(), self.inputs())
     }
+}
+
+fn bias_gradient(output_gradient: &[f32], bias: &mut [f32]) {
+    let sums = crate::graph::column_sums(output_gradient, bias.len());
+    bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
 }
 
 /// A row-major matrix as the right side of a product in `precision`; bf16 needs `pairs` to hold it.
@@ -207,15 +208,14 @@ impl Network {
     ///
     /// # Panics
     /// If `propagated` or `pass` is of another graph or network.
-    pub fn forward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
+    pub fn forward(&self, isa: Isa, crew: &Crew, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
         let k = self.n_clusters();
         pass.dropout = dropout;
         let theta = rounded(isa, &self.convolution.weight, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
         assert_eq!([propagated.nodes, propagated.dim], [pass.assignment.len() / k, self.dim()], "features of another graph");
-        let activations = (pass.h1.par_chunks_mut(NODES * CONVOLUTION_WIDTH), pass.h2.par_chunks_mut(NODES * HIDDEN_WIDTH));
-        let results = (pass.kept.par_chunks_mut(NODES * HIDDEN_WIDTH), pass.assignment.par_chunks_mut(NODES * k));
-        let tasks = activations.into_par_iter().zip(results.into_par_iter()).enumerate();
-        tasks.for_each(|(task, ((h1, h2), (kept, assignment)))| {
+        let activations = pass.h1.chunks_mut(NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks_mut(NODES * HIDDEN_WIDTH));
+        let results = pass.kept.chunks_mut(NODES * HIDDEN_WIDTH).zip(pass.assignment.chunks_mut(NODES * k));
+        crew.for_each(activations.zip(results).enumerate(), |(task, ((h1, h2), (kept, assignment)))| {
             isa.gemm_rows(&propagated.rows, task * NODES, theta, Start::Bias(&self.convolution.bias), h1);
             isa.elu(h1);
             self.hidden.apply(isa, h1, h2);
@@ -231,20 +231,25 @@ impl Network {
     ///
     /// # Panics
     /// If `propagated`, `pass` or `gradient` is of another graph or network.
-    pub fn backward(&self, isa: Isa, propagated: &Propagated, pass: &mut Pass, assignment_gradient: &[f32], gradient: &mut Self) {
+    pub fn backward(
+        &self,
+        isa: Isa,
+        crew: &Crew,
+        propagated: &Propagated,
+        pass: &mut Pass,
+        assignment_gradient: &[f32],
+        gradient: &mut Self,
+    ) {
         let k = self.n_clusters();
         assert_eq!(assignment_gradient.len(), pass.assignment.len(), "gradient of another assignment");
         let (output, hidden) = (self.output.transposed(), self.hidden.transposed());
         let dropout = pass.dropout;
-        let given = (pass.assignment.par_chunks(NODES * k), assignment_gradient.par_chunks(NODES * k));
-        let activations = (pass.h1.par_chunks(NODES * CONVOLUTION_WIDTH), pass.h2.par_chunks(NODES * HIDDEN_WIDTH));
-        let gradients = (
-            pass.d_output.par_chunks_mut(NODES * k),
-            pass.d_h2.par_chunks_mut(NODES * HIDDEN_WIDTH),
-            pass.d_h1.par_chunks_mut(NODES * CONVOLUTION_WIDTH),
-        );
-        let tasks = given.into_par_iter().zip(activations.into_par_iter()).zip(gradients.into_par_iter()).enumerate();
-        tasks.for_each(|(task, (((s, ds), (h1, h2)), (d_output, d_h2, d_h1)))| {
+        let given = pass.assignment.chunks(NODES * k).zip(assignment_gradient.chunks(NODES * k));
+        let activations = pass.h1.chunks(NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks(NODES * HIDDEN_WIDTH));
+        let hidden_gradients = pass.d_output.chunks_mut(NODES * k).zip(pass.d_h2.chunks_mut(NODES * HIDDEN_WIDTH));
+        let gradients = hidden_gradients.zip(pass.d_h1.chunks_mut(NODES * CONVOLUTION_WIDTH));
+        let tasks = given.zip(activations).zip(gradients).enumerate();
+        crew.for_each(tasks, |(task, (((s, ds), (h1, h2)), ((d_output, d_h2), d_h1)))| {
             // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
             for (out, (s, g)) in d_output.chunks_exact_mut(k).zip(s.chunks_exact(k).zip(ds.chunks_exact(k))) {
                 let along: f32 = s.iter().zip(g).map(|(s, g)| s * g).sum();
@@ -259,22 +264,30 @@ impl Network {
             isa.gemm(Left::row_major(d_h2, rows, HIDDEN_WIDTH), &hidden, Start::Zero, d_h1);
             isa.elu_gradient(h1, d_h1);
         });
-        let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
+        // Each of these sums over all nodes; the longest come first.
         let Self { convolution, hidden, output } = gradient;
-        rayon::join(
-            || {
-                let right = rounded(isa, &pass.d_h1, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
-                convolution.weight.par_chunks_mut(NODES * CONVOLUTION_WIDTH).enumerate().for_each(|(task, out)| {
-                    isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out);
-                });
-                convolution.bias_gradient(&pass.d_h1);
-            },
-            || {
-                hidden.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2);
-                output.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output);
-            },
-        );
+        let right = rounded(isa, &pass.d_h1, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
+        let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
+        let Layer { weight, bias } = convolution;
+        let last = [Sum::Hidden(hidden), Sum::Output(output), Sum::Bias(bias)];
+        let sums = weight.chunks_mut(NODES * CONVOLUTION_WIDTH).enumerate().map(Sum::Convolution).chain(last);
+        crew.for_each(sums, |sum| match sum {
+            Sum::Convolution((task, out)) => isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out),
+            Sum::Hidden(layer) => layer.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2),
+            Sum::Output(layer) => layer.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output),
+            Sum::Bias(bias) => bias_gradient(&pass.d_h1, bias),
+        });
     }
+}
+
+/// A part of the gradient of the parameters.
+enum Sum<'a> {
+    /// Rows of Θ, and their place.
+    Convolution((usize, &'a mut [f32])),
+    Hidden(&'a mut Layer),
+    Output(&'a mut Layer),
+    /// Of the convolution.
+    Bias(&'a mut [f32]),
 }
 
 /// Multiplies rows of the hidden layer, those of the task of this index, by dropout's factors.

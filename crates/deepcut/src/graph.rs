@@ -16,11 +16,12 @@
 //! Sources: DeepCut (arXiv 2212.05853), `util.create_adj`, for the first and the last; TokenCut (arXiv 2202.11539) for the second.
 //! `max(F Fᵀ)` is the largest squared norm of a row: no inner product exceeds the larger of its two vectors' squared norms.
 //!
-//! Storage: n² floats for `relu`; n² bits for `threshold`; for `correlation` only F, since `W S = F (Fᵀ S) − c · 1 (1ᵀ S)`.
+//! Storage: n² weights in the features' precision for `relu`; n² bits for `threshold`; for `correlation` only F, since `W S = F (Fᵀ S) − c · 1 (1ᵀ S)`.
 
 use crate::backbone::FeatureMap;
-use crate::kernels::packed::{Packed, Precision};
-use crate::kernels::{Isa, Left, Right, Start, parallel};
+use crate::kernels::packed::{Packed, Precision, Rows};
+use crate::kernels::parallel::{self, Crew};
+use crate::kernels::{Isa, Left, Right, Start};
 use rayon::prelude::*;
 
 /// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
@@ -171,8 +172,8 @@ type FillRows<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
 
 #[derive(Debug)]
 enum Affinity {
-    /// `[n, n]`.
-    Dense(Vec<f32>),
+    /// `[n, n]`; `messages` if it is Ŵ too: no weight is negative, every node's own is positive.
+    Dense { weights: Rows, messages: bool },
     /// `[n, words]`: bit j of row i is set where the weight is 1.
     Threshold { bits: Vec<u64>, words: usize },
     /// `F Fᵀ − offset`.
@@ -196,13 +197,12 @@ impl Graph {
         let largest = features.largest_squared_norm();
         let scale = if largest > 0.0 { 1.0 / largest } else { 0.0 };
         let right = features.packed_columns();
-        let mut dense = vec![0.0; n * n];
-        dense.par_chunks_mut(TASK_ROWS * n).enumerate().for_each(|(task, block)| {
-            let left = &features.data[task * TASK_ROWS * features.dim..];
+        let fill = |first: usize, block: &mut [f32]| {
+            let left = &features.data[first * features.dim..];
             isa.gemm(Left::row_major(left, block.len() / n, features.dim), &right, Start::Zero, block);
             block.iter_mut().for_each(|w| *w = w.max(0.0) * scale);
-        });
-        Self::dense(isa, n, dense)
+        };
+        Self::dense(isa, n, features.precision, true, &fill)
     }
 
     /// A graph of given weights: `[nodes, nodes]`, symmetric and finite.
@@ -211,12 +211,30 @@ impl Graph {
     /// [`GraphError::Empty`] if there are not `nodes²` weights, [`GraphError::NotFinite`] if one is not finite.
     pub fn from_affinity(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
         let checked = NodeFeatures::new(nodes, nodes, affinity)?;
-        Ok(Self::dense(isa, nodes, checked.data))
+        let fill =
+            |first: usize, block: &mut [f32]| block.copy_from_slice(&checked.data[first * nodes..first * nodes + block.len()]);
+        let positive = checked.data.iter().all(|w| *w >= 0.0);
+        Ok(Self::dense(isa, nodes, Precision::F32, positive, &fill))
     }
 
-    fn dense(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Self {
-        let degree = affinity.par_chunks_exact(nodes).map(|row| row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32).collect();
-        Self { isa, nodes, affinity: Affinity::Dense(affinity), degree }
+    /// Stores the weights that `fill` writes, none of which is negative if `positive`; the degrees are those of what is stored.
+    fn dense(isa: Isa, nodes: usize, precision: Precision, positive: bool, fill: &FillRows<'_>) -> Self {
+        let mut weights = Rows::zeros(nodes, nodes, precision);
+        let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
+        parallel::for_each(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, rows)| {
+            block.resize(TASK_ROWS.min(nodes - task * TASK_ROWS) * nodes, 0.0);
+            fill(task * TASK_ROWS, block);
+            rows.store(isa, block, nodes);
+        });
+        let messages = positive && (0..nodes).all(|i| weights.get(i, i) > 0.0);
+        let mut degree = vec![0.0; nodes];
+        let columns = weights.columns(&vec![1.0; nodes], 1);
+        degree.par_chunks_mut(TASK_ROWS).enumerate().for_each(|(task, degree)| {
+            for (r, degree) in degree.chunks_exact_mut(1).enumerate() {
+                isa.row_dots(&weights, task * TASK_ROWS + r, &columns, degree);
+            }
+        });
+        Self { isa, nodes, affinity: Affinity::Dense { weights, messages }, degree }
     }
 
     /// `W = 1` where the cosine exceeds `tau`, else [`WEAK_EDGE`].
@@ -228,6 +246,7 @@ impl Graph {
         let right = cosines.packed_columns();
         let mut bits = vec![0u64; n * words];
         // Half of the matrix, from the diagonal on, in squares of 64.
+        let bounds = vec![tau; n];
         parallel::for_each(bits.chunks_mut(64 * words).enumerate(), &mut Vec::new(), |block: &mut Vec<f32>, (task, bits)| {
             let (rows, first) = (bits.len() / words, task * 64);
             let columns = n - first;
@@ -235,7 +254,7 @@ impl Graph {
             let left = Left::row_major(&cosines.data[first * cosines.dim..], rows, cosines.dim);
             isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
             for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
-                set_bits(row, &mut bits[task..], |w, _| w > tau);
+                isa.above(row, 1.0, &bounds[first..], &mut bits[task..]);
             }
         });
         mirror(&mut bits, words);
@@ -246,12 +265,18 @@ impl Graph {
     /// [`Graph::relu`] makes, what [`Graph::threshold`] makes of the same features. None if this graph is stored otherwise.
     #[must_use]
     pub fn thresholded(&self, tau: f32) -> Option<Self> {
-        let Affinity::Dense(dense) = &self.affinity else { return None };
+        let Affinity::Dense { weights, .. } = &self.affinity else { return None };
         let (n, words) = (self.nodes, self.nodes.div_ceil(64));
-        let lengths: Vec<f32> = (0..n).map(|i| dense[i * n + i].max(0.0).sqrt()).collect();
+        let bounds: Vec<f32> = (0..n).map(|i| tau * weights.get(i, i).max(0.0).sqrt()).collect();
         let mut bits = vec![0u64; n * words];
-        bits.par_chunks_exact_mut(words).zip(dense.par_chunks_exact(n)).enumerate().for_each(|(i, (bits, row))| {
-            set_bits(row, bits, |w, j| w > tau * lengths[i] * lengths[j]);
+        let tasks = bits.chunks_mut(TASK_ROWS * words).enumerate();
+        parallel::for_each(tasks, &mut Vec::new(), |row: &mut Vec<f32>, (task, bits)| {
+            row.resize(n, 0.0);
+            for (r, bits) in bits.chunks_exact_mut(words).enumerate() {
+                let i = task * TASK_ROWS + r;
+                weights.load(i, row);
+                self.isa.above(row, row[i].max(0.0).sqrt(), &bounds, bits);
+            }
         });
         Some(Self::from_bits(self.isa, n, bits))
     }
@@ -275,7 +300,7 @@ impl Graph {
         let affinity = Affinity::Factored { features: features.clone(), offset };
         let mut graph = Self { isa, nodes: features.nodes, affinity, degree: vec![0.0; features.nodes] };
         let mut degree = std::mem::take(&mut graph.degree);
-        graph.multiply(&vec![1.0; features.nodes], 1, &mut degree);
+        graph.multiply(&Crew::alone(), &vec![1.0; features.nodes], 1, &mut degree);
         graph.degree = degree;
         graph
     }
@@ -302,22 +327,22 @@ impl Graph {
     ///
     /// # Panics
     /// If a length is not `n * k`.
-    pub fn multiply(&self, assignment: &[f32], k: usize, out: &mut [f32]) {
+    pub fn multiply(&self, crew: &Crew, assignment: &[f32], k: usize, out: &mut [f32]) {
         let n = self.nodes;
         assert!(assignment.len() == n * k && out.len() == n * k, "an assignment of another graph");
         match &self.affinity {
-            Affinity::Dense(dense) => {
-                let columns = columns(assignment, k, n);
-                out.par_chunks_mut(TASK_ROWS * k).zip(dense.par_chunks(TASK_ROWS * n)).for_each(|(out, rows)| {
-                    for (out, row) in out.chunks_exact_mut(k).zip(rows.chunks_exact(n)) {
-                        self.isa.dots(row, &columns, out);
+            Affinity::Dense { weights, .. } => {
+                let columns = weights.columns(assignment, k);
+                crew.for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
+                    for (r, out) in out.chunks_exact_mut(k).enumerate() {
+                        self.isa.row_dots(weights, task * TASK_ROWS + r, &columns, out);
                     }
                 });
             }
             Affinity::Threshold { bits, words } => {
                 let columns = columns(assignment, k, words * 64);
                 let totals = column_sums(assignment, k);
-                out.par_chunks_mut(TASK_ROWS * k).zip(bits.par_chunks(TASK_ROWS * words)).for_each(|(out, bits)| {
+                crew.for_each(out.chunks_mut(TASK_ROWS * k).zip(bits.chunks(TASK_ROWS * words)), |(out, bits)| {
                     for (out, row) in out.chunks_exact_mut(k).zip(bits.chunks_exact(*words)) {
                         self.isa.masked_sums(row, &columns, out);
                         for (sum, total) in out.iter_mut().zip(&totals) {
@@ -329,11 +354,17 @@ impl Graph {
             Affinity::Factored { features, offset } => {
                 let d = features.dim;
                 let mut projected = vec![0.0; d * k];
-                let assignment_packed = Packed::from_rows(assignment, n, k);
-                self.isa.gemm_parallel(Left::transposed(&features.data, d, n), &assignment_packed, Start::Zero, &mut projected);
+                let right = Packed::from_rows(assignment, n, k);
+                crew.for_each(projected.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
+                    let columns = Left::transposed(&features.data, d, n).slice(task * TASK_ROWS, out.len() / k);
+                    self.isa.gemm(columns, &right, Start::Zero, out);
+                });
                 let bias: Vec<f32> = column_sums(assignment, k).iter().map(|t| -(*t as f32) * offset).collect();
                 let right = Packed::from_rows(&projected, d, k);
-                self.isa.gemm_parallel(Left::row_major(&features.data, n, d), &right, Start::Bias(&bias), out);
+                crew.for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
+                    let rows = Left::row_major(&features.data[task * TASK_ROWS * d..], out.len() / k, d);
+                    self.isa.gemm(rows, &right, Start::Bias(&bias), out);
+                });
             }
         }
     }
@@ -349,8 +380,7 @@ impl Graph {
     pub fn propagate(&self, x: &NodeFeatures) -> Vec<f32> {
         assert_eq!(x.nodes, self.nodes, "features of another graph");
         let mut root = self.degree.clone();
-        // The weights of a thresholded graph are all positive: its degrees are those of Ŵ.
-        if !matches!(self.affinity, Affinity::Threshold { .. }) {
+        if !self.is_messages() {
             self.for_positive_rows(&mut root, 1, |rows, root| {
                 for (row, root) in rows.chunks_exact(self.nodes).zip(root) {
                     *root = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
@@ -367,20 +397,32 @@ impl Graph {
         let mut right = Packed::new(x.precision);
         right.fill_from_rows(&scaled, self.nodes, x.dim);
         let mut out = vec![0.0; self.nodes * x.dim];
-        self.for_positive_rows(&mut out, x.dim, |rows, out| {
-            self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
-        });
+        match &self.affinity {
+            Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
+                parallel::for_each(out.chunks_mut(TASK_ROWS * x.dim).enumerate(), &mut Vec::new(), |(): &mut (), (task, out)| {
+                    self.isa.gemm_rows(weights, task * TASK_ROWS, &right, Start::Zero, out);
+                });
+            }
+            _ => self.for_positive_rows(&mut out, x.dim, |rows, out| {
+                self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
+            }),
+        }
         scale(&mut out);
         out
+    }
+
+    /// Whether W is Ŵ: so of a thresholded graph, whose weights are all positive.
+    fn is_messages(&self) -> bool {
+        matches!(self.affinity, Affinity::Threshold { .. } | Affinity::Dense { messages: true, .. })
     }
 
     /// Calls `compute` with some rows of Ŵ, `[rows, n]`, and the matching rows of `out`, `[rows, width]`, until all are done.
     fn for_positive_rows(&self, out: &mut [f32], width: usize, compute: impl Fn(&[f32], &mut [f32]) + Sync) {
         let n = self.nodes;
         let fill: Box<FillRows<'_>> = match &self.affinity {
-            Affinity::Dense(dense) => {
-                Box::new(move |first, block| block.copy_from_slice(&dense[first * n..first * n + block.len()]))
-            }
+            Affinity::Dense { weights, .. } => Box::new(move |first, block| {
+                block.chunks_exact_mut(n).enumerate().for_each(|(r, row)| weights.load(first + r, row));
+            }),
             Affinity::Threshold { bits, words } => Box::new(move |first, block| {
                 for (row, bits) in block.chunks_exact_mut(n).zip(bits[first * words..].chunks_exact(*words)) {
                     self.isa.expand(bits, [WEAK_EDGE, 1.0], row);
@@ -402,7 +444,7 @@ impl Graph {
                 let first = task * TASK_ROWS;
                 block.resize(out.len() / width * n, 0.0);
                 fill(first, block);
-                if !matches!(self.affinity, Affinity::Threshold { .. }) {
+                if !self.is_messages() {
                     for (r, row) in block.chunks_exact_mut(n).enumerate() {
                         row.iter_mut().for_each(|w| *w = w.max(0.0));
                         if row[first + r] <= 0.0 {
@@ -423,13 +465,6 @@ fn columns(assignment: &[f32], k: usize, length: usize) -> Vec<f32> {
         column.iter_mut().zip(assignment[c..].iter().step_by(k)).for_each(|(to, from)| *to = *from);
     }
     columns
-}
-
-/// Bit j of a row of bits is whether `holds(row[j], j)`.
-fn set_bits(row: &[f32], bits: &mut [u64], holds: impl Fn(f32, usize) -> bool) {
-    for (w, (values, word)) in row.chunks(64).zip(bits).enumerate() {
-        *word = values.iter().enumerate().rev().fold(0, |word, (j, &value)| word << 1 | u64::from(holds(value, w * 64 + j)));
-    }
 }
 
 /// Completes a symmetric matrix of bits, `[rows, words]`, from its squares of 64 on and above the diagonal.

@@ -6,6 +6,7 @@
 use crate::gnn::{AdamW, Dropout, Network, Pass, Propagated};
 use crate::graph::Graph;
 use crate::kernels::Isa;
+use crate::kernels::parallel::{Crew, crew};
 use crate::objective::Objective;
 
 /// How to train.
@@ -61,6 +62,17 @@ pub(crate) fn first_largest(values: &[f32]) -> usize {
 /// If `propagated` is of another graph or of another dimension than `initial`.
 #[must_use]
 pub fn train(isa: Isa, graph: &Graph, propagated: &Propagated, initial: &Network, schedule: Schedule) -> Assignment {
+    crew(|crew| train_with(crew, isa, graph, propagated, initial, schedule))
+}
+
+fn train_with(
+    crew: &Crew,
+    isa: Isa,
+    graph: &Graph,
+    propagated: &Propagated,
+    initial: &Network,
+    schedule: Schedule,
+) -> Assignment {
     let k = initial.n_clusters();
     let mut network = initial.clone();
     let mut gradient = Network::zeros(network.dim(), k);
@@ -70,10 +82,10 @@ pub fn train(isa: Isa, graph: &Graph, propagated: &Propagated, initial: &Network
     let mut loss = f32::NAN;
     for epoch in 0..schedule.epochs.max(1) {
         let dropout = Dropout { probability: schedule.dropout, seed: schedule.seed, epoch };
-        network.forward(isa, propagated, &mut pass, (schedule.dropout > 0.0).then_some(dropout));
-        loss = schedule.objective.evaluate(graph, &pass.assignment, k, &mut assignment_gradient);
+        network.forward(isa, crew, propagated, &mut pass, (schedule.dropout > 0.0).then_some(dropout));
+        loss = schedule.objective.evaluate(crew, graph, &pass.assignment, k, &mut assignment_gradient);
         if epoch + 1 < schedule.epochs {
-            network.backward(isa, propagated, &mut pass, &assignment_gradient, &mut gradient);
+            network.backward(isa, crew, propagated, &mut pass, &assignment_gradient, &mut gradient);
             optimizer.step(isa, &mut network, &gradient);
         }
     }

@@ -9,6 +9,7 @@ use deepcut::backbone::{Backbone, FeatureMap, Input, embedded};
 use deepcut::gnn::{Network, Pass, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::image::Filter;
+use deepcut::kernels::parallel::Crew;
 use deepcut::segment::bilateral::{BilateralGrid, finish_as_published};
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Objective};
@@ -62,7 +63,7 @@ fn graph(file: &SafeTensors<'_>, isa: Isa, cut: &str) -> (Graph, NodeFeatures) {
     let mut identity = vec![0.0; n * n];
     (0..n).for_each(|i| identity[i * n + i] = 1.0);
     let mut affinity = vec![0.0; n * n];
-    graph.multiply(&identity, n, &mut affinity);
+    graph.multiply(&Crew::alone(), &identity, n, &mut affinity);
     assert_close(&format!("{cut} adjacency"), &affinity, &tensor(file, &format!("{cut}_adjacency")).1, 2e-6);
     (graph, features)
 }
@@ -85,11 +86,11 @@ fn gradients_at_epoch_0_match_the_published_code() {
             let k = initial.n_clusters();
             let z = Propagated::new(&graph, &features);
             let mut pass = Pass::new(graph.nodes(), k);
-            initial.forward(isa, &z, &mut pass, None);
+            initial.forward(isa, &Crew::alone(), &z, &mut pass, None);
             let mut d_assignment = vec![0.0; pass.assignment.len()];
-            objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
+            objective.evaluate(&Crew::alone(), &graph, &pass.assignment, k, &mut d_assignment);
             let mut gradient = Network::zeros(64, k);
-            initial.backward(isa, &z, &mut pass, &d_assignment, &mut gradient);
+            initial.backward(isa, &Crew::alone(), &z, &mut pass, &d_assignment, &mut gradient);
             let expected = network(&file, &format!("{run}_grad0"));
             for (i, (actual, expected)) in gradient.groups().iter().zip(expected.groups()).enumerate() {
                 assert_close(&format!("{} {run} gradient {i}", isa.name()), actual, expected, 2e-5);

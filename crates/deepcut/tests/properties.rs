@@ -6,6 +6,7 @@ use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
 use deepcut::gnn::{Dropout, Network, Pass, Propagated};
 use deepcut::graph::{Graph, GraphError, NodeFeatures};
 use deepcut::kernels::packed::Precision;
+use deepcut::kernels::parallel::Crew;
 use deepcut::segment::stages::ClusterError;
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Mode, Objective, Options, Refine, Segmenter};
@@ -56,13 +57,13 @@ fn the_gradient_of_the_whole_network_matches_central_differences() {
         let mut d_assignment = vec![0.0; 30 * k];
         let loss = |network: &Network| {
             let mut pass = Pass::new(30, k);
-            network.forward(isa, &z, &mut pass, dropout);
-            f64::from(objective.evaluate(&graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
+            network.forward(isa, &Crew::alone(), &z, &mut pass, dropout);
+            f64::from(objective.evaluate(&Crew::alone(), &graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
         };
-        network.forward(isa, &z, &mut pass, dropout);
-        objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
+        network.forward(isa, &Crew::alone(), &z, &mut pass, dropout);
+        objective.evaluate(&Crew::alone(), &graph, &pass.assignment, k, &mut d_assignment);
         let mut gradient = Network::zeros(8, k);
-        network.backward(isa, &z, &mut pass, &d_assignment, &mut gradient);
+        network.backward(isa, &Crew::alone(), &z, &mut pass, &d_assignment, &mut gradient);
         for group in 0..6 {
             let scale = gradient.groups()[group].iter().fold(1e-3f32, |m, g| m.max(g.abs()));
             for at in (0..gradient.groups()[group].len()).step_by(17) {
@@ -161,8 +162,8 @@ fn every_representation_multiplies_as_its_dense_matrix() {
                 let k = 5;
                 let s: Vec<f32> = (0..n * k).map(|i| ((i * 13) % 17) as f32 / 17.0).collect();
                 let (mut a, mut b) = (vec![0.0; n * k], vec![0.0; n * k]);
-                graph.multiply(&s, k, &mut a);
-                dense.multiply(&s, k, &mut b);
+                graph.multiply(&Crew::alone(), &s, k, &mut a);
+                dense.multiply(&Crew::alone(), &s, k, &mut b);
                 let close =
                     |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()) * n as f32);
                 assert!(close(&a, &b), "{} n={n}", isa.name());

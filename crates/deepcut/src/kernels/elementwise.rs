@@ -16,6 +16,8 @@ macro_rules! instantiate {
             fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [super::SoftmaxRow]) = softmax_step::<true>;
             fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) = layer_norm;
             fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) = dots::<true>;
+            fn pair_dots(row: &[u32], columns: &[f32], out: &mut [f32]) = pair_dots::<true>;
+            fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) = above;
             fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) = expand;
             fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) = pair_rows;
             fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
@@ -143,6 +145,31 @@ pub(super) fn dots<const FMA: bool>(row: &[f32], columns: &[f32], out: &mut [f32
     }
 }
 
+/// As [`dots`], for a row of pairs of bf16.
+#[inline(always)]
+pub(super) fn pair_dots<const FMA: bool>(row: &[u32], columns: &[f32], out: &mut [f32]) {
+    const STEP: usize = 2 * LANES;
+    let low = |pair: u32| f32::from_bits(pair << 16);
+    let high = |pair: u32| f32::from_bits(pair & 0xffff_0000);
+    for (c, out) in out.iter_mut().enumerate() {
+        let (lows, highs) = columns[2 * c * row.len()..2 * (c + 1) * row.len()].split_at(row.len());
+        let ((pairs, rest), (lows, low_rest), (highs, high_rest)) =
+            (row.as_chunks::<STEP>(), lows.as_chunks::<STEP>(), highs.as_chunks::<STEP>());
+        let mut sums = [[0.0f32; STEP]; 2];
+        for ((pairs, lows), highs) in pairs.iter().zip(lows).zip(highs) {
+            for i in 0..STEP {
+                sums[0][i] = mul_add::<FMA>(low(pairs[i]), lows[i], sums[0][i]);
+                sums[1][i] = mul_add::<FMA>(high(pairs[i]), highs[i], sums[1][i]);
+            }
+        }
+        for (i, ((pair, l), h)) in rest.iter().zip(low_rest).zip(high_rest).enumerate() {
+            sums[0][i] = mul_add::<FMA>(low(*pair), *l, sums[0][i]);
+            sums[1][i] = mul_add::<FMA>(high(*pair), *h, sums[1][i]);
+        }
+        *out = sum(sums.as_flattened(), |x| x);
+    }
+}
+
 #[inline(always)]
 fn largest(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -249,6 +276,15 @@ pub(super) fn expand(row: &[u64], [clear, set]: [f32; 2], out: &mut [f32]) {
                 *out = if half >> j & 1 == 1 { set } else { clear };
             }
         }
+    }
+}
+
+/// See [`super::Isa::above`].
+#[inline(always)]
+pub(super) fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {
+    for ((row, bounds), word) in row.chunks(64).zip(bounds.chunks(64)).zip(bits) {
+        let bit = |(j, (w, bound)): (usize, (&f32, &f32))| u64::from(*w > scale * bound) << j;
+        *word = row.iter().zip(bounds).enumerate().map(bit).fold(0, |word, bit| word | bit);
     }
 }
 

@@ -94,7 +94,7 @@ impl<'a> Left<'a> {
 
 impl<T> Left<'_, T> {
     /// `rows` rows from `first` on.
-    fn slice(self, first: usize, rows: usize) -> Self {
+    pub(crate) fn slice(self, first: usize, rows: usize) -> Self {
         Self { data: self.data.get(first * self.row_stride..).unwrap_or_default(), rows, ..self }
     }
 
@@ -602,13 +602,24 @@ impl Isa {
         dispatch!(self, elementwise::adam(step, gradient, state), adam(step, gradient, state));
     }
 
-    /// `out[c] = Σ_j row[j] · columns[c, j]`, for `[out.len(), row.len()]` columns.
+    /// `out[c] = Σ_j rows[row, j] · columns[c, j]`, for columns that [`Rows::columns`] ordered.
     ///
     /// # Panics
     /// If the shapes disagree.
-    pub fn dots(self, row: &[f32], columns: &[f32], out: &mut [f32]) {
-        assert_eq!(columns.len(), out.len() * row.len(), "columns of a product");
-        dispatch!(self, elementwise::dots::<false>(row, columns, out), dots(row, columns, out));
+    pub(crate) fn row_dots(self, rows: &Rows, row: usize, columns: &[f32], out: &mut [f32]) {
+        match rows {
+            Rows::Single { data, depth } => {
+                assert_eq!(columns.len(), out.len() * depth, "columns of a product");
+                let row = &data[row * depth..(row + 1) * depth];
+                dispatch!(self, elementwise::dots::<false>(row, columns, out), dots(row, columns, out));
+            }
+            Rows::Pairs { data, depth } => {
+                let pairs = depth.div_ceil(2);
+                assert_eq!(columns.len(), out.len() * 2 * pairs, "columns of a product");
+                let row = &data[row * pairs..(row + 1) * pairs];
+                dispatch!(self, elementwise::pair_dots::<false>(row, columns, out), pair_dots(row, columns, out));
+            }
+        }
     }
 
     /// Rounds a row-major matrix of `columns` columns to bf16 and joins its rows in pairs, `[⌈rows / 2⌉, columns]`; an odd last row is paired
@@ -619,6 +630,15 @@ impl Isa {
     pub fn pair_rows(self, rows: &[f32], columns: usize, pairs: &mut [u32]) {
         assert_eq!(pairs.len(), (rows.len() / columns).div_ceil(2) * columns, "pairs of rows");
         dispatch!(self, elementwise::pair_rows(rows, columns, pairs), pair_rows(rows, columns, pairs));
+    }
+
+    /// Bit j of a row of bits becomes whether `row[j] > scale · bounds[j]`; bits beyond the row are cleared.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub(crate) fn above(self, row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {
+        assert!(row.len() == bounds.len() && row.len().div_ceil(64) == bits.len(), "bounds of a row");
+        dispatch!(self, elementwise::above(row, scale, bounds, bits), above(row, scale, bounds, bits));
     }
 
     /// `out[j] = values[bit j of row]`, for as many bits as `out` holds.

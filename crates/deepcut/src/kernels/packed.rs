@@ -55,6 +55,69 @@ pub enum Rows {
 }
 
 impl Rows {
+    /// `rows` rows of zeros.
+    pub(crate) fn zeros(rows: usize, depth: usize, precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Single { data: vec![0.0; rows * depth], depth },
+            Precision::Bf16 => Self::Pairs { data: vec![0; rows * depth.div_ceil(2)], depth },
+        }
+    }
+
+    /// `rows` rows at a time, the last time perhaps fewer.
+    pub(crate) fn tasks_mut(&mut self, rows: usize) -> Box<dyn Iterator<Item = RowsMut<'_>> + Send + '_> {
+        match self {
+            Self::Single { data, depth } => Box::new(data.chunks_mut(rows * *depth).map(RowsMut::Single)),
+            Self::Pairs { data, depth } => Box::new(data.chunks_mut(rows * depth.div_ceil(2)).map(RowsMut::Pairs)),
+        }
+    }
+
+    /// How the values are rounded.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Single { .. } => Precision::F32,
+            Self::Pairs { .. } => Precision::Bf16,
+        }
+    }
+
+    /// One row.
+    pub(crate) fn load(&self, row: usize, out: &mut [f32]) {
+        match self {
+            Self::Single { data, depth } => out.copy_from_slice(&data[row * depth..(row + 1) * depth]),
+            Self::Pairs { data, depth } => {
+                let pairs = depth.div_ceil(2);
+                load_pairs(&data[row * pairs..(row + 1) * pairs], out);
+            }
+        }
+    }
+
+    /// One value.
+    pub(crate) fn get(&self, row: usize, column: usize) -> f32 {
+        match self {
+            Self::Single { data, depth } => data[row * depth + column],
+            Self::Pairs { data, depth } => {
+                let pair = data[row * depth.div_ceil(2) + column / 2];
+                f32::from_bits(if column.is_multiple_of(2) { pair << 16 } else { pair & 0xffff_0000 })
+            }
+        }
+    }
+
+    /// The columns of a row-major matrix, `[depth, k]`, in the order in which [`Isa::row_dots`] reads them: for pairs, first the values that
+    /// meet their low halves, then the others, padded with zeros.
+    pub(crate) fn columns(&self, matrix: &[f32], k: usize) -> Vec<f32> {
+        let (length, step) = match self {
+            Self::Single { depth, .. } => (*depth, 1),
+            Self::Pairs { depth, .. } => (depth.div_ceil(2), 2),
+        };
+        let mut columns = vec![0.0; k * step * length];
+        if length > 0 {
+            for (at, half) in columns.chunks_exact_mut(length).enumerate() {
+                let from = matrix[(at % step * k).min(matrix.len())..].iter().skip(at / step).step_by(step * k);
+                half.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
+        columns
+    }
     /// Takes over a row-major matrix of `depth` columns.
     #[must_use]
     pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Precision) -> Self {
@@ -69,6 +132,38 @@ impl Rows {
                 Self::Pairs { data, depth }
             }
         }
+    }
+}
+
+/// Some rows of [`Rows`], to be written.
+pub(crate) enum RowsMut<'a> {
+    Single(&'a mut [f32]),
+    Pairs(&'a mut [u32]),
+}
+
+impl RowsMut<'_> {
+    /// Takes `[rows, depth]` values.
+    pub(crate) fn store(self, isa: Isa, values: &[f32], depth: usize) {
+        match self {
+            Self::Single(data) => data.copy_from_slice(values),
+            Self::Pairs(data) => {
+                for (pairs, row) in data.chunks_exact_mut(depth.div_ceil(2)).zip(values.chunks_exact(depth)) {
+                    isa.round_row(Left::row_major(row, 1, depth), pairs);
+                }
+            }
+        }
+    }
+}
+
+/// The values of some pairs.
+fn load_pairs(pairs: &[u32], out: &mut [f32]) {
+    let halves = |pair: u32| [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)];
+    let mut chunks = out.chunks_exact_mut(2);
+    for (two, &pair) in (&mut chunks).zip(pairs) {
+        two.copy_from_slice(&halves(pair));
+    }
+    if let ([last], Some(&pair)) = (chunks.into_remainder(), pairs.last()) {
+        *last = halves(pair)[0];
     }
 }
 
@@ -138,33 +233,29 @@ impl Packed {
             Precision::F32 => {
                 self.single.clear();
                 self.single.resize(panels * depth * PANEL, 0.0);
-                for (at, row) in self.single.chunks_exact_mut(PANEL).enumerate() {
-                    let (p, k) = (at / depth, at % depth);
-                    read_row(
-                        &values[k * strides[0] + p * PANEL * strides[1]..],
-                        strides[1],
-                        &mut row[..PANEL.min(columns - p * PANEL)],
-                    );
-                }
+                for_each_panel(&mut self.single, depth * PANEL, |p, panel| {
+                    let columns = PANEL.min(columns - p * PANEL);
+                    for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+                        read_row(&values[k * strides[0] + p * PANEL * strides[1]..], strides[1], &mut row[..columns]);
+                    }
+                });
             }
             Precision::Bf16 => {
                 let depth_pairs = depth.div_ceil(2);
                 self.pairs.clear();
                 self.pairs.resize(panels * depth_pairs * PANEL, 0);
-                for (at, pairs) in self.pairs.chunks_exact_mut(PANEL).enumerate() {
-                    let (p, k) = (at / depth_pairs, at % depth_pairs * 2);
-                    let mut rows = [[0.0f32; PANEL]; 2];
-                    for (row, k) in rows.iter_mut().zip(k..depth) {
-                        read_row(
-                            &values[k * strides[0] + p * PANEL * strides[1]..],
-                            strides[1],
-                            &mut row[..PANEL.min(columns - p * PANEL)],
-                        );
+                for_each_panel(&mut self.pairs, depth_pairs * PANEL, |p, panel| {
+                    let columns = PANEL.min(columns - p * PANEL);
+                    for (pair, pairs) in panel.chunks_exact_mut(PANEL).enumerate() {
+                        let mut rows = [[0.0f32; PANEL]; 2];
+                        for (row, k) in rows.iter_mut().zip(2 * pair..depth) {
+                            read_row(&values[k * strides[0] + p * PANEL * strides[1]..], strides[1], &mut row[..columns]);
+                        }
+                        for ((pair, low), high) in pairs.iter_mut().zip(rows[0]).zip(rows[1]) {
+                            *pair = u32::from(to_bf16(low)) | u32::from(to_bf16(high)) << 16;
+                        }
                     }
-                    for ((pair, low), high) in pairs.iter_mut().zip(rows[0]).zip(rows[1]) {
-                        *pair = u32::from(to_bf16(low)) | u32::from(to_bf16(high)) << 16;
-                    }
-                }
+                });
             }
         }
     }
@@ -195,6 +286,20 @@ impl Packed {
     /// The panels in bf16, one after another.
     pub(super) fn pairs(&self) -> &[u32] {
         &self.pairs
+    }
+}
+
+/// Calls `fill` with every panel and its index, on several threads if there is much to do.
+fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
+    /// Less than this is done before another thread wakes up.
+    const LARGE: usize = 1 << 16;
+    if data.is_empty() {
+        return;
+    }
+    if data.len() < LARGE {
+        data.chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
+    } else {
+        data.par_chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
     }
 }
 

@@ -283,13 +283,38 @@ fn attention_matches_the_plain_formula() {
 #[test]
 fn dots_match_double_precision() {
     for isa in Isa::available() {
-        for (len, k) in [(0, 2), (1, 1), (15, 2), (64, 3), (200, 2), (1225, 10)] {
-            let (row, columns) = (sequence(len, 14), sequence(len * k, 15));
-            let dot = |c: usize| (0..len).map(|j| f64::from(row[j]) * f64::from(columns[c * len + j])).sum();
-            let expected: Vec<f64> = (0..k).map(dot).collect();
-            let mut out = vec![9.0; k];
-            isa.dots(&row, &columns, &mut out);
-            assert_close(&out, &expected, 2e-5, &format!("{} {len}, {k} columns", isa.name()));
+        for (len, k) in [(1, 1), (15, 2), (64, 3), (200, 2), (1225, 10)] {
+            let (values, matrix) = (sequence(2 * len, 14), sequence(len * k, 15));
+            for precision in [Precision::F32, Precision::Bf16] {
+                let rows = Rows::new(isa, values.clone(), len, precision);
+                let columns = rows.columns(&matrix, k);
+                let what = format!("{} {len}, {k} columns, {precision:?}", isa.name());
+                for row in 0..2 {
+                    let mut stored = vec![0.0; len];
+                    rows.load(row, &mut stored);
+                    assert!((0..len).all(|j| stored[j] == rows.get(row, j)), "{what}");
+                    let dot = |c: usize| (0..len).map(|j| f64::from(stored[j]) * f64::from(matrix[j * k + c])).sum();
+                    let expected: Vec<f64> = (0..k).map(dot).collect();
+                    let mut out = vec![9.0; k];
+                    isa.row_dots(&rows, row, &columns, &mut out);
+                    assert_close(&out, &expected, 2e-5, &what);
+                    let given: Vec<f64> = values[row * len..(row + 1) * len].iter().map(|v| f64::from(*v)).collect();
+                    assert_close(&stored, &given, if precision == Precision::F32 { 0.0 } else { 2f64.powi(-9) }, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_say_what_is_above() {
+    for isa in Isa::available() {
+        for len in [1, 63, 64, 65, 200] {
+            let (row, bounds) = (sequence(len, 24), sequence(len, 25));
+            let mut bits = vec![u64::MAX; len.div_ceil(64)];
+            isa.above(&row, 0.5, &bounds, &mut bits);
+            let expected = |j: usize| j < len && row[j] > 0.5 * bounds[j];
+            assert!((0..64 * bits.len()).all(|j| (bits[j / 64] >> (j % 64) & 1 == 1) == expected(j)), "{} {len}", isa.name());
         }
     }
 }

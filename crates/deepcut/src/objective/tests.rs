@@ -8,7 +8,7 @@ use proptest::prelude::*;
 const ALL: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
 
 fn value(objective: Objective, graph: &Graph, assignment: &[f32], k: usize) -> f32 {
-    objective.evaluate(graph, assignment, k, &mut vec![0.0; assignment.len()])
+    objective.evaluate(&Crew::alone(), graph, assignment, k, &mut vec![0.0; assignment.len()])
 }
 
 fn graph(nodes: usize, affinity: &[f32]) -> Graph {
@@ -57,7 +57,7 @@ fn gradients_match_central_differences() {
                     continue;
                 }
                 let mut gradient = vec![0.0; n * k];
-                objective.evaluate(graph, &assignment, k, &mut gradient);
+                objective.evaluate(&Crew::alone(), graph, &assignment, k, &mut gradient);
                 for at in 0..n * k {
                     let h = 1e-2;
                     let shifted = |by: f32| {
@@ -80,7 +80,7 @@ fn a_graph_without_edges_or_a_cluster_without_nodes_is_defined() {
     let lopsided = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
     for objective in ALL {
         let mut gradient = [f32::NAN; 6];
-        assert!(objective.evaluate(&nothing, &lopsided, 2, &mut gradient).is_finite());
+        assert!(objective.evaluate(&Crew::alone(), &nothing, &lopsided, 2, &mut gradient).is_finite());
         assert!(gradient.iter().all(|g| g.is_finite()), "{objective:?}: {gradient:?}");
     }
 }
@@ -107,8 +107,8 @@ proptest! {
         let scaled: Vec<f32> = symmetric.iter().map(|w| w * scale).collect();
         for objective in ALL {
             let (mut gradient, mut other) = (vec![0.0; n * k], vec![0.0; n * k]);
-            let before = objective.evaluate(&graph(n, &symmetric), &assignment, k, &mut gradient);
-            let after = objective.evaluate(&graph(n, &renamed), &moved, k, &mut other);
+            let before = objective.evaluate(&Crew::alone(), &graph(n, &symmetric), &assignment, k, &mut gradient);
+            let after = objective.evaluate(&Crew::alone(), &graph(n, &renamed), &moved, k, &mut other);
             prop_assert!((before - after).abs() < 1e-4 * (1.0 + before.abs()));
             for at in 0..n * k {
                 prop_assert!((gradient[place(at)] - other[at]).abs() < 1e-4 * (1.0 + other[at].abs()));

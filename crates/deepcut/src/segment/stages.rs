@@ -7,6 +7,7 @@ use crate::backbone::FeatureMap;
 use crate::gnn::{Network, Propagated};
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
+use crate::kernels::parallel::Crew;
 use crate::objective::Objective;
 use crate::options::{Mode, Options};
 use crate::train::{Assignment, Schedule, train};
@@ -195,6 +196,6 @@ fn shares(
 fn confidence(graph: &Graph, foreground: &[f32]) -> f32 {
     let both: Vec<f32> = foreground.iter().flat_map(|&f| [f, 1.0 - f]).collect();
     let mut gradient = vec![0.0; both.len()];
-    let value = Objective::NormalizedCut.evaluate(graph, &both, 2, &mut gradient);
+    let value = Objective::NormalizedCut.evaluate(&Crew::alone(), graph, &both, 2, &mut gradient);
     (-value - 1.0).clamp(0.0, 1.0)
 }
