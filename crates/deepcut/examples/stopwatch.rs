@@ -4,6 +4,7 @@
 //! * `backbone PRECISION STRIDE [FILE]`: keys of the last block at 280 × 280; the file takes them as raw f32;
 //! * `cut PRECISION EPOCHS STRIDE`: graph, training and mask of the keys of the last `backbone`, as the profile `paper`;
 //! * `default PRECISION EPOCHS STRIDE`: the same as the profile `default`;
+//! * `whole PRECISION STRIDE`: both of the above as the profile `paper`, from pixels to mask;
 //! * `peak PRECISION`: 10⁹ operations of a product that stays in the cache, on every thread; `read`: 10⁹ bytes of memory.
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
@@ -32,16 +33,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let seconds = match words[..] {
-            ["backbone", precision, stride, ref file @ ..] => {
+            ["backbone" | "whole", precision, stride, ref file @ ..] => {
                 let stride: usize = stride.parse()?;
                 let place = (precision.to_owned(), stride);
+                let precision = precision_of(precision);
                 if !networks.contains_key(&place) {
-                    let precision = precision_of(precision);
                     let options = VitOptions { stride: Some(stride), precision, ..VitOptions::default() };
                     networks.insert(place.clone(), VisionTransformer::from_bytes("random", &weights, &options)?);
                 }
                 let begin = Instant::now();
                 let map = networks[&place].features(isa, Input { height: SIDE, width: SIDE, data: &data });
+                if words[0] == "whole" {
+                    cut(isa, &map, &image, Options::paper(), precision)?;
+                }
                 let seconds = begin.elapsed();
                 if let [file] = file {
                     std::fs::write(file, map.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
@@ -52,14 +56,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             [profile @ ("cut" | "default"), precision, epochs, stride] => {
                 let mut options = if profile == "cut" { Options::paper() } else { Options::default() };
                 options.epochs = [epochs.parse()?; 3];
-                options.precision = precision_of(precision);
                 let map = keys.get(&stride.parse()?).ok_or("no keys yet")?;
                 let begin = Instant::now();
-                let clustering = cluster(isa, map, &options, &mut |_| {})?;
-                let found = to_pixels(&image, &clustering, &options, &mut |_| {});
-                let seconds = begin.elapsed();
-                assert_eq!(found.labels.len(), 300 * 400);
-                seconds
+                cut(isa, map, &image, options, precision_of(precision))?;
+                begin.elapsed()
             }
             ["peak", precision] => peak(isa, precision_of(precision)),
             ["read"] => read(),
@@ -68,6 +68,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", seconds.as_secs_f64());
         std::io::stdout().flush()?;
     }
+    Ok(())
+}
+
+fn cut(isa: Isa, map: &FeatureMap, image: &Image, mut options: Options, precision: Precision) -> Result<(), Box<dyn Error>> {
+    options.precision = precision;
+    let clustering = cluster(isa, map, &options, &mut |_| {})?;
+    let found = to_pixels(image, &clustering, &options, &mut |_| {});
+    assert_eq!(found.labels.len(), image.height() * image.width());
     Ok(())
 }
 

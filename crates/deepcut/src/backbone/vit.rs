@@ -12,7 +12,7 @@
 //! Sources: Dosovitskiy et al. (arXiv 2010.11929); DINO (arXiv 2104.14294), `vision_transformer.py`; DINOv2 (arXiv 2304.07193);
 //! registers (arXiv 2309.16588). The facets are those of the published code's `extractor.py`: see `PARITY.md`.
 //!
-//! A block is two passes over the tokens, [`QUERY_ROWS`] at a time: norm, queries, keys and values; then attention, projection, norm and
+//! A block is two passes over the tokens, [`query_rows`] at a time: norm, queries, keys and values; then attention, projection, norm and
 //! MLP of the same rows, whose hidden activations never leave the second-level cache. Of the last block only what the facet needs
 //! is computed: for keys, a norm and one product.
 
@@ -21,7 +21,7 @@ use super::linear::{Linear, resized};
 use super::position::Interpolation;
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
-use crate::kernels::attention::{self, KeysValues, QUERY_ROWS};
+use crate::kernels::attention::{self, KeysValues, query_rows};
 use crate::kernels::packed::Precision;
 use crate::kernels::{Isa, parallel};
 use std::fmt;
@@ -454,11 +454,12 @@ impl VisionTransformer {
         let positions = interpolation.apply(&self.positions, self.table_side, dim, (grid_height, grid_width));
         let mut x = self.prefix.clone();
         x.extend(positions);
-        let tasks = x[self.prefix.len()..].chunks_mut(QUERY_ROWS * dim).enumerate();
+        let rows = query_rows(x.len() / dim);
+        let tasks = x[self.prefix.len()..].chunks_mut(rows * dim).enumerate();
         parallel::for_each(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
             let patches = resized(patches, out.len() / dim * patch * patch * 3);
             for (at, row) in patches.chunks_exact_mut(patch * 3).enumerate() {
-                let (cell, i) = (task * QUERY_ROWS + at / patch, at % patch);
+                let (cell, i) = (task * rows + at / patch, at % patch);
                 let (y, x) = (cell / grid_width * stride + i, cell % grid_width * stride);
                 let from = (y * input.width + x) * 3;
                 row.copy_from_slice(&input.data[from..from + patch * 3]);
@@ -502,7 +503,8 @@ struct Scratch {
 impl Block {
     /// The first pass: `linear(norm₁(x))` for each output.
     fn project(&self, isa: Isa, x: &[f32], scratch: &mut Vec<Scratch>, outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
-        let rows = QUERY_ROWS * self.norm1.weight.len();
+        let dim = self.norm1.weight.len();
+        let rows = query_rows(x.len() / dim) * dim;
         // Each task has its rows of every output.
         let mut tasks: Vec<_> = x.chunks(rows).map(|x| (x, Vec::with_capacity(outputs.len()))).collect();
         for (_, linear, out) in outputs {
@@ -521,7 +523,7 @@ impl Block {
         let dim = self.norm1.weight.len();
         let State { x, query, key, value, keys_values, scratch } = state;
         keys_values.fill(key, value, dim, heads);
-        let rows = QUERY_ROWS * dim;
+        let rows = query_rows(x.len() / dim) * dim;
         parallel::for_each(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
             let normed = resized(&mut scratch.normed, x.len());
             keys_values.attend(isa, query, &mut scratch.attention, normed);

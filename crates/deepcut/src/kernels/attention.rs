@@ -6,7 +6,7 @@
 //! | K, V   | [`KeysValues`] | `[tokens, heads · d]` | all tokens' keys and values, packed     |
 //! | O      | `out`     | `[rows, heads · d]`  |                                            |
 //!
-//! The scores of [`QUERY_ROWS`] tokens with [`KEY_BLOCK`] others are all that is ever held; the softmax's maximum and sum are
+//! The scores of [`query_rows`] tokens with [`KEY_BLOCK`] others are all that is ever held; the softmax's maximum and sum are
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
@@ -14,10 +14,15 @@ use super::packed::{Packed, Precision};
 use super::{Isa, Left, SoftmaxRow, Start};
 use rayon::prelude::*;
 
-/// Queries answered together.
-pub const QUERY_ROWS: usize = 32;
-/// Keys read together: their scores with [`QUERY_ROWS`] queries stay in the second-level cache.
+/// Keys read together: their scores with [`query_rows`] queries stay in the nearer caches.
 pub const KEY_BLOCK: usize = 192;
+
+/// Queries answered together. Of many tokens, a head's keys and values do not fit the second-level cache and are read from farther away for
+/// every such group: it is larger then.
+#[must_use]
+pub fn query_rows(tokens: usize) -> usize {
+    if tokens > 2048 { 64 } else { 32 }
+}
 
 /// The keys and values of all tokens of one layer.
 #[derive(Debug, Default)]

@@ -69,6 +69,10 @@ unsafe fn block<const R: usize, const P: usize>(
                 let mask = if p + 1 == P { last } else { 0xffff };
                 *row = _mm512_maskz_loadu_epi32(mask, b.add(k * right.row_stride + p * right.panel_stride).cast());
             }
+            // The panels after these come next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+            for p in 0..P {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(k * right.row_stride + (P + p) * right.panel_stride).cast());
+            }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let a = _mm512_set1_epi32(*a.add(r * left.row_stride + k * left.depth_stride) as i32);
                 for (sum, b) in sums.iter_mut().zip(row) {

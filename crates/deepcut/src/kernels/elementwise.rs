@@ -112,6 +112,19 @@ pub(super) fn elu<const FMA: bool>(values: &mut [f32]) {
 /// Sums and maxima run in this many lanes, so that the compiler keeps them in registers.
 const LANES: usize = 16;
 
+/// Joins the lanes two by two: half as many steps wait for one another as there are lanes at each of four levels.
+#[inline(always)]
+fn reduce(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
 #[inline(always)]
 fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
@@ -121,7 +134,7 @@ fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
         lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += term(*x));
     }
     lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += term(*x));
-    lanes.iter().sum()
+    reduce(lanes, |a, b| a + b)
 }
 
 #[inline(always)]
@@ -173,14 +186,14 @@ pub(super) fn pair_dots<const FMA: bool>(row: &[u32], columns: &[f32], out: &mut
 #[inline(always)]
 fn largest(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
-    let max = |lane: &mut f32, x: &f32| *lane = if *x > *lane { *x } else { *lane };
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let chunks = values.chunks_exact(LANES);
     let rest = chunks.remainder();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| max(lane, x));
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = larger(*lane, *x));
     }
-    lanes.iter_mut().zip(rest).for_each(|(lane, x)| max(lane, x));
-    lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = larger(*lane, *x));
+    reduce(lanes, larger)
 }
 
 #[inline(always)]
@@ -224,7 +237,7 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
             *x = exp2::<FMA>(mul_add::<FMA>(*x, scale, offset));
             *lane += *x;
         }
-        state.sum = mul_add::<FMA>(state.sum, state.shrink, lanes.iter().sum());
+        state.sum = mul_add::<FMA>(state.sum, state.shrink, reduce(lanes, |a, b| a + b));
     }
 }
 
