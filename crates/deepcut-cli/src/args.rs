@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::kernels::packed::Precision;
-use deepcut::{Isa, Mode, Objective, Options, Refine};
+use deepcut::{Isa, Method, Mode, Objective, Options, Refine};
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -20,8 +20,10 @@ pub struct Cli {
 pub enum Command {
     /// Segment pictures: files, folders, glob patterns, or `-` for standard input
     Segment(Box<SegmentArgs>),
-    /// Measure masks or boxes against the truth of a data set
+    /// Measure masks, boxes or parts against the truth of a data set
     Eval(Box<EvalArgs>),
+    /// Measure every combination of some options on a data set
+    Sweep(Box<SweepArgs>),
     /// Write the patch features of pictures, for other tools
     Features(Box<FeaturesArgs>),
     /// List, download, find and verify feature networks
@@ -137,6 +139,9 @@ pub struct MethodArgs {
     /// Start from the published method's settings or from ours
     #[arg(long, value_enum, default_value = "default", help_heading = "Method")]
     pub profile: Profile,
+    /// How patches are clustered: by DeepCut's graph network, or by a classical method on the same features
+    #[arg(long, value_enum, default_value = "deepcut", help_heading = "Method")]
+    pub method: MethodArg,
     /// What the graph network minimises; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
     #[arg(long, value_enum, help_heading = "Method")]
     pub objective: Option<ObjectiveArg>,
@@ -184,8 +189,9 @@ pub struct SegmentArgs {
     pub run: RunArgs,
 }
 
+/// The data set, and what is kept of work on it.
 #[derive(Args)]
-pub struct EvalArgs {
+pub struct DataArgs {
     /// How the data set lies on disk
     #[arg(value_enum)]
     pub dataset: DatasetArg,
@@ -198,12 +204,58 @@ pub struct EvalArgs {
     /// Evaluate the first N pictures only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Keep features in this folder, and take them from there: a second run with another method computes none
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Size of that folder at most, in GB; the features used longest ago go first
+    #[arg(long, value_name = "GB", default_value_t = 10.0, requires = "cache")]
+    pub cache_size: f64,
+    /// Note every picture's values in this file as they come, and go on from there if it exists
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Evaluate two methods or profiles on the same pictures: `paper`, `default`, or a method's name
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "seeds")]
+    pub compare: Vec<String>,
+    /// Evaluate N seeds, from --seed on, and print the standard deviation over them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100))]
+    pub seeds: Option<u64>,
+    /// Write a page with tables, plots and pictures into this folder
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Best, median and worst pictures on that page, of each
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub examples: usize,
     /// Write the values of every picture to this file, as CSV
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Replace the file if it exists
+    /// Replace files that exist
     #[arg(long)]
     pub overwrite: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub method: MethodArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Args)]
+pub struct SweepArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Values of an option, as its JSON name in reports: `tau=0.1,0.2,null`, `objective=mincut,normalized-cut`, `epochs=[10,10,10],[50,50,50]`;
+    /// given several times, all combinations are tried
+    #[arg(long = "set", value_name = "NAME=VALUE,...", required = true)]
+    pub sets: Vec<String>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -230,8 +282,12 @@ pub enum DatasetArg {
     Voc2007,
     /// Pascal VOC 2012: boxes of trainval
     Voc2012,
-    /// DAVIS: masks of video frames
+    /// DAVIS: masks of video frames, and animals' joints if they are there
     Davis,
+    /// COCO 2014: boxes of the twenty thousand pictures of LOST's list
+    Coco20k,
+    /// CUB-200-2011: masks and keypoints of the test split
+    Cub,
 }
 
 #[derive(Args)]
@@ -353,6 +409,38 @@ pub enum ModeArg {
     Scene,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MethodArg {
+    /// The graph network, trained on each picture
+    Deepcut,
+    /// k-means of the features
+    Kmeans,
+    /// Shi and Malik's normalised cut by eigenvectors
+    Spectral,
+    /// TokenCut: the seed's component of the spectral cut
+    Tokencut,
+    /// LOST: grown from the patch like the fewest others
+    Lost,
+    /// Deep Spectral Methods: features and colours together
+    DeepSpectral,
+    /// The sign of the first principal component
+    Pca,
+}
+
+impl MethodArg {
+    pub fn method(self) -> Method {
+        match self {
+            Self::Deepcut => Method::Deepcut,
+            Self::Kmeans => Method::Kmeans,
+            Self::Spectral => Method::Spectral,
+            Self::Tokencut => Method::Tokencut,
+            Self::Lost => Method::Lost,
+            Self::DeepSpectral => Method::DeepSpectral,
+            Self::Pca => Method::Pca,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum ObjectiveArg {
     NormalizedCut,
@@ -377,7 +465,13 @@ impl FeaturesArgs {
 impl MethodArgs {
     /// The profile's options with what the command line changes.
     pub fn options(&self, network: &NetworkArgs) -> anyhow::Result<Options> {
-        let mut options = self.profile.options(self.resolution, network);
+        self.options_as(self.profile, self.method, network)
+    }
+
+    /// As [`MethodArgs::options`], with another profile and method.
+    pub fn options_as(&self, profile: Profile, method: MethodArg, network: &NetworkArgs) -> anyhow::Result<Options> {
+        let mut options = profile.options(self.resolution, network);
+        options.method = method.method();
         options.mode = match self.mode {
             ModeArg::Object => Mode::Object,
             ModeArg::Parts => Mode::Parts,
@@ -385,7 +479,7 @@ impl MethodArgs {
         };
         options.refine = match self.refine {
             RefineArg::None => Refine::None,
-            RefineArg::Bilateral if matches!(self.profile, Profile::Paper) => Refine::BilateralPublished,
+            RefineArg::Bilateral if matches!(profile, Profile::Paper) => Refine::BilateralPublished,
             RefineArg::Bilateral => Refine::Bilateral,
         };
         if let Some(objective) = self.objective {

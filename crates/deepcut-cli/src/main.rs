@@ -5,6 +5,7 @@
 
 mod args;
 mod batch;
+mod cache;
 mod eval;
 mod features;
 mod hub;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Sweep(args) => eval::sweep(&args),
         Command::Features(args) => features::run(&args),
         Command::Models { command } => models::run(&command),
         Command::Completions { shell } => {

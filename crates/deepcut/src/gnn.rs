@@ -20,6 +20,7 @@ use crate::graph::{Graph, NodeFeatures};
 use crate::kernels::packed::{Packed, Precision, Rows};
 use crate::kernels::parallel::Crew;
 use crate::kernels::{Adam, Isa, Left, Right, Start};
+use crate::random::Random;
 use rayon::prelude::*;
 
 /// Width of the graph convolution.
@@ -350,24 +351,6 @@ impl Dropout {
         let place = (self.epoch as u64) << 40 | at as u64;
         let uniform = Random::new(self.seed ^ place.wrapping_mul(0xd134_2543_de82_ef95)).uniform();
         if uniform < self.probability { 0.0 } else { 1.0 / (1.0 - self.probability) }
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): ten lines that will give the same numbers in every version.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Uniform in [0, 1).
-    fn uniform(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) >> 40) as f32 / (1u64 << 24) as f32
     }
 }
 

@@ -311,6 +311,12 @@ impl Graph {
         self.nodes
     }
 
+    /// Whether it knows its edges by a threshold only.
+    #[must_use]
+    pub fn is_thresholded(&self) -> bool {
+        matches!(self.affinity, Affinity::Threshold { .. })
+    }
+
     /// The kernels its products run on.
     #[must_use]
     pub fn isa(&self) -> Isa {

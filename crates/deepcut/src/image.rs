@@ -163,6 +163,14 @@ impl Image {
         Self::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
     }
 
+    /// Mean colour of each cell of a grid laid over the picture, `[height, width, 3]` in [0, 1].
+    ///
+    /// # Errors
+    /// As [`Image::resize`].
+    pub fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
+        Ok(self.resize(height, width, Filter::Bilinear)?.rgb.iter().map(|&value| f32::from(value) / 255.0).collect())
+    }
+
     /// The network's input, `[height, width, 3]`: `(value / 255 − mean) / std`.
     #[must_use]
     pub fn normalize(&self, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {

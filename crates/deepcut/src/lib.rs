@@ -32,6 +32,8 @@
 //! ```
 
 pub mod backbone;
+pub mod baseline;
+pub mod components;
 pub mod dataset;
 pub mod export;
 pub mod gnn;
@@ -41,10 +43,12 @@ pub mod kernels;
 pub mod metrics;
 pub mod objective;
 pub mod options;
+mod random;
 pub mod segment;
 pub mod train;
 
 pub use backbone::{Backbone, FeatureMap};
+pub use baseline::Method;
 pub use image::Image;
 pub use kernels::Isa;
 pub use objective::Objective;
@@ -99,7 +103,7 @@ impl Segmenter {
         let resolution = *options.resolution.get_or_insert(backbone.default_resolution());
         if resolution < backbone.size_multiple() {
             let expected = "at least a patch of the network";
-            return Err(options::OptionsError { name: "resolution", value: resolution as f64, expected }.into());
+            return Err(options::OptionsError { name: "resolution", value: resolution.to_string(), expected }.into());
         }
         Ok(Self { backbone, options, isa })
     }
@@ -141,7 +145,7 @@ impl Segmenter {
             let foreground = self.options.foreground_labels();
             return Ok(Segmentation::empty(image.height(), image.width(), foreground));
         }
-        let map = self.features_observed(image, observe)?;
+        let map = self.features_observed(image, &self.options, observe)?;
         let clustering = segment::cluster(self.isa, &map, &self.options, observe)?;
         Ok(segment::to_pixels(image, &clustering, &self.options, observe))
     }
@@ -151,23 +155,36 @@ impl Segmenter {
     /// # Errors
     /// [`Error::Image`] if the picture cannot be resized.
     pub fn features(&self, image: &Image) -> Result<FeatureMap, Error> {
-        self.features_observed(image, &mut |_| {})
+        self.features_observed(image, &self.options, &mut |_| {})
     }
 
-    fn features_observed(&self, image: &Image, observe: &mut dyn FnMut(Stage)) -> Result<FeatureMap, Error> {
+    /// As [`Segmenter::features`], with the resolution, framing and filter of other options.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if an option is out of its range, [`Error::Image`] if the picture cannot be resized.
+    pub fn features_with(&self, image: &Image, options: &Options) -> Result<FeatureMap, Error> {
+        options.validate()?;
+        self.features_observed(image, options, &mut |_| {})
+    }
+
+    fn features_observed(&self, image: &Image, options: &Options, observe: &mut dyn FnMut(Stage)) -> Result<FeatureMap, Error> {
         observe(Stage::Resize);
-        let resolution = self.options.resolution.unwrap_or(self.backbone.default_resolution());
-        let (height, width) = match self.options.framing {
+        let resolution = options.resolution.unwrap_or(self.backbone.default_resolution());
+        let (height, width) = match options.framing {
             Framing::Squash => (resolution, resolution),
             Framing::KeepAspect => {
                 image::size_keeping_aspect(image.height(), image.width(), resolution, self.backbone.size_multiple())
             }
         };
         let (mean, std) = self.backbone.normalization();
-        let data = image.resize(height, width, self.options.filter)?.normalize(mean, std);
+        let data = image.resize(height, width, options.filter)?.normalize(mean, std);
         observe(Stage::Backbone);
         let map = self.backbone.features(self.isa, backbone::Input { height, width, data: &data });
-        Ok(if self.options.log_bin { backbone::facet::log_bin(&map) } else { map })
+        let mut map = if options.log_bin { backbone::facet::log_bin(&map) } else { map };
+        if options.method == Method::DeepSpectral {
+            map.colors = Some(image.mean_colors(map.grid_height, map.grid_width)?);
+        }
+        Ok(map)
     }
 
     /// The cheap half: clusters features, as often as there are options to try.

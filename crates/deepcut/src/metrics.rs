@@ -9,9 +9,12 @@
 //! | CorLoc      | one box a picture              | share of the pictures whose box has [`box_iou`] ≥ 0.5 with any true box     |
 //! | NMI, ARI    | labels of one set of points    | [`normalized_mutual_information`], [`adjusted_rand_index`]                  |
 //!
+//! For the keypoints of parts NMI and ARI are those of all points of a data set together (Choudhury et al., arXiv 2111.06349).
+//!
 //! [`bootstrap`] gives a mean the interval that another draw of pictures might have given.
 
-use crate::segment::components::BoundingBox;
+use crate::components::BoundingBox;
+use crate::random::Random;
 
 /// Intersection over union of two masks of one size; 1 if both are empty.
 ///
@@ -56,6 +59,30 @@ pub fn mean_absolute_error(soft: &[u8], truth: &[bool]) -> f64 {
     soft.iter().zip(truth).map(error).sum::<u64>() as f64 / (255.0 * soft.len() as f64)
 }
 
+/// How many pixels of a soft mask have each value, 0 to 255, outside and inside the truth: all that [`MaxF`] needs of a picture.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Histogram {
+    outside: Vec<u32>,
+    inside: Vec<u32>,
+}
+
+impl Histogram {
+    /// Counts one picture's pixels.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    #[must_use]
+    pub fn new(soft: &[u8], truth: &[bool]) -> Self {
+        assert_eq!(soft.len(), truth.len(), "masks of different sizes");
+        let (mut outside, mut inside) = (vec![0; 256], vec![0; 256]);
+        for (&soft, &truth) in soft.iter().zip(truth) {
+            let counts = if truth { &mut inside } else { &mut outside };
+            counts[usize::from(soft)] += 1;
+        }
+        Self { outside, inside }
+    }
+}
+
 /// The largest F over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`, in the two forms that papers print under one name.
 #[derive(Debug, Clone)]
 pub struct MaxF {
@@ -72,19 +99,13 @@ impl Default for MaxF {
 }
 
 impl MaxF {
-    /// Takes in one picture's soft mask, 0 to 255. Pixels at or above a threshold are foreground; no foreground has precision 1, and where the
-    /// truth has none, recall is 1.
-    ///
-    /// # Panics
-    /// If the lengths differ.
-    pub fn add(&mut self, soft: &[u8], truth: &[bool]) {
-        assert_eq!(soft.len(), truth.len(), "masks of different sizes");
-        let mut counts = [[0usize; 2]; 256];
-        soft.iter().zip(truth).for_each(|(&soft, &truth)| counts[usize::from(soft)][usize::from(truth)] += 1);
-        let positives: usize = counts.iter().map(|count| count[1]).sum();
-        let share = |part: usize, whole: usize| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
+    /// Takes in one picture. Pixels at or above a threshold are foreground; no foreground has precision 1, and where the truth has none, recall
+    /// is 1.
+    pub fn add(&mut self, counts: &Histogram) {
+        let positives: u32 = counts.inside.iter().sum();
+        let share = |part: u32, whole: u32| if whole == 0 { 1.0 } else { f64::from(part) / f64::from(whole) };
         let (mut found, mut right, mut best) = (0, 0, 0.0f64);
-        for (threshold, [wrong, hits]) in counts.into_iter().enumerate().rev() {
+        for (threshold, (wrong, hits)) in counts.outside.iter().zip(&counts.inside).enumerate().take(256).rev() {
             found += wrong + hits;
             right += hits;
             let (precision, recall) = (share(right, found), share(right, positives));
@@ -182,15 +203,8 @@ pub fn bootstrap(values: &[f64]) -> Option<[f64; 2]> {
     if n == 0 {
         return None;
     }
-    let mut state = 0u64;
-    let mut draw = || {
-        // SplitMix64 (Steele, Lea and Flood 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        values[((z ^ z >> 31) % n as u64) as usize]
-    };
+    let mut random = Random::new(0);
+    let mut draw = || values[(random.next() % n as u64) as usize];
     let mut means: Vec<f64> = (0..DRAWS).map(|_| (0..n).map(|_| draw()).sum::<f64>() / n as f64).collect();
     means.sort_by(f64::total_cmp);
     Some([means[DRAWS / 40], means[DRAWS - 1 - DRAWS / 40]])
@@ -236,13 +250,13 @@ mod tests {
     fn f_is_the_best_over_thresholds() {
         let (soft, truth) = ([255, 100, 150, 0], [true, true, false, false]);
         let mut f = MaxF::default();
-        f.add(&soft, &truth);
+        f.add(&Histogram::new(&soft, &truth));
         let at = |precision, recall, b| f_measure(precision, recall, b);
         // Above 150: P 1, R ½. Down to 101: P ½, R ½. Down to 1: P ⅔, R 1.
         assert_eq!(f.of_the_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
         assert_eq!(f.per_picture(), at(1.0, 0.5, 0.09));
         // Another picture whose best threshold differs: the set's one threshold cannot suit both.
-        f.add(&[10, 5, 0, 0], &truth);
+        f.add(&Histogram::new(&[10, 5, 0, 0], &truth));
         assert_eq!(f.per_picture(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
         assert!(f.of_the_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
         assert!(MaxF::default().of_the_set().is_nan());

@@ -1,5 +1,6 @@
 //! What to do with a picture: plain data, validated once.
 
+use crate::baseline::Method;
 use crate::gnn::{MAX_CLUSTERS, MIN_CLUSTERS};
 use crate::image::Filter;
 use crate::kernels::packed::Precision;
@@ -55,6 +56,8 @@ pub enum Framing {
 pub struct Options {
     /// What comes out.
     pub mode: Mode,
+    /// How patches are clustered: by the graph network, or by a classical method on the same features. Those that only cut in two have no parts.
+    pub method: Method,
     /// k: clusters of the picture (`object`) or parts of the object (`parts`, `scene`), 2 to 32; an upper bound with
     /// [`Objective::Correlation`]. None: 2 for an object, 4 for parts, 10 for correlation.
     pub n_clusters: Option<usize>,
@@ -106,6 +109,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             mode: Mode::Object,
+            method: Method::Deepcut,
             n_clusters: None,
             objective: Objective::NormalizedCut,
             tau: Some(0.2),
@@ -184,12 +188,16 @@ impl Options {
     /// # Errors
     /// [`OptionsError`], naming the first value out of range.
     pub fn validate(&self) -> Result<(), OptionsError> {
-        let check = |name, value: f64, ok: bool, expected| if ok { Ok(()) } else { Err(OptionsError { name, value, expected }) };
-        let float = |name, value: f32, low: f32, high: f32, expected| {
-            check(name, f64::from(value), (low..=high).contains(&value), expected)
-        };
+        fn check(name: &'static str, value: impl ToString, ok: bool, expected: &'static str) -> Result<(), OptionsError> {
+            if ok { Ok(()) } else { Err(OptionsError { name, value: value.to_string(), expected }) }
+        }
+        let float = |name, value: f32, low: f32, high: f32, expected| check(name, value, (low..=high).contains(&value), expected);
         if let Some(k) = self.n_clusters {
-            check("n_clusters", k as f64, (MIN_CLUSTERS..=MAX_CLUSTERS).contains(&k), "2 to 32")?;
+            check("n_clusters", k, (MIN_CLUSTERS..=MAX_CLUSTERS).contains(&k), "2 to 32")?;
+        }
+        if self.method.cuts_in_two() {
+            let (method, two) = (self.method.name(), self.mode == Mode::Object && self.n_clusters.is_none_or(|k| k == 2));
+            check("method", method, two, "one that finds more than an object, as deepcut, kmeans or spectral")?;
         }
         if let Some(tau) = self.tau {
             float("tau", tau, -1.0, 1.0, "−1 to 1")?;
@@ -198,10 +206,10 @@ impl Options {
             float("feature_norm", norm, f32::MIN_POSITIVE, 1e3, "above 0, at most 1000")?;
         }
         for epochs in self.epochs {
-            check("epochs", epochs as f64, (1..=1_000_000).contains(&epochs), "1 to 1,000,000")?;
+            check("epochs", epochs, (1..=1_000_000).contains(&epochs), "1 to 1,000,000")?;
         }
         if let Some(side) = self.resolution {
-            check("resolution", side as f64, RESOLUTIONS.contains(&side), "16 to 2048")?;
+            check("resolution", side, RESOLUTIONS.contains(&side), "16 to 2048")?;
         }
         float("alpha", self.alpha, 1.0, 1e6, "at least 1")?;
         float("learning_rate", self.learning_rate, f32::MIN_POSITIVE, 10.0, "above 0, at most 10")?;
@@ -218,7 +226,7 @@ pub struct OptionsError {
     /// The field of [`Options`].
     pub name: &'static str,
     /// What it holds.
-    pub value: f64,
+    pub value: String,
     /// Its range.
     pub expected: &'static str,
 }
@@ -238,6 +246,8 @@ mod tests {
         };
         assert_eq!(name(|o| o.n_clusters = Some(1)), "n_clusters");
         assert_eq!(name(|o| o.n_clusters = Some(33)), "n_clusters");
+        assert_eq!(name(|o| (o.method, o.mode) = (Method::Lost, Mode::Parts)), "method");
+        assert_eq!(name(|o| (o.method, o.n_clusters) = (Method::Pca, Some(3))), "method");
         assert_eq!(name(|o| o.tau = Some(f32::NAN)), "tau");
         assert_eq!(name(|o| o.alpha = 0.5), "alpha");
         assert_eq!(name(|o| o.epochs[1] = 0), "epochs");

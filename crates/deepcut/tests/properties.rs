@@ -274,7 +274,7 @@ impl Backbone for Broken {
     }
     fn features(&self, _: Isa, input: Input<'_>) -> FeatureMap {
         let (grid_height, grid_width) = (input.height / 8, input.width / 8);
-        FeatureMap { grid_height, grid_width, dim: 4, data: vec![self.0; grid_height * grid_width * 4] }
+        FeatureMap { grid_height, grid_width, dim: 4, data: vec![self.0; grid_height * grid_width * 4], colors: None }
     }
 }
 

@@ -5,18 +5,21 @@
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 11] = [
+const STAGES: [(&str, &[&str]); 14] = [
     ("kernels", &[]),
+    ("random", &[]),
+    ("components", &[]),
     ("image", &[]),
     ("backbone", &["image"]),
     ("graph", &["image", "backbone"]),
-    ("gnn", &["graph"]),
+    ("gnn", &["graph", "random"]),
     ("objective", &["graph"]),
     ("train", &["graph", "gnn", "objective"]),
-    ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "options"]),
+    ("baseline", &["graph", "train", "components", "random"]),
+    ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "baseline", "components", "options"]),
     ("export", &["image", "backbone", "segment"]),
-    ("metrics", &["segment"]),
-    ("dataset", &["segment"]),
+    ("metrics", &["components", "random"]),
+    ("dataset", &["components"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {

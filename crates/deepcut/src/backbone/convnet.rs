@@ -223,7 +223,7 @@ impl Backbone for ConvNet {
         } else {
             data.chunks_exact(width * dim).take(grid_height).flat_map(|row| &row[..grid_width * dim]).copied().collect()
         };
-        FeatureMap { grid_height, grid_width, dim, data }
+        FeatureMap { grid_height, grid_width, dim, data, colors: None }
     }
 }
 

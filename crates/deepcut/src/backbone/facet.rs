@@ -114,7 +114,7 @@ pub fn fuse(mut maps: Vec<FeatureMap>) -> FeatureMap {
             data.extend(row.iter().map(|x| x * scale));
         }
     }
-    FeatureMap { grid_height, grid_width, dim, data }
+    FeatureMap { grid_height, grid_width, dim, data, colors: None }
 }
 
 /// Describes every patch by its surroundings too: 17 bins, of which nine are its 3 × 3 neighbours and eight the 3 × 3 means around
@@ -138,7 +138,7 @@ pub fn log_bin(map: &FeatureMap) -> FeatureMap {
             }
         }
     }
-    FeatureMap { grid_height: height, grid_width: width, dim: 17 * dim, data }
+    FeatureMap { grid_height: height, grid_width: width, dim: 17 * dim, data, colors: None }
 }
 
 /// The mean over each cell's 3 × 3 neighbours that exist.
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn map(grid_height: usize, grid_width: usize, dim: usize, data: &[f32]) -> FeatureMap {
-        FeatureMap { grid_height, grid_width, dim, data: data.to_vec() }
+        FeatureMap { grid_height, grid_width, dim, data: data.to_vec(), colors: None }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct FeatureMap {
     pub dim: usize,
     /// The features, not normalised.
     pub data: Vec<f32>,
+    /// Mean colour of every patch, `[grid_height, grid_width, 3]` in [0, 1], if known: one baseline looks at it.
+    pub colors: Option<Vec<f32>>,
 }
 
 /// A resized, normalised picture: `[height, width, 3]`.

@@ -571,7 +571,7 @@ impl Backbone for VisionTransformer {
             let mut keep = |facet: Facet, tokens: &[f32]| {
                 for (place, _) in found.iter_mut().zip(&self.facets).filter(|(_, which)| **which == (facet, index)) {
                     let data = self.patches(tokens).to_vec();
-                    *place = Some(FeatureMap { grid_height, grid_width, dim: self.dim, data });
+                    *place = Some(FeatureMap { grid_height, grid_width, dim: self.dim, data, colors: None });
                 }
             };
             // Whether anything beyond this block's queries, keys and values is wanted.

@@ -4,11 +4,16 @@
 //! |---------------------|-----------------------------|-----------------------------------------------------|
 //! | [`Layout::Masks`]   | one folder of pictures      | a folder of masks of the same stems; above 127 is foreground: ECSSD, DUTS, DUT-OMRON |
 //! | [`Layout::Voc`]     | `JPEGImages`                | `Annotations/*.xml`: boxes, the difficult ones too; names in `ImageSets/Main/trainval.txt` |
-//! | [`Layout::Davis`]   | `JPEGImages/480p/SEQUENCE`  | `Annotations/480p/SEQUENCE`: masks; whatever is not black is foreground |
+//! | [`Layout::Davis`]   | `JPEGImages/480p/SEQUENCE`  | `Annotations/480p/SEQUENCE`: masks; whatever is not black is foreground; `joints/SEQUENCE.json` if there |
+//! | [`Layout::Coco20k`] | `train2014`                 | `instances_train2014.json`: boxes but those of crowds; names in `coco_20k_filenames.txt` |
+//! | [`Layout::Cub`]     | `images/CLASS` of the test split | `segmentations/CLASS`: masks; `parts/part_locs.txt`: keypoints |
 
+mod coco;
+mod cub;
+mod joints;
 mod voc;
 
-use crate::segment::components::BoundingBox;
+use crate::components::BoundingBox;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -30,10 +35,14 @@ pub enum Layout {
     },
     /// DAVIS.
     Davis,
+    /// Twenty thousand pictures of COCO 2014, as LOST chose them.
+    Coco20k,
+    /// CUB-200-2011.
+    Cub,
 }
 
 /// One picture and where its truth is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Unlike that of any other sample of the set.
     pub name: String,
@@ -43,6 +52,19 @@ pub struct Sample {
     pub truth: Truth,
     /// The sequence it is a frame of.
     pub sequence: Option<String>,
+    /// Its visible keypoints.
+    pub keypoints: Vec<Keypoint>,
+}
+
+/// A place in a picture that a person named.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Keypoint {
+    /// Which part of the object, the same in every picture.
+    pub part: usize,
+    /// Rows from the top, in pixels.
+    pub y: f64,
+    /// Columns from the left.
+    pub x: f64,
 }
 
 /// Where the truth of a picture is.
@@ -58,10 +80,12 @@ pub enum Truth {
     },
     /// A file of boxes.
     Boxes(PathBuf),
+    /// Boxes, read already.
+    BoxList(Vec<BoundingBox>),
 }
 
 /// A data set that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Dataset {
     /// In the order of their names, or that of the list.
     pub samples: Vec<Sample>,
@@ -120,6 +144,8 @@ pub fn find(layout: Layout, root: &Path, names: Option<&[String]>) -> Result<Dat
         Layout::Masks => masks(root, &folders)?,
         Layout::Voc { year } => voc::find(root, &folders, year, names)?,
         Layout::Davis => davis(root, &folders)?,
+        Layout::Coco20k => coco::find(root, &folders, names)?,
+        Layout::Cub => cub::find(root, &folders)?,
     };
     if let Some(names) = names {
         let mut samples: BTreeMap<String, Sample> = set.samples.drain(..).map(|s| (s.name.clone(), s)).collect();
@@ -141,8 +167,12 @@ pub fn find(layout: Layout, root: &Path, names: Option<&[String]>) -> Result<Dat
 /// # Errors
 /// [`DatasetError`] if it cannot be read or understood.
 pub fn boxes(path: &Path) -> Result<Vec<BoundingBox>, DatasetError> {
-    let text = std::fs::read_to_string(path).map_err(|source| DatasetError::Read { path: path.into(), source })?;
-    voc::boxes(&text).map_err(|problem| DatasetError::Truth { path: path.into(), problem })
+    voc::boxes(&text(path)?).map_err(|problem| DatasetError::Truth { path: path.into(), problem })
+}
+
+/// The text of a file.
+fn text(path: &Path) -> Result<String, DatasetError> {
+    std::fs::read_to_string(path).map_err(|source| DatasetError::Read { path: path.into(), source })
 }
 
 /// The files of every folder, by stem.
@@ -223,6 +253,7 @@ fn pair(
                 image: image.clone(),
                 truth: Truth::Mask { path: mask.clone(), above },
                 sequence: sequence.map(Into::into),
+                keypoints: Vec::new(),
             }),
             (None, _) => set.incomplete.push((name, "has a mask but no picture".into())),
             (_, None) => set.incomplete.push((name, "has no mask".into())),
@@ -243,6 +274,7 @@ fn davis(root: &Path, folders: &Folders) -> Result<Dataset, DatasetError> {
         pair(pictures, masks.unwrap_or(&BTreeMap::new()), 0, Some(sequence), &mut set);
         set.found = base.display().to_string();
     }
+    joints::add(folders, &mut set)?;
     if set.samples.is_empty() {
         let expected = "JPEGImages/480p/SEQUENCE and Annotations/480p/SEQUENCE";
         return Err(DatasetError::NotFound { root: root.into(), expected });

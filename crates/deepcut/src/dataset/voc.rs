@@ -1,7 +1,7 @@
 //! Pascal VOC's folders and its annotations, one XML file a picture.
 
 use super::{Dataset, DatasetError, Folders, Sample, Truth};
-use crate::segment::components::BoundingBox;
+use crate::components::BoundingBox;
 use std::path::Path;
 
 pub(super) fn find(root: &Path, folders: &Folders, year: u16, names: Option<&[String]>) -> Result<Dataset, DatasetError> {
@@ -31,7 +31,7 @@ pub(super) fn find(root: &Path, folders: &Folders, year: u16, names: Option<&[St
     let (names, listed) = match names {
         Some(names) => (names.to_vec(), "the list given".to_owned()),
         None if list.is_file() => {
-            let text = std::fs::read_to_string(&list).map_err(|source| DatasetError::Read { path: list.clone(), source })?;
+            let text = super::text(&list)?;
             (text.lines().filter_map(|line| line.split_whitespace().next()).map(Into::into).collect(), list.display().to_string())
         }
         None => (annotations.keys().cloned().collect(), "every annotation, there being no ImageSets/Main/trainval.txt".into()),
@@ -41,7 +41,7 @@ pub(super) fn find(root: &Path, folders: &Folders, year: u16, names: Option<&[St
         match (pictures.get(&name), annotations.get(&name)) {
             (Some(image), Some(truth)) => {
                 let truth = Truth::Boxes(truth.clone());
-                set.samples.push(Sample { name, image: image.clone(), truth, sequence: None });
+                set.samples.push(Sample { name, image: image.clone(), truth, sequence: None, keypoints: Vec::new() });
             }
             (None, _) => set.incomplete.push((name, "has no picture".into())),
             (_, None) => set.incomplete.push((name, "has no annotation".into())),

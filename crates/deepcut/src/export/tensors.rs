@@ -1,17 +1,41 @@
-//! Safetensors files of features, for other tools.
+//! Safetensors files of features, for other tools and to be read again.
 
 use super::ExportError;
 use crate::backbone::FeatureMap;
-use safetensors::tensor::{Dtype, TensorView, serialize};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 
-/// A file of one tensor, `features`, `[grid_height, grid_width, dim]` in f32, with `metadata`.
+/// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`, if the map has them,
+/// with `metadata`.
 ///
 /// # Errors
 /// [`ExportError::Tensors`] if the map does not hold what its shape says.
 pub fn features(map: &FeatureMap, metadata: impl Iterator<Item = (String, String)>) -> Result<Vec<u8>, ExportError> {
-    let bytes: Vec<u8> = map.data.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let view = TensorView::new(Dtype::F32, vec![map.grid_height, map.grid_width, map.dim], &bytes)?;
-    Ok(serialize([("features", view)], Some(metadata.collect()))?)
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|x| x.to_le_bytes()).collect() };
+    let (data, colors) = (bytes(&map.data), map.colors.as_deref().map(bytes));
+    let view = |dim, data| TensorView::new(Dtype::F32, vec![map.grid_height, map.grid_width, dim], data);
+    let mut tensors = vec![("features", view(map.dim, &data)?)];
+    if let Some(colors) = &colors {
+        tensors.push(("colors", view(3, colors)?));
+    }
+    Ok(serialize(tensors, Some(metadata.collect()))?)
+}
+
+/// The map of a file that [`features`] made.
+///
+/// # Errors
+/// [`ExportError::Tensors`] if it is none.
+pub fn read_features(file: &[u8]) -> Result<FeatureMap, ExportError> {
+    let tensors = SafeTensors::deserialize(file)?;
+    let values = |view: &TensorView<'_>| -> Vec<f32> {
+        view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    };
+    let view = tensors.tensor("features")?;
+    let (&[grid_height, grid_width, dim], Dtype::F32) = (view.shape(), view.dtype()) else {
+        return Err(SafeTensorError::InvalidTensorView(view.dtype(), view.shape().to_vec(), view.data().len()).into());
+    };
+    let colors = tensors.tensor("colors").ok().filter(|view| view.shape() == [grid_height, grid_width, 3]);
+    Ok(FeatureMap { grid_height, grid_width, dim, data: values(&view), colors: colors.as_ref().map(values) })
 }
 
 #[cfg(test)]
@@ -21,7 +45,7 @@ mod tests {
 
     #[test]
     fn features_are_read_back() {
-        let map = FeatureMap { grid_height: 2, grid_width: 1, dim: 3, data: vec![0.0, -1.5, 2.0, 3.0, 4.0, 1e-9] };
+        let map = FeatureMap { grid_height: 2, grid_width: 1, dim: 3, data: vec![0.0, -1.5, 2.0, 3.0, 4.0, 1e-9], colors: None };
         let bytes = features(&map, [("a".to_owned(), "b".to_owned())].into_iter()).unwrap();
         let view = SafeTensors::deserialize(&bytes).unwrap();
         let tensor = view.tensor("features").unwrap();
@@ -30,6 +54,10 @@ mod tests {
         assert_eq!(values, map.data);
         let metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
         assert_eq!(metadata["a"], "b");
+        assert_eq!(read_features(&bytes).unwrap(), map);
+        let colored = FeatureMap { colors: Some(vec![0.25; 6]), ..map.clone() };
+        assert_eq!(read_features(&features(&colored, std::iter::empty()).unwrap()).unwrap(), colored);
+        assert!(read_features(&bytes[..bytes.len() - 1]).is_err());
         let short = FeatureMap { grid_height: 3, ..map };
         assert!(matches!(features(&short, std::iter::empty()), Err(ExportError::Tensors(_))));
     }

@@ -11,7 +11,7 @@
 //! Source: Barron and Poole, The Fast Bilateral Solver (arXiv 1511.03296); reference code `bilateral_solver.py`.
 //! Cost: O(pixels) to build and read, O(vertices) an iteration.
 
-use super::components::{fill_holes, keep_largest};
+use crate::components::{fill_holes, keep_largest};
 use crate::image::Image;
 use std::collections::HashMap;
 

@@ -1,15 +1,14 @@
 //! From patch features to labels: the stages of the method, then pixels.
 
 pub mod bilateral;
-pub mod components;
 pub mod polarity;
 pub mod stages;
 pub mod upsample;
 
+use crate::components::{BoundingBox, Component, Components, keep_largest};
 use crate::image::Image;
 use crate::options::{Options, Refine};
 use bilateral::{BilateralGrid, finish_as_published};
-use components::{BoundingBox, Component, Components, keep_largest};
 pub use stages::{Clustering, cluster};
 
 /// What the pipeline is doing; an observer is told at the beginning of each.

@@ -1,9 +1,10 @@
 //! The stages of the method: the picture, the parts of its foreground, the clusters of its background.
 
-use super::components::keep_largest;
 use super::polarity::background;
 use super::{GridLabels, Group, Stage};
 use crate::backbone::FeatureMap;
+use crate::baseline::{self, Method, Problem};
+use crate::components::keep_largest;
 use crate::gnn::{Network, Propagated};
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
@@ -64,13 +65,13 @@ pub fn cluster(
     if n_clusters > nodes {
         return Err(ClusterError::TooManyClusters { n_clusters, nodes });
     }
-    let mut cut = |features: &NodeFeatures, n_clusters, stage| cut(isa, features, n_clusters, options, stage, observe);
-    let (graph, assignment) = cut(&features, n_clusters, 0)?;
-    let back = background(&assignment.labels(), height, width, n_clusters, options.foreground);
+    let mut cut = |features: &NodeFeatures, place: Place<'_>, n_clusters| cut(isa, features, place, n_clusters, options, observe);
+    let whole = Place { stage: 0, grid: (height, width), colors: map.colors.as_deref() };
+    let Cut { graph, assignment, background: back } = cut(&features, whole, n_clusters)?;
+    let back = back.unwrap_or_else(|| background(&assignment.labels(), height, width, n_clusters, options.foreground));
     let mass: Vec<f32> = assignment.soft.chunks_exact(n_clusters).map(|row| 1.0 - row[back]).collect();
 
-    let thresholded = options.tau.is_some() && options.objective != Objective::Correlation;
-    let confidence = if thresholded {
+    let confidence = if graph.is_thresholded() {
         confidence(&graph, &mass)
     } else {
         let thresholded = graph.thresholded(CONFIDENCE_TAU);
@@ -99,12 +100,14 @@ pub fn cluster(
     if options.mode != Mode::Object {
         let parts = options.part_clusters();
         foreground.labels = (1..=parts as u8).collect();
-        foreground.shares = shares(&features, &nodes_where(true), parts, |f| Ok(cut(f, parts, 1)?.1))?;
+        foreground.shares =
+            shares(&features, &nodes_where(true), parts, |f| Ok(cut(f, Place::of_some(1, f), parts)?.assignment))?;
     }
     if options.mode == Mode::Scene {
         background.labels = vec![0, foreground_labels + 1];
-        background.shares =
-            shares(&features, &nodes_where(false), BACKGROUND_CLUSTERS, |f| Ok(cut(f, BACKGROUND_CLUSTERS, 2)?.1))?;
+        background.shares = shares(&features, &nodes_where(false), BACKGROUND_CLUSTERS, |f| {
+            Ok(cut(f, Place::of_some(2, f), BACKGROUND_CLUSTERS)?.assignment)
+        })?;
     }
     Ok(clustering(vec![background, foreground]))
 }
@@ -139,15 +142,39 @@ fn sides(mass: &[f32], inside: &[bool], dropped: &[bool]) -> [Group; 2] {
     ]
 }
 
-/// One stage: a graph of some nodes, and the network trained on it.
+/// Which nodes a stage cuts.
+struct Place<'a> {
+    /// 0, 1 or 2: picture, parts, background.
+    stage: usize,
+    /// Rows and columns of the nodes.
+    grid: (usize, usize),
+    colors: Option<&'a [f32]>,
+}
+
+impl Place<'_> {
+    /// Nodes picked from the grid.
+    fn of_some(stage: usize, features: &NodeFeatures) -> Self {
+        Self { stage, grid: (1, features.nodes()), colors: None }
+    }
+}
+
+/// What a stage made.
+struct Cut {
+    graph: Graph,
+    assignment: Assignment,
+    /// The cluster of the background, if the method says.
+    background: Option<usize>,
+}
+
+/// One stage: a graph of some nodes, and the network trained on it or another method's clusters.
 fn cut(
     isa: Isa,
     features: &NodeFeatures,
+    Place { stage, grid, colors }: Place<'_>,
     n_clusters: usize,
     options: &Options,
-    stage: usize,
     observe: &mut dyn FnMut(Stage),
-) -> Result<(Graph, Assignment), GraphError> {
+) -> Result<Cut, GraphError> {
     observe(Stage::Graph);
     // Within an object all patches are alike; what is left without their mean tells its parts apart.
     let features = if stage == 0 || !options.center_parts { features } else { &features.centered() };
@@ -155,6 +182,13 @@ fn cut(
         Some(norm) => &features.normalized(norm),
         None => features,
     };
+    if options.method != Method::Deepcut {
+        let graph = Graph::threshold(isa, features, options.tau.unwrap_or(CONFIDENCE_TAU));
+        observe(Stage::Train);
+        let problem = Problem { isa, grid, features, colors, graph: &graph, n_clusters, seed: options.seed };
+        let found = baseline::cluster(options.method, problem)?;
+        return Ok(Cut { assignment: found.assignment, background: found.background, graph });
+    }
     let graph = match (options.objective, options.tau) {
         (Objective::Correlation, _) => Graph::correlation(isa, features, options.alpha),
         (_, Some(tau)) => Graph::threshold(isa, features, tau),
@@ -172,7 +206,7 @@ fn cut(
     };
     let initial = Network::initial(features.dim(), n_clusters, options.seed);
     let assignment = train(isa, &graph, &propagated, &initial, schedule);
-    Ok((graph, assignment))
+    Ok(Cut { graph, assignment, background: None })
 }
 
 /// Clusters some of the nodes and spreads the result over all of them, `[all nodes, n_clusters]`; zeros if there are none.

@@ -35,6 +35,27 @@ pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling)
     out
 }
 
+/// How much each pixel of a `[height, width]` picture belongs to the foreground, 0 to 255: the soft assignment interpolated bilinearly. The
+/// first group is the background.
+#[must_use]
+pub fn foreground(grid: &GridLabels, height: usize, width: usize) -> Vec<u8> {
+    let mut out = vec![0; height * width];
+    let Some(group) = grid.groups.first() else { return out };
+    if height == 0 || width == 0 {
+        return out;
+    }
+    let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
+    out.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+        let (top, bottom, down) = position(y, height, grid.height);
+        let [above, below] = [top, bottom].map(|line| &group.mass[line * grid.width..][..grid.width]);
+        for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
+            let [a, b] = [left, right].map(|x| above[x] + (below[x] - above[x]) * down);
+            *out = ((1.0 - (a + (b - a) * across)) * 255.0).round() as u8;
+        }
+    });
+    out
+}
+
 fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
     // One channel a group, then the shares of the groups that have more than one label.
     let groups = grid.groups.len();
@@ -107,6 +128,15 @@ mod tests {
         assert_eq!(upsample(&grid, 1, 16, Upsampling::Soft), [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]);
         assert_eq!(upsample(&grid, 1, 2, Upsampling::Soft), upsample(&grid, 1, 2, Upsampling::Nearest));
         assert_eq!(upsample(&grid, 3, 1, Upsampling::Soft), [0, 0, 0]);
+    }
+
+    /// The shares of the foreground, and where they pass one half it is the label.
+    #[test]
+    fn foreground_is_what_the_background_leaves() {
+        let grid = two_groups(1, 2, &[0.0, 0.8]);
+        assert_eq!(foreground(&grid, 1, 4), [0, 51, 153, 204]);
+        let labels = upsample(&grid, 2, 31, Upsampling::Soft);
+        assert!(foreground(&grid, 2, 31).iter().zip(labels).all(|(soft, label)| (*soft > 127) == (label == 1)));
     }
 
     /// Parts are chosen within the foreground, whatever their own size: 0.6 of foreground split in two is still foreground.

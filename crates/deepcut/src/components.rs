@@ -110,6 +110,13 @@ impl Components {
         self.list.iter().position(|c| c.area == most)
     }
 
+    /// Index of the component of a cell. None if it is in none.
+    #[must_use]
+    pub fn of_cell(&self, cell: usize) -> Option<usize> {
+        let holds = |run: &Run| (run.row * self.width + run.start..run.row * self.width + run.end).contains(&cell);
+        Some(self.component[self.runs.iter().position(holds)?])
+    }
+
     /// Whether component `index` touches the edge of the picture.
     fn touches_edge(&self, index: usize) -> bool {
         let b = self.list[index].bounds;
@@ -137,6 +144,13 @@ pub fn keep_largest(mask: &mut [bool], height: usize, width: usize) {
     let components = Components::find(height, width, |at| mask[at]);
     let largest = components.largest();
     components.for_cells(|component| Some(component) != largest, |at| mask[at] = false);
+}
+
+/// Keeps of a mask only the component of one cell; nothing if that cell is outside.
+pub fn keep_component(mask: &mut [bool], height: usize, width: usize, cell: usize) {
+    let components = Components::find(height, width, |at| mask[at]);
+    let wanted = components.of_cell(cell);
+    components.for_cells(|component| Some(component) != wanted, |at| mask[at] = false);
 }
 
 fn root(runs: &mut [Run], mut run: usize) -> usize {

@@ -1,0 +1,166 @@
+//! One picture, measured with every contender.
+
+use super::Evaluation;
+use anyhow::{Context, bail};
+use deepcut::components::BoundingBox;
+use deepcut::dataset::{self, Sample, Truth};
+use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
+use deepcut::segment::{cluster, to_pixels, upsample};
+use deepcut::{FeatureMap, Image, Options, Segmentation};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// What was measured of one picture.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Picture {
+    /// Zero if they came from the cache.
+    pub features_seconds: f64,
+    /// Of every contender.
+    pub results: Vec<Measured>,
+}
+
+/// What was measured of one contender's result.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Measured {
+    /// Metrics of this picture alone, in the order of the table's rows.
+    pub values: Vec<(Cow<'static, str>, f64)>,
+    pub confidence: f32,
+    /// From the features to the pixels.
+    pub seconds: f64,
+    /// Of the soft mask, where the truth is a mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<Histogram>,
+    /// Part and label of every keypoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<(usize, usize)>,
+}
+
+/// A picture's truth, read.
+pub enum Known {
+    Mask(Vec<bool>),
+    Boxes(Vec<BoundingBox>),
+}
+
+/// Measures a picture with every contender.
+pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Picture> {
+    let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
+    let image = Image::decode(&bytes)?;
+    let truth = truth(sample, &image)?;
+    let mut features_seconds = 0.0;
+    // Contenders that see the picture alike share its features.
+    let mut maps: Vec<(&Options, FeatureMap)> = Vec::new();
+    let mut results = Vec::new();
+    for contender in &evaluation.contenders {
+        let options = &contender.options;
+        let at = match maps.iter().position(|(other, _)| see_alike(other, options)) {
+            Some(at) => at,
+            None => {
+                let (map, seconds) = evaluation.features(&bytes, &image, options)?;
+                features_seconds += seconds;
+                maps.push((options, map));
+                maps.len() - 1
+            }
+        };
+        let begin = Instant::now();
+        let (found, soft) = segment(evaluation, &image, &maps[at].1, options)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        results.push(compare(sample, &truth, &found, &soft, seconds));
+    }
+    Ok(Picture { features_seconds, results })
+}
+
+/// Whether two contenders have the same features.
+fn see_alike(a: &Options, b: &Options) -> bool {
+    let colors = |options: &Options| options.method == deepcut::Method::DeepSpectral;
+    (a.resolution, a.framing, a.filter, a.log_bin, colors(a)) == (b.resolution, b.framing, b.filter, b.log_bin, colors(b))
+}
+
+impl Evaluation {
+    /// A picture's features and the seconds they took, or the cache's and zero.
+    fn features(&self, bytes: &[u8], image: &Image, options: &Options) -> anyhow::Result<(FeatureMap, f64)> {
+        let key = self.cache.as_ref().map(|cache| (cache, cache.key(&self.segmenter, options, bytes)));
+        if let Some(map) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
+            return Ok((map, 0.0));
+        }
+        let begin = Instant::now();
+        let map = self.segmenter.features_with(image, options)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        if let Some((cache, key)) = key {
+            cache.put(&key, &map)?;
+        }
+        Ok((map, seconds))
+    }
+
+    /// A picture segmented by one contender, for people to look at.
+    pub fn show(&self, sample: &Sample, contender: usize) -> anyhow::Result<(Image, Known, Segmentation)> {
+        let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
+        let image = Image::decode(&bytes)?;
+        let options = &self.contenders[contender].options;
+        let map = self.features(&bytes, &image, options)?.0;
+        let found = segment(self, &image, &map, options)?.0;
+        Ok((image.clone(), truth(sample, &image)?, found))
+    }
+}
+
+/// Labels, and the soft mask of the foreground.
+fn segment(
+    evaluation: &Evaluation,
+    image: &Image,
+    map: &FeatureMap,
+    options: &Options,
+) -> anyhow::Result<(Segmentation, Vec<u8>)> {
+    let (height, width) = (image.height(), image.width());
+    if image.is_constant() {
+        return Ok((Segmentation::empty(height, width, options.foreground_labels()), vec![0; height * width]));
+    }
+    let clustering = cluster(evaluation.segmenter.isa(), map, options, &mut |_| {})?;
+    let found = to_pixels(image, &clustering, options, &mut |_| {});
+    Ok((found, upsample::foreground(&clustering.grid, height, width)))
+}
+
+fn truth(sample: &Sample, image: &Image) -> anyhow::Result<Known> {
+    Ok(match &sample.truth {
+        Truth::Mask { path, above } => {
+            let read = || Ok(Image::decode(&std::fs::read(path)?)?);
+            let truth: anyhow::Result<Image> = read();
+            let truth = truth.with_context(|| format!("cannot read its mask {}", path.display()))?;
+            if (truth.height(), truth.width()) != (image.height(), image.width()) {
+                let size = |image: &Image| format!("{} × {}", image.width(), image.height());
+                bail!("its mask {} is {}, the picture {}", path.display(), size(&truth), size(image));
+            }
+            Known::Mask(truth.rgb().chunks_exact(3).map(|pixel| pixel.iter().any(|v| v > above)).collect())
+        }
+        Truth::Boxes(path) => Known::Boxes(dataset::boxes(path)?),
+        Truth::BoxList(boxes) => Known::Boxes(boxes.clone()),
+        _ => bail!("this kind of truth cannot be measured"),
+    })
+}
+
+fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], seconds: f64) -> Measured {
+    let (values, histogram) = match truth {
+        Known::Mask(truth) => {
+            let mask: Vec<bool> = found.mask().iter().map(|&value| value > 0).collect();
+            let values = vec![
+                ("IoU".into(), iou(&mask, truth)),
+                ("IoU, oracle side".into(), oracle_iou(&mask, truth)),
+                ("accuracy".into(), accuracy(&mask, truth)),
+                ("MAE".into(), mean_absolute_error(soft, truth)),
+            ];
+            (values, Some(Histogram::new(soft, truth)))
+        }
+        Known::Boxes(boxes) => {
+            let hit = |b: Option<BoundingBox>| b.is_some_and(|b| boxes.iter().any(|&truth| box_iou(b, truth) >= 0.5));
+            let share = |hit: bool| f64::from(u8::from(hit));
+            let largest = |found: &Segmentation| found.components().first().map(|c| c.bounds);
+            let (chosen, other) = (largest(found), largest(&found.complement()));
+            (vec![("CorLoc".into(), share(hit(chosen))), ("CorLoc, oracle side".into(), share(hit(chosen) || hit(other)))], None)
+        }
+    };
+    let label = |y: f64, x: f64| {
+        let inside = (0.0..found.height as f64).contains(&y) && (0.0..found.width as f64).contains(&x);
+        inside.then(|| usize::from(found.labels[y as usize * found.width + x as usize]))
+    };
+    let points = sample.keypoints.iter().filter_map(|point| Some((point.part, label(point.y, point.x)?))).collect();
+    Measured { values, confidence: found.confidence, seconds, histogram, points }
+}

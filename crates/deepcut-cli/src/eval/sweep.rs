@@ -1,0 +1,108 @@
+//! The command `sweep`: every combination of some options, on features that are computed once.
+
+use super::table::Table;
+use super::{Contender, Evaluation};
+use crate::args::SweepArgs;
+use crate::print;
+use anyhow::{Context, bail};
+use deepcut::Options;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Combinations at most: a slip of the hand should not take a week.
+const MOST: usize = 1000;
+
+/// Evaluates what the command line names. True if every picture of the data set was measured.
+pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
+    let sets = args.sets.iter().map(|set| parse(set)).collect::<anyhow::Result<Vec<_>>>()?;
+    let contenders = combine(&args.method.options(&args.network)?, &sets)?;
+    let evaluation = Evaluation::new(&args.data, &args.network, &args.run, contenders)?;
+    let outcome = evaluation.run(&args.data, &args.run)?;
+    let Evaluation { segmenter, set, contenders, .. } = &evaluation;
+    if args.json {
+        let mut text = serde_json::to_vec(&outcome.tables.json(segmenter, set, contenders, outcome.failures))?;
+        text.push(b'\n');
+        print(&text)?;
+    } else {
+        let mut rows: Vec<&Table> = outcome.tables.iter().collect();
+        rows.sort_by(|a, b| b.rows()[0].value.total_cmp(&a.rows()[0].value));
+        print(markdown(&rows, outcome.failures, set.incomplete.len()).as_bytes())?;
+    }
+    Ok(outcome.is_whole(set))
+}
+
+/// A name and its values: what lies between commas outside brackets, as JSON, or as a word if it is none.
+fn parse(set: &str) -> anyhow::Result<(String, Vec<Value>)> {
+    let (name, values) = set.split_once('=').with_context(|| format!("--set {set}: expected NAME=VALUE,..."))?;
+    let mut depth = 0;
+    let parts = values.split(|c| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        c == ',' && depth == 0
+    });
+    let values = parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| part.into())).collect();
+    Ok((name.trim().replace('-', "_"), values))
+}
+
+fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<Contender>> {
+    let count: usize = sets.iter().map(|(_, values)| values.len()).product();
+    if count > MOST {
+        bail!("--set: {count} combinations; {MOST} at most");
+    }
+    let mut found = vec![(String::new(), serde_json::to_value(base)?)];
+    for (name, values) in sets {
+        if found[0].1.get(name).is_none() {
+            let known: Vec<&String> = found[0].1.as_object().into_iter().flat_map(|map| map.keys()).collect();
+            bail!("--set {name}: no such option; there are {}", known.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", "));
+        }
+        let with = |(label, options): &(String, Value), value: &Value| {
+            let mut options = options.clone();
+            options[name] = value.clone();
+            let word = value.as_str().map_or_else(|| value.to_string(), Into::into);
+            (format!("{label}{}{name} {word}", if label.is_empty() { "" } else { ", " }), options)
+        };
+        found = found.iter().flat_map(|one| values.iter().map(|value| with(one, value)).collect::<Vec<_>>()).collect();
+    }
+    let contender = |(name, options): (String, Value)| {
+        let options: Options = serde_json::from_value(options).with_context(|| format!("--set {name}"))?;
+        options.validate().with_context(|| format!("--set {name}"))?;
+        Ok(Contender { name, options })
+    };
+    found.into_iter().map(contender).collect()
+}
+
+/// A combination a row, the best first.
+fn markdown(tables: &[&Table], failures: usize, incomplete: usize) -> String {
+    let names: Vec<String> = tables[0].rows().into_iter().map(|row| row.name).collect();
+    let mut text = format!(
+        "| options | {} | 95 % interval of the first | ms |\n|---|{}---|---|\n",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
+    for table in tables {
+        let rows = table.rows();
+        let values: Vec<String> = rows.iter().map(|row| format!("{:.4}", row.value)).collect();
+        let interval = rows[0].interval.map_or_else(String::new, |[low, high]| format!("{low:.4} to {high:.4}"));
+        let _ = writeln!(text, "| {} | {} | {interval} | {:.1} |", table.name, values.join(" | "), table.milliseconds()[0]);
+    }
+    let pictures = tables[0].main().1.len();
+    let _ = writeln!(text, "\n{pictures} pictures, {failures} failed, {incomplete} incomplete");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn every_combination_is_made_and_checked() {
+        let sets = ["tau=0.1,null", "epochs=[1,2,3],[4,5,6]", "objective=mincut"].map(|set| parse(set).unwrap());
+        let found = combine(&Options::default(), &sets).unwrap();
+        let told: Vec<_> = found.iter().map(|c| (c.options.tau, c.options.epochs)).collect();
+        assert_eq!(told, [(Some(0.1), [1, 2, 3]), (Some(0.1), [4, 5, 6]), (None, [1, 2, 3]), (None, [4, 5, 6])]);
+        assert_eq!(found[2].name, "tau null, epochs [1,2,3], objective mincut");
+        let fails = |set: &str| parse(set).and_then(|set| combine(&Options::default(), &[set]).map(|_| ())).is_err();
+        assert!(fails("tau") && fails("taus=1") && fails("tau=7") && fails("objective=none") && fails("tau=high"));
+    }
+}

@@ -1,0 +1,237 @@
+//! The values of all pictures, and what is printed of them.
+
+use super::Contender;
+use super::measure::Measured;
+use deepcut::Segmenter;
+use deepcut::dataset::{Dataset, Sample};
+use deepcut::metrics::{MaxF, adjusted_rand_index, bootstrap, normalized_mutual_information};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// One contender's values.
+pub struct Table {
+    pub name: String,
+    pub columns: Vec<(Cow<'static, str>, Vec<f64>)>,
+    pub confidence: Vec<f32>,
+    pictures: Vec<String>,
+    seconds: Vec<f64>,
+    features_seconds: f64,
+    sequences: BTreeMap<String, Vec<f64>>,
+    max_f: MaxF,
+    has_masks: bool,
+    points: Vec<(usize, usize)>,
+}
+
+/// One row of the result.
+pub struct Row {
+    pub name: String,
+    pub value: f64,
+    /// 95 %.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Table {
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            columns: Vec::new(),
+            confidence: Vec::new(),
+            pictures: Vec::new(),
+            seconds: Vec::new(),
+            features_seconds: 0.0,
+            sequences: BTreeMap::new(),
+            max_f: MaxF::default(),
+            has_masks: false,
+            points: Vec::new(),
+        }
+    }
+
+    pub fn add(&mut self, sample: &Sample, features_seconds: f64, measured: Measured) {
+        if self.columns.is_empty() {
+            self.columns = measured.values.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
+        }
+        if let (Some(sequence), Some((_, value))) = (&sample.sequence, measured.values.first()) {
+            self.sequences.entry(sequence.clone()).or_default().push(*value);
+        }
+        for ((_, column), (_, value)) in self.columns.iter_mut().zip(&measured.values) {
+            column.push(*value);
+        }
+        if let Some(histogram) = &measured.histogram {
+            self.max_f.add(histogram);
+            self.has_masks = true;
+        }
+        self.pictures.push(sample.name.clone());
+        self.confidence.push(measured.confidence);
+        self.seconds.push(measured.seconds);
+        self.features_seconds += features_seconds;
+        self.points.extend(measured.points);
+    }
+
+    /// The metric that the table is about, of every picture.
+    pub fn main(&self) -> (&str, &[f64]) {
+        self.columns.first().map_or(("", &[]), |(name, values)| (name, values))
+    }
+
+    pub fn rows(&self) -> Vec<Row> {
+        let row = |name: &str, values: &[f64]| Row { name: name.into(), value: mean(values), interval: bootstrap(values) };
+        let single = |name: &str, value| Row { name: name.into(), value, interval: None };
+        let mut rows: Vec<Row> = self.columns.iter().map(|(name, values)| row(name, values)).collect();
+        if self.has_masks {
+            rows.push(single("maxF of the set, β² 0.3", self.max_f.of_the_set()));
+            rows.push(single("maxF per picture, β² 0.09", self.max_f.per_picture()));
+        }
+        if !self.sequences.is_empty() {
+            rows.extend(self.sequences.iter().map(|(name, values)| row(&format!("J of {name}"), values)));
+            let means: Vec<f64> = self.sequences.values().map(|values| mean(values)).collect();
+            rows.push(row("J, mean over sequences", &means));
+        }
+        let on_object: Vec<(usize, usize)> = self.points.iter().copied().filter(|(_, label)| *label > 0).collect();
+        for (what, points) in [("keypoints", &self.points), ("keypoints on the object", &on_object)] {
+            let (parts, labels): (Vec<usize>, Vec<usize>) = points.iter().copied().unzip();
+            if !points.is_empty() {
+                rows.push(single(&format!("NMI of {what}"), normalized_mutual_information(&parts, &labels)));
+                rows.push(single(&format!("ARI of {what}"), adjusted_rand_index(&parts, &labels)));
+            }
+        }
+        rows
+    }
+
+    /// Milliseconds a picture takes from its features on, and for its features.
+    pub fn milliseconds(&self) -> [f64; 2] {
+        [1000.0 * mean(&self.seconds), 1000.0 * self.features_seconds / self.pictures.len() as f64]
+    }
+}
+
+/// The tables of all contenders, of the same pictures.
+pub struct Tables(Vec<Table>);
+
+impl FromIterator<Table> for Tables {
+    fn from_iter<I: IntoIterator<Item = Table>>(tables: I) -> Self {
+        Self(tables.into_iter().collect())
+    }
+}
+
+impl Tables {
+    pub fn iter(&self) -> std::slice::Iter<'_, Table> {
+        self.0.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Table> {
+        self.0.iter_mut()
+    }
+
+    pub fn pictures(&self) -> usize {
+        self.0.first().map_or(0, |table| table.pictures.len())
+    }
+
+    /// Names of the pictures, in order.
+    pub fn names(&self) -> &[String] {
+        self.0.first().map_or(&[], |table| &table.pictures)
+    }
+
+    /// The first mean so far of each.
+    pub fn running(&self) -> String {
+        let means: Vec<String> = self.0.iter().take(4).map(|table| format!("{:.3}", mean(table.main().1))).collect();
+        self.0.first().map_or_else(String::new, |table| format!("{} {}", table.main().0, means.join(" ")))
+    }
+
+    /// Of two contenders, the mean difference of their values of every picture: what the same pictures have in common cancels.
+    pub fn difference(&self) -> Option<Row> {
+        let [a, b] = &self.0[..] else { return None };
+        let values: Vec<f64> = a.main().1.iter().zip(b.main().1).map(|(a, b)| a - b).collect();
+        let name = format!("{}, {} less {}", a.main().0, a.name, b.name);
+        Some(Row { name, value: mean(&values), interval: bootstrap(&values) })
+    }
+
+    pub fn csv(&self) -> String {
+        let mut text = String::from("picture");
+        for table in &self.0 {
+            let prefix = if self.0.len() > 1 { format!("{}: ", table.name) } else { String::new() };
+            let names = table.columns.iter().map(|(name, _)| name.as_ref()).chain(["confidence", "seconds"]);
+            names.for_each(|name| {
+                let _ = write!(text, ",\"{prefix}{name}\"");
+            });
+        }
+        for (i, name) in self.names().iter().enumerate() {
+            let _ = write!(text, "\n\"{}\"", name.replace('"', "\"\""));
+            for table in &self.0 {
+                table.columns.iter().for_each(|(_, values)| {
+                    let _ = write!(text, ",{:.6}", values[i]);
+                });
+                let _ = write!(text, ",{:.6},{:.6}", table.confidence[i], table.seconds[i]);
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    pub fn json(&self, segmenter: &Segmenter, set: &Dataset, contenders: &[Contender], failures: usize) -> Value {
+        let metrics = |rows: Vec<Row>| -> Map<String, Value> {
+            rows.into_iter().map(|row| (row.name, json!({ "value": row.value, "interval": row.interval }))).collect()
+        };
+        let results = self.0.iter().zip(contenders).map(|(table, contender)| {
+            let [cut, features] = table.milliseconds().map(|ms| ms / 1000.0);
+            json!({ "name": table.name, "metrics": metrics(table.rows()), "seconds": { "features": features, "cut": cut }, "options": contender.options })
+        });
+        json!({
+            "type": "evaluation",
+            "dataset": set.found,
+            "pictures": self.pictures(),
+            "failures": failures,
+            "incomplete": set.incomplete.len(),
+            "results": results.collect::<Vec<_>>(),
+            "difference": self.difference().map(|row| json!({ "value": row.value, "interval": row.interval })),
+            "backbone": segmenter.backbone().identity(),
+            "kernels": segmenter.isa().name(),
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    /// The table for people; of `seeds`, the mean and deviation over the contenders.
+    pub fn markdown(&self, seeds: bool, failures: usize, incomplete: usize) -> String {
+        let rows: Vec<Vec<Row>> = self.0.iter().map(Table::rows).collect();
+        let mut text = String::new();
+        let cell = |row: &Row| match row.interval {
+            Some([low, high]) => format!("{:.4} ({low:.4} to {high:.4})", row.value),
+            None => format!("{:.4}", row.value),
+        };
+        if seeds {
+            let _ = writeln!(text, "| metric | mean over {} seeds | standard deviation |\n|---|---|---|", self.0.len());
+            for (at, row) in rows[0].iter().enumerate() {
+                let values: Vec<f64> = rows.iter().map(|rows| rows[at].value).collect();
+                let _ = writeln!(text, "| {} | {:.4} | {:.4} |", row.name, mean(&values), deviation(&values));
+            }
+        } else {
+            let names: Vec<&str> = self.0.iter().map(|table| table.name.as_str()).collect();
+            let _ = writeln!(text, "| metric (95 % interval) | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+            for (at, row) in rows[0].iter().enumerate() {
+                let cells: Vec<String> = rows.iter().map(|rows| cell(&rows[at])).collect();
+                let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
+            }
+            let cut: Vec<String> = self.0.iter().map(|table| format!("{:.1}", table.milliseconds()[0])).collect();
+            let _ = writeln!(text, "| ms a picture, features to mask | {} |", cut.join(" | "));
+        }
+        if let Some(row) = self.difference().filter(|_| !seeds) {
+            let _ = writeln!(text, "\n{}: {}", row.name, cell(&row));
+        }
+        let features = self.0.first().map_or(0.0, |table| table.milliseconds()[1]);
+        let _ = writeln!(
+            text,
+            "\n{} pictures, {failures} failed, {incomplete} incomplete; features took {features:.1} ms a picture on its thread",
+            self.pictures()
+        );
+        text
+    }
+}
+
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Of a sample: over one less than its size.
+fn deviation(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)).sqrt()
+}

@@ -1,0 +1,75 @@
+//! k-means: Lloyd's iteration from centres chosen by k-means++.
+//!
+//! ```text
+//! min Σᵢ ‖fᵢ − μ_{l(i)}‖²
+//! ```
+//!
+//! Source: Lloyd (1982); Arthur and Vassilvitskii, k-means++ (2007). Cost: O(n·d·k) an iteration.
+
+use crate::random::Random;
+use rayon::prelude::*;
+
+/// Iterations at most; patches of one picture settle in a dozen.
+const ITERATIONS: usize = 100;
+
+/// The cluster of each of the points, `[n, dim]`. With fewer distinct points than clusters, some clusters stay empty.
+pub fn kmeans(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<usize> {
+    let mut centers = plus_plus(points, dim, k, seed);
+    let mut labels = vec![0; points.len() / dim];
+    for _ in 0..ITERATIONS {
+        let nearest: Vec<usize> = points.par_chunks_exact(dim).map(|point| nearest(point, &centers).0).collect();
+        if nearest == labels && labels.iter().any(|l| *l != 0) {
+            break;
+        }
+        labels = nearest;
+        move_to_means(points, dim, &labels, &mut centers);
+    }
+    labels
+}
+
+/// Each centre is a point, drawn in proportion to its squared distance from the nearest centre so far.
+fn plus_plus(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<Vec<f32>> {
+    let n = points.len() / dim;
+    let point = |i: usize| points[i * dim..(i + 1) * dim].to_vec();
+    let mut random = Random::new(seed);
+    let mut centers = vec![point((f64::from(random.uniform()) * n as f64) as usize)];
+    let mut distances = vec![f64::INFINITY; n];
+    while centers.len() < k {
+        let last = &centers[centers.len() - 1..];
+        distances.iter_mut().zip(points.chunks_exact(dim)).for_each(|(d, point)| *d = d.min(nearest(point, last).1));
+        let mut left = f64::from(random.uniform()) * distances.iter().sum::<f64>();
+        let chosen = distances.iter().position(|d| {
+            left -= d;
+            left < 0.0
+        });
+        centers.push(point(chosen.unwrap_or(n - 1)));
+    }
+    centers
+}
+
+/// The nearest centre, the first of equals, and its squared distance.
+fn nearest(point: &[f32], centers: &[Vec<f32>]) -> (usize, f64) {
+    let mut best = (0, f64::INFINITY);
+    for (c, center) in centers.iter().enumerate() {
+        let distance = f64::from(point.iter().zip(center).map(|(a, b)| (a - b) * (a - b)).sum::<f32>());
+        if distance < best.1 {
+            best = (c, distance);
+        }
+    }
+    best
+}
+
+/// An empty cluster's centre stays where it was.
+fn move_to_means(points: &[f32], dim: usize, labels: &[usize], centers: &mut [Vec<f32>]) {
+    let mut sums = vec![vec![0.0f64; dim]; centers.len()];
+    let mut counts = vec![0.0f64; centers.len()];
+    for (point, &label) in points.chunks_exact(dim).zip(labels) {
+        counts[label] += 1.0;
+        sums[label].iter_mut().zip(point).for_each(|(sum, x)| *sum += f64::from(*x));
+    }
+    for ((center, sum), count) in centers.iter_mut().zip(&sums).zip(counts) {
+        if count > 0.0 {
+            center.iter_mut().zip(sum).for_each(|(c, sum)| *c = (sum / count) as f32);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Classical methods on the same features: patch features in, two or more clusters out, as from the graph network.
+//!
+//! | method                  | file               | object                              | clusters |
+//! |-------------------------|--------------------|-------------------------------------|----------|
+//! | k-means                 | `kmeans.rs`        | the rule of the border              | k        |
+//! | spectral normalised cut | `spectral.rs`      | the rule of the border              | k        |
+//! | TokenCut                | `tokencut.rs`      | the seed's connected component      | 2        |
+//! | LOST                    | `lost.rs`          | the seed's connected component      | 2        |
+//! | Deep Spectral           | `deep_spectral.rs` | the smaller side                    | 2        |
+//! | first principal component | `pca.rs`         | the rule of the border              | 2        |
+//!
+//! Each chooses the object as its authors do; where they do not, the cluster that the border carries most is the background. Eigenvectors
+//! come from `lanczos.rs`.
+
+mod deep_spectral;
+mod kmeans;
+mod lanczos;
+mod lost;
+mod pca;
+mod spectral;
+mod tokencut;
+
+use crate::graph::{Graph, GraphError, NodeFeatures};
+use crate::kernels::Isa;
+use crate::train::Assignment;
+
+/// How patches are clustered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Method {
+    /// The graph network of `gnn`, trained on the picture.
+    #[default]
+    Deepcut,
+    /// k-means of the features.
+    Kmeans,
+    /// Shi and Malik's normalised cut, relaxed to eigenvectors.
+    Spectral,
+    /// TokenCut (arXiv 2202.11539).
+    Tokencut,
+    /// LOST (arXiv 2109.14279).
+    Lost,
+    /// Deep Spectral Methods (arXiv 2205.07839).
+    DeepSpectral,
+    /// The sign of the first principal component.
+    Pca,
+}
+
+impl Method {
+    /// Every method.
+    pub const ALL: [Self; 7] =
+        [Self::Deepcut, Self::Kmeans, Self::Spectral, Self::Tokencut, Self::Lost, Self::DeepSpectral, Self::Pca];
+
+    /// Its name on the command line and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deepcut => "deepcut",
+            Self::Kmeans => "kmeans",
+            Self::Spectral => "spectral",
+            Self::Tokencut => "tokencut",
+            Self::Lost => "lost",
+            Self::DeepSpectral => "deep-spectral",
+            Self::Pca => "pca",
+        }
+    }
+
+    /// Whether it knows no more than an object and a background.
+    #[must_use]
+    pub fn cuts_in_two(self) -> bool {
+        matches!(self, Self::Tokencut | Self::Lost | Self::DeepSpectral | Self::Pca)
+    }
+}
+
+/// What a method is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// The kernels.
+    pub isa: Isa,
+    /// Rows and columns of the grid of nodes; one row if they lie on none.
+    pub grid: (usize, usize),
+    /// The nodes' features.
+    pub features: &'a NodeFeatures,
+    /// The nodes' colours, `[nodes, 3]` in [0, 1], if known; Deep Spectral does without.
+    pub colors: Option<&'a [f32]>,
+    /// Their thresholded graph.
+    pub graph: &'a Graph,
+    /// k; methods that cut in two do not heed it.
+    pub n_clusters: usize,
+    /// Seed of random choices.
+    pub seed: u64,
+}
+
+/// What a method found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// All of a node in one cluster.
+    pub assignment: Assignment,
+    /// The cluster of the background, if the method says.
+    pub background: Option<usize>,
+}
+
+/// Clusters the nodes by a method other than the graph network; by k-means if asked for that.
+///
+/// # Errors
+/// [`GraphError`] if the features make no graph.
+pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError> {
+    let Problem { n_clusters: k, .. } = problem;
+    let halves = |side: Vec<bool>| Found { assignment: one_hot(side.into_iter().map(usize::from), 2), background: None };
+    let object = |side: Vec<bool>| Found { background: Some(0), ..halves(side) };
+    Ok(match method {
+        Method::Deepcut | Method::Kmeans => {
+            let features = problem.features;
+            let labels = kmeans::kmeans(features.data(), features.dim(), k, problem.seed);
+            Found { assignment: one_hot(labels.into_iter(), k), background: None }
+        }
+        Method::Spectral => Found { assignment: one_hot(spectral::labels(&problem).into_iter(), k), background: None },
+        Method::Tokencut => object(tokencut::object(&problem)),
+        Method::Lost => object(lost::object(&problem)),
+        Method::DeepSpectral => object(deep_spectral::object(&problem)?),
+        Method::Pca => halves(pca::side(&problem)),
+    })
+}
+
+/// Every node in one of `k` clusters.
+fn one_hot(labels: impl Iterator<Item = usize>, k: usize) -> Assignment {
+    let soft = labels.flat_map(|label| (0..k).map(move |c| if c == label { 1.0 } else { 0.0 })).collect();
+    Assignment { n_clusters: k, soft, loss: f32::NAN }
+}
+
+#[cfg(test)]
+mod tests;

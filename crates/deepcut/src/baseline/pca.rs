@@ -1,0 +1,25 @@
+//! The sign of the first principal component: the simplest way to cut features in two.
+//!
+//! ```text
+//! X = F − mean,   X Xᵀ u = σ² u,   side = u > 0
+//! ```
+//!
+//! Cost: O(n·d) for each step of Lanczos' method.
+
+use super::{Problem, lanczos};
+
+/// On which side every node lies.
+pub fn side(problem: &Problem<'_>) -> Vec<bool> {
+    let centered = problem.features.centered();
+    let (n, dim) = (centered.nodes(), centered.dim());
+    let found = lanczos::largest(n, 1, &[], problem.seed, |v, out| {
+        let mut along = vec![0.0f64; dim];
+        for (row, v) in centered.data().chunks_exact(dim).zip(v) {
+            along.iter_mut().zip(row).for_each(|(sum, x)| *sum += v * f64::from(*x));
+        }
+        for (row, out) in centered.data().chunks_exact(dim).zip(out) {
+            *out = row.iter().zip(&along).map(|(x, a)| f64::from(*x) * a).sum();
+        }
+    });
+    found.first().map_or_else(|| vec![false; n], |(_, u)| u.iter().map(|u| *u > 0.0).collect())
+}

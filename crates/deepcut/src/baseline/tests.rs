@@ -1,0 +1,156 @@
+//! Every method on features whose clusters are known, and the eigenvectors against a dense solver.
+
+use super::lanczos::{dot, jacobi, largest};
+use super::*;
+use crate::random::Random;
+
+const GRID: (usize, usize) = (9, 12);
+
+/// A rectangle in the grid.
+fn is_object(node: usize) -> bool {
+    let (y, x) = (node / GRID.1, node % GRID.1);
+    (3..6).contains(&y) && (4..9).contains(&x)
+}
+
+/// Noisy vectors about one direction in the object and the opposite one elsewhere.
+fn features() -> NodeFeatures {
+    let (n, dim) = (GRID.0 * GRID.1, 6);
+    let mut random = Random::new(5);
+    let direction = |node, d: usize| if is_object(node) == (d % 2 == 0) { 1.0 } else { -1.0 };
+    let data = (0..n * dim).map(|at| direction(at / dim, at % dim) + 0.8 * (random.uniform() - 0.5)).collect();
+    NodeFeatures::new(n, dim, data).unwrap()
+}
+
+fn found(method: Method, features: &NodeFeatures, colors: Option<&[f32]>, n_clusters: usize) -> Found {
+    let isa = Isa::detect();
+    let graph = Graph::threshold(isa, features, 0.2);
+    cluster(method, Problem { isa, grid: GRID, features, colors, graph: &graph, n_clusters, seed: 0 }).unwrap()
+}
+
+#[test]
+fn every_method_finds_the_rectangle() {
+    for method in Method::ALL.into_iter().skip(1) {
+        let Found { assignment, background } = found(method, &features(), None, 2);
+        let labels = assignment.labels();
+        let object = background.map_or_else(|| usize::from(labels[0] == 0), |back| 1 - back);
+        let wrong = labels.iter().enumerate().filter(|(i, label)| (**label == object) != is_object(*i)).count();
+        assert_eq!(wrong, 0, "{}: {labels:?}", method.name());
+        assert!(assignment.soft.chunks_exact(2).all(|row| row.iter().sum::<f32>() == 1.0));
+    }
+}
+
+/// Patches alike in their features are told apart by their colours.
+#[test]
+fn deep_spectral_heeds_colors() {
+    let n = GRID.0 * GRID.1;
+    let alike = NodeFeatures::new(n, 2, vec![1.0; 2 * n]).unwrap();
+    let colors: Vec<f32> = (0..n).flat_map(|i| if is_object(i) { [0.9, 0.1, 0.1] } else { [0.1, 0.6, 0.9] }).collect();
+    let labels = found(Method::DeepSpectral, &alike, Some(&colors), 2).assignment.labels();
+    let wrong = labels.iter().enumerate().filter(|(i, label)| (**label == 1) != is_object(*i)).count();
+    assert!(wrong <= 4, "{wrong} of {n} wrong: {labels:?}");
+}
+
+/// Four corners, four clusters: up to renaming each method finds them.
+#[test]
+fn more_than_two_clusters() {
+    let n = GRID.0 * GRID.1;
+    let corner = |i: usize| 2 * usize::from(i / GRID.1 > 4) + usize::from(i % GRID.1 > 5);
+    let data =
+        (0..n).flat_map(|i| (0..4).map(move |d| if d == corner(i) { 1.0 } else { 0.02 * ((i * 7 + d) % 5) as f32 })).collect();
+    let features = NodeFeatures::new(n, 4, data).unwrap();
+    for method in [Method::Kmeans, Method::Spectral] {
+        let labels = found(method, &features, None, 4).assignment.labels();
+        let truth: Vec<usize> = (0..n).map(corner).collect();
+        assert_eq!(crate::metrics::adjusted_rand_index(&labels, &truth), 1.0, "{}: {labels:?}", method.name());
+    }
+}
+
+/// Nothing to cut, or less than there are clusters, is no reason to panic.
+#[test]
+fn degenerate_features_give_some_result() {
+    for n in [1, 2, 3, 5] {
+        let features = NodeFeatures::new(n, 3, vec![1.0; 3 * n]).unwrap();
+        let isa = Isa::detect();
+        let graph = Graph::threshold(isa, &features, 0.2);
+        for method in Method::ALL {
+            let problem = Problem { isa, grid: (1, n), features: &features, colors: None, graph: &graph, n_clusters: 2, seed: 0 };
+            assert_eq!(cluster(method, problem).unwrap().assignment.soft.len(), 2 * n, "{}, {n} nodes", method.name());
+        }
+    }
+}
+
+fn symmetric(n: usize) -> Vec<Vec<f64>> {
+    let mut random = Random::new(9);
+    let mut a = vec![vec![0.0; n]; n];
+    for i in 0..n {
+        for j in 0..=i {
+            let value = f64::from(random.uniform()) - 0.5;
+            (a[i][j], a[j][i]) = (value, value);
+        }
+    }
+    a
+}
+
+/// The dense solver's own equation: A v = λ v, with unit vectors at right angles.
+#[test]
+fn rotations_diagonalize() {
+    for n in [1, 2, 7, 30] {
+        let a = symmetric(n);
+        let (values, vectors) = jacobi(a.clone());
+        for (i, (value, v)) in values.iter().zip(&vectors).enumerate() {
+            for (row, v_i) in a.iter().zip(v) {
+                assert!((dot(row, v) - value * v_i).abs() < 1e-12, "{n}");
+            }
+            for (j, w) in vectors.iter().enumerate() {
+                assert!((dot(v, w) - f64::from(u8::from(i == j))).abs() < 1e-12, "{n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lanczos_agrees_with_the_dense_solver() {
+    for n in [3, 20, 90] {
+        let a = symmetric(n);
+        let (mut values, _) = jacobi(a.clone());
+        values.sort_by(|a, b| b.total_cmp(a));
+        let apply = |v: &[f64], out: &mut [f64]| out.iter_mut().zip(&a).for_each(|(out, row)| *out = dot(row, v));
+        let found = largest(n, 3, &[], 1, apply);
+        for ((value, v), expected) in found.iter().zip(&values) {
+            assert!((value - expected).abs() < 1e-6, "{n}: {value}, not {expected}");
+            let mut image = vec![0.0; n];
+            apply(v, &mut image);
+            assert!(image.iter().zip(v).all(|(a, v)| (a - value * v).abs() < 1e-5), "{n}");
+        }
+        // Without the first, the second is the largest.
+        let rest = largest(n, 1, &[found[0].1.clone()], 1, apply);
+        assert!((rest[0].0 - values[1]).abs() < 1e-6, "{n}");
+    }
+}
+
+/// Generalised eigenvectors of graphs of every kind against those of the dense matrix.
+#[test]
+fn graphs_have_the_dense_matrix_eigenvectors() {
+    use crate::kernels::parallel::Crew;
+    let features = features();
+    let isa = Isa::detect();
+    let n = features.nodes();
+    for graph in [Graph::threshold(isa, &features, 0.2), Graph::relu(isa, &features)] {
+        let identity: Vec<f32> = (0..n * n).map(|i| f32::from(u8::from(i / n == i % n))).collect();
+        let mut w = vec![0.0; n * n];
+        graph.multiply(&Crew::alone(), &identity, n, &mut w);
+        let degree: Vec<f64> = graph.degree().iter().map(|&d| f64::from(d)).collect();
+        let row = |i: usize| (0..n).map(|j| f64::from(w[i * n + j]) / (degree[i] * degree[j]).sqrt()).collect();
+        let (mut values, _) = jacobi((0..n).map(row).collect());
+        values.sort_by(|a, b| b.total_cmp(a));
+        let second = &spectral::eigenvectors(&graph, 1, 0)[0];
+        // (D − W) y = λ D y with the second smallest λ.
+        let lambda = 1.0 - values[1];
+        let size = second.iter().fold(0.0f64, |m, y| m.max(y.abs()));
+        for i in 0..n {
+            let wy: f64 = (0..n).map(|j| f64::from(w[i * n + j]) * second[j]).sum();
+            let rest = degree[i] * second[i] - wy - lambda * degree[i] * second[i];
+            assert!(rest.abs() < 1e-4 * degree[i] * size, "node {i}: {rest}");
+        }
+    }
+}
