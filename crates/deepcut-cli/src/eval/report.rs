@@ -27,7 +27,7 @@ table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid var(--
 td:not(:first-child){font-variant-numeric:tabular-nums}\
 figure{display:inline-block;margin:0 1em 1em 0;vertical-align:top}figcaption{font-size:13px;max-width:500px;overflow-wrap:anywhere}\
 figure img{display:inline-block;margin-right:4px;max-width:240px}svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}\
-.a{fill:var(--a)}.b{fill:var(--b)}.axis{stroke:var(--ink);fill:none}pre{white-space:pre-wrap;font-size:12px}";
+.a{fill:var(--a)}.b{fill:var(--b)}.axis{stroke:var(--ink);fill:none}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}";
 
 /// Writes `index.html` and `pictures.csv` into a folder.
 pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args: &EvalArgs) -> anyhow::Result<()> {

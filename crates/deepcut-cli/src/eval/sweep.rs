@@ -56,7 +56,9 @@ fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<
         }
         let with = |(label, options): &(String, Value), value: &Value| {
             let mut options = options.clone();
-            options[name] = value.clone();
+            // As on the command line, one number of epochs is that of all stages.
+            let all = (name == "epochs" && value.is_number()).then(|| Value::from(vec![value.clone(); 3]));
+            options[name] = all.unwrap_or_else(|| value.clone());
             let word = value.as_str().map_or_else(|| value.to_string(), Into::into);
             (format!("{label}{}{name} {word}", if label.is_empty() { "" } else { ", " }), options)
         };

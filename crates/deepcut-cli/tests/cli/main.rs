@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod eval;
 mod models;
 
 use std::io::Write;
@@ -481,46 +482,4 @@ fn completions_and_manual_pages_are_printed() {
     assert!(text(&["man", "segment"]).contains("bilateral"));
     assert_status(&run(&["man", "fly"]), 2);
     assert!(text(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
-}
-
-/// Pictures whose masks are known exactly; one has no mask, one mask is of another size.
-#[test]
-fn a_data_set_is_evaluated_and_its_gaps_are_named() {
-    let folder = folder();
-    let at = |name: &str| folder.path().join(name);
-    ["set/images", "set/gt"].iter().for_each(|name| std::fs::create_dir_all(at(name)).unwrap());
-    let truth = image::GrayImage::from_fn(128, 96, |x, y| {
-        let (u, v) = (x as f32 / 128.0 - 0.5, y as f32 / 96.0 - 0.5);
-        image::Luma([if u * u + v * v < 0.06 { 255 } else { 0 }])
-    });
-    for name in ["a", "b", "c"] {
-        picture(96, 128).save(at(&format!("set/images/{name}.png"))).unwrap();
-    }
-    truth.save(at("set/gt/a.png")).unwrap();
-    let eval =
-        |arguments: &[&str]| deepcut(folder.path()).args(["eval", "masks", "--root", "set"]).args(arguments).output().unwrap();
-    let output = eval(&["--csv", "values.csv"]);
-    assert_status(&output, 1);
-    assert!(stderr(&output).contains("b has no mask") && stderr(&output).contains("c has no mask"), "{}", stderr(&output));
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("| IoU, oracle side |") && text.contains("1 pictures, 0 failed, 2 incomplete"), "{text}");
-    let csv = std::fs::read_to_string(at("values.csv")).unwrap();
-    assert_eq!(csv.lines().count(), 2);
-
-    std::fs::write(at("list"), "a\n").unwrap();
-    let output = eval(&["--list", "list", "--json"]);
-    assert_status(&output, 0);
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let value = report["metrics"]["IoU"]["value"].as_f64().unwrap();
-    assert!(value > 0.5, "a clear disc: {value}");
-    assert!(csv.contains(&format!("{value:.6}")), "{csv}");
-
-    truth.save(at("set/gt/b.png")).unwrap();
-    image::GrayImage::new(5, 5).save(at("set/gt/c.png")).unwrap();
-    let output = eval(&["--csv", "values.csv"]);
-    assert_status(&output, 2);
-    let output = eval(&["--csv", "values.csv", "--overwrite"]);
-    assert_status(&output, 1);
-    assert!(stderr(&output).contains("c: its mask is 5 × 5, the picture 128 × 96"), "{}", stderr(&output));
-    assert_status(&deepcut(folder.path()).args(["eval", "voc2007", "--root", "set"]).output().unwrap(), 2);
 }

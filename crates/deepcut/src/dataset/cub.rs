@@ -2,7 +2,7 @@
 
 use super::{Dataset, DatasetError, Folders, Keypoint, Sample, Truth};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) fn find(root: &Path, folders: &Folders) -> Result<Dataset, DatasetError> {
     let not_found = |expected| DatasetError::NotFound { root: root.into(), expected };
@@ -51,7 +51,7 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<Dataset, DatasetErr
 }
 
 /// The lines of a list: a number, then `N` words.
-fn columns<const N: usize>(path: &PathBuf) -> Result<Vec<(String, [String; N])>, DatasetError> {
+fn columns<const N: usize>(path: &Path) -> Result<Vec<(String, [String; N])>, DatasetError> {
     super::text(path)?
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -59,8 +59,7 @@ fn columns<const N: usize>(path: &PathBuf) -> Result<Vec<(String, [String; N])>,
             let mut words = line.split_whitespace().map(str::to_owned);
             let id = words.next().unwrap_or_default();
             let rest: Vec<String> = words.collect();
-            let wrong =
-                |_| DatasetError::Truth { path: path.clone(), problem: format!("`{line}` is not a number and {N} words") };
+            let wrong = |_| DatasetError::Truth { path: path.into(), problem: format!("`{line}` is not a number and {N} words") };
             Ok((id, rest.try_into().map_err(wrong)?))
         })
         .collect()
