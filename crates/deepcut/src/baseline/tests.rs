@@ -16,7 +16,7 @@ fn is_object(node: usize) -> bool {
 fn features() -> NodeFeatures {
     let (n, dim) = (GRID.0 * GRID.1, 6);
     let mut random = Random::new(5);
-    let direction = |node, d: usize| if is_object(node) == (d % 2 == 0) { 1.0 } else { -1.0 };
+    let direction = |node, d: usize| if is_object(node) == d.is_multiple_of(2) { 1.0 } else { -1.0 };
     let data = (0..n * dim).map(|at| direction(at / dim, at % dim) + 0.8 * (random.uniform() - 0.5)).collect();
     NodeFeatures::new(n, dim, data).unwrap()
 }
