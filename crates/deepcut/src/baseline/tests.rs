@@ -87,11 +87,9 @@ fn degenerate_features_give_some_result() {
 fn symmetric(n: usize) -> Vec<Vec<f64>> {
     let mut random = Random::new(9);
     let mut a = vec![vec![0.0; n]; n];
-    for i in 0..n {
-        for j in 0..=i {
-            let value = f64::from(random.uniform()) - 0.5;
-            (a[i][j], a[j][i]) = (value, value);
-        }
+    for (i, j) in (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+        let value = f64::from(random.uniform()) - 0.5;
+        (a[i][j], a[j][i]) = (value, value);
     }
     a
 }
