@@ -1,37 +1,44 @@
 #!/usr/bin/env bash
-# Prints BENCHMARKS.md: docs/benchmarks.sh PICTURES MASKS [NETWORK...] > BENCHMARKS.md
+# Prints BENCHMARKS.md: docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...] > BENCHMARKS.md
 set -euo pipefail
-pictures=$(realpath "$1") masks=$(realpath "$2")
-networks=()
-for network in "${@:3}"; do networks+=("$(realpath "$network")"); done
+ecssd=$(realpath "$1") voc=$(realpath "$2") davis=$(realpath "$3")
+networks=(embedded)
+for network in "${@:4}"; do networks+=("$(realpath "$network")"); done
 cd "$(dirname "$0")/.."
-cargo build --release --quiet --example evaluate
+cargo build --release --quiet
+cache=$(mktemp -d)
+trap 'rm -rf "$cache"' EXIT
 run() {
-    # A network's folder is nobody's business.
-    printf '\n## %s\n\n```\n$ evaluate PICTURES MASKS' "$1"
-    for argument in "${@:2}"; do printf ' %s' "${argument##*/}"; done
-    printf '\n'
-    ./target/release/examples/evaluate "$pictures" "$masks" "${@:2}"
-    printf '```\n'
+    # Where data and networks lie is nobody's business.
+    printf '\n```\n$ deepcut'
+    for argument in "$@"; do printf ' %s' "${argument##*/}"; done
+    printf '\n```\n\n'
+    ./target/release/deepcut "$@" --cache "$cache" --quiet
 }
-printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh PICTURES MASKS [NETWORK...]` on %s, %s, %s cores.\n' \
+printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)"
-printf 'PICTURES are 200 photographs of ECSSD (every fifth), the development set. Times are of a shared machine: compare stages, not machines.\n'
-run 'The prototype'"'"'s settings (it had 0.671 on every second of these)' --every 2 framing=squash resolution=192
-run 'Default' 
-run 'Default, refined' refine=bilateral
-run 'Default, largest component' largest_component=true
-run 'Default at 192' resolution=192
-run 'Default at 256' resolution=256
-for seed in 1 2 3; do run "Default, seed $seed" "seed=$seed"; done
-run 'The objective of the paper on the default graph' objective=mincut
-run 'Correlation clustering, no number of clusters' objective=correlation
-run 'The paper'"'"'s profile (with the embedded network; the paper used DINO ViT-S/8)' --paper
+printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is 61 frames of four\n'
+printf 'sequences. Options are the defaults where none are named. Features are computed once a network and profile: times are of what follows.\n'
+methods=deepcut,spectral,tokencut,kmeans,lost,deep-spectral,pca
 for network in "${networks[@]}"; do
     name=$(basename "$network" .safetensors)
-    run "$name" --backbone "$network"
-    run "$name, squashed to a square" --backbone "$network" framing=squash
-    run "$name, correlation clustering" --backbone "$network" objective=correlation
-    run "$name, the paper's profile" --backbone "$network" --paper
-    run "$name, the paper's profile, its own resolution" --backbone "$network" --paper resolution=null
+    for profile in default paper; do
+        printf '\n## Methods on the features of %s, profile %s\n' "$name" "$profile"
+        run sweep ecssd --root "$ecssd" --backbone "$network" --profile "$profile" --set "method=$methods"
+        run sweep voc2007 --root "$voc" --backbone "$network" --profile "$profile" --set "method=$methods"
+    done
+done
+printf '\n## The embedded network\n'
+run eval ecssd --root "$ecssd"
+run eval ecssd --root "$ecssd" --refine bilateral
+run eval ecssd --root "$ecssd" --seeds 5
+run eval davis --root "$davis" --mode parts
+run sweep ecssd --root "$ecssd" --set resolution=192,224,256,320
+run sweep ecssd --root "$ecssd" --set tau=0.1,0.2,0.3,0.4,null
+run sweep ecssd --root "$ecssd" --set epochs=10,25,50,100 --set objective=normalized-cut,mincut
+run sweep ecssd --root "$ecssd" --set objective=normalized-cut,mincut,correlation,modularity
+run sweep ecssd --root "$ecssd" --set largest_component=false,true --set refine=none,bilateral
+for network in "${networks[@]:1}"; do
+    printf '\n## Parts on the features of %s\n' "$(basename "$network" .safetensors)"
+    run eval davis --root "$davis" --mode parts --backbone "$network"
 done

@@ -14,6 +14,7 @@ mod models;
 mod network;
 mod outputs;
 mod segment;
+mod stopwatch;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};

@@ -5,6 +5,7 @@ use crate::batch::{self, Done, Task};
 use crate::inputs::Input;
 use crate::network;
 use crate::outputs::{Destination, check_free};
+use crate::stopwatch::Stopwatch;
 use deepcut::backbone::Identity;
 use deepcut::components::BoundingBox;
 use deepcut::export::png;
@@ -12,7 +13,6 @@ use deepcut::{Image, Options, Segmentation, Segmenter};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
 
 /// Everything said of a picture, as JSON.
 #[derive(Serialize)]
@@ -66,20 +66,6 @@ fn xywh(bounds: BoundingBox) -> [usize; 4] {
     [bounds.left, bounds.top, bounds.width, bounds.height]
 }
 
-/// Adds up the time between one stage's beginning and the next's.
-struct Stopwatch {
-    since: Instant,
-    stage: &'static str,
-    seconds: BTreeMap<String, f64>,
-}
-
-impl Stopwatch {
-    fn begin(&mut self, stage: &'static str) {
-        *self.seconds.entry(self.stage.into()).or_default() += self.since.elapsed().as_secs_f64();
-        (self.since, self.stage) = (Instant::now(), stage);
-    }
-}
-
 /// Segments everything the command line names. True if nothing failed.
 pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
     let options = args.method.options(&args.network)?;
@@ -106,7 +92,7 @@ impl Task for Work {
         for (_, path) in &targets {
             path.as_ref().map_or(Ok(()), |path| check_free(path, self.overwrite))?;
         }
-        let mut watch = Stopwatch { since: Instant::now(), stage: "read", seconds: BTreeMap::new() };
+        let mut watch = Stopwatch::new("read");
         let bytes = input.read()?;
         watch.begin("decode");
         let image = Image::decode(&bytes)?;
@@ -127,8 +113,7 @@ impl Task for Work {
                 destination.put(path.as_deref(), &bytes, self.overwrite)?;
             }
         }
-        watch.begin("");
-        let report = self.report(input, outputs.clone(), &found, watch.seconds);
+        let report = self.report(input, outputs.clone(), &found, watch.seconds());
         for (_, path) in targets.iter().filter(|(format, _)| *format == Format::Json) {
             let mut text = serde_json::to_vec_pretty(&report)?;
             text.push(b'\n');

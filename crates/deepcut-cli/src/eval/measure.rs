@@ -1,14 +1,16 @@
 //! One picture, measured with every contender.
 
 use super::Evaluation;
+use crate::stopwatch::Stopwatch;
 use anyhow::{Context, bail};
 use deepcut::components::BoundingBox;
 use deepcut::dataset::{self, Sample, Truth};
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
 use deepcut::segment::{cluster, to_pixels, upsample};
-use deepcut::{FeatureMap, Image, Options, Segmentation};
+use deepcut::{FeatureMap, Image, Options, Segmentation, Stage};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What was measured of one picture.
@@ -26,8 +28,8 @@ pub struct Measured {
     /// Metrics of this picture alone, in the order of the table's rows.
     pub values: Vec<(Cow<'static, str>, f64)>,
     pub confidence: f32,
-    /// From the features to the pixels.
-    pub seconds: f64,
+    /// From the features to the pixels, by stage.
+    pub seconds: BTreeMap<String, f64>,
     /// Of the soft mask, where the truth is a mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
@@ -62,10 +64,9 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
                 maps.len() - 1
             }
         };
-        let begin = Instant::now();
-        let (found, soft) = segment(evaluation, &image, &maps[at].1, options)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        results.push(compare(sample, &truth, &found, &soft, seconds));
+        let mut watch = Stopwatch::new("graph");
+        let (found, soft) = segment(evaluation, &image, &maps[at].1, options, &mut |stage| watch.begin(stage.name()))?;
+        results.push(compare(sample, &truth, &found, &soft, watch.seconds()));
     }
     Ok(Picture { features_seconds, results })
 }
@@ -98,7 +99,7 @@ impl Evaluation {
         let image = Image::decode(&bytes)?;
         let options = &self.contenders[contender].options;
         let map = self.features(&bytes, &image, options)?.0;
-        let found = segment(self, &image, &map, options)?.0;
+        let found = segment(self, &image, &map, options, &mut |_| {})?.0;
         Ok((image.clone(), truth(sample, &image)?, found))
     }
 }
@@ -109,13 +110,14 @@ fn segment(
     image: &Image,
     map: &FeatureMap,
     options: &Options,
+    observe: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<(Segmentation, Vec<u8>)> {
     let (height, width) = (image.height(), image.width());
     if image.is_constant() {
         return Ok((Segmentation::empty(height, width, options.foreground_labels()), vec![0; height * width]));
     }
-    let clustering = cluster(evaluation.segmenter.isa(), map, options, &mut |_| {})?;
-    let found = to_pixels(image, &clustering, options, &mut |_| {});
+    let clustering = cluster(evaluation.segmenter.isa(), map, options, observe)?;
+    let found = to_pixels(image, &clustering, options, observe);
     Ok((found, upsample::foreground(&clustering.grid, height, width)))
 }
 
@@ -137,7 +139,7 @@ fn truth(sample: &Sample, image: &Image) -> anyhow::Result<Known> {
     })
 }
 
-fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], seconds: f64) -> Measured {
+fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], seconds: BTreeMap<String, f64>) -> Measured {
     let (values, histogram) = match truth {
         Known::Mask(truth) => {
             let mask: Vec<bool> = found.mask().iter().map(|&value| value > 0).collect();

@@ -83,7 +83,7 @@ fn table(page: &mut String, tables: &[&Table], outcome: &Outcome, incomplete: us
         let cells: String = rows.iter().map(|rows| cell(&rows[at])).collect();
         let _ = write!(page, "<tr><td>{}{cells}", escape(&row.name));
     }
-    let times: String = tables.iter().map(|table| format!("<td>{:.1}", table.milliseconds()[0])).collect();
+    let times: String = tables.iter().map(|table| format!("<td>{:.1}", table.milliseconds())).collect();
     let _ = write!(page, "<tr><td>ms a picture, features to mask{times}</table>");
     if let Some(row) = outcome.tables.difference() {
         let _ = write!(page, "<p>{}: {}</p>", escape(&row.name), cell(&row).trim_start_matches("<td>"));

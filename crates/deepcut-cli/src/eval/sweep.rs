@@ -84,7 +84,7 @@ fn markdown(tables: &[&Table], failures: usize, incomplete: usize) -> String {
         let rows = table.rows();
         let values: Vec<String> = rows.iter().map(|row| format!("{:.4}", row.value)).collect();
         let interval = rows[0].interval.map_or_else(String::new, |[low, high]| format!("{low:.4} to {high:.4}"));
-        let _ = writeln!(text, "| {} | {} | {interval} | {:.1} |", table.name, values.join(" | "), table.milliseconds()[0]);
+        let _ = writeln!(text, "| {} | {} | {interval} | {:.1} |", table.name, values.join(" | "), table.milliseconds());
     }
     let pictures = tables[0].main().1.len();
     let _ = writeln!(text, "\n{pictures} pictures, {failures} failed, {incomplete} incomplete");

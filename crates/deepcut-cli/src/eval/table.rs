@@ -16,7 +16,10 @@ pub struct Table {
     pub columns: Vec<(Cow<'static, str>, Vec<f64>)>,
     pub confidence: Vec<f32>,
     pictures: Vec<String>,
+    /// Of every picture, from its features on.
     seconds: Vec<f64>,
+    /// Of all pictures, by stage.
+    stages: BTreeMap<String, f64>,
     features_seconds: f64,
     sequences: BTreeMap<String, Vec<f64>>,
     max_f: MaxF,
@@ -40,6 +43,7 @@ impl Table {
             confidence: Vec::new(),
             pictures: Vec::new(),
             seconds: Vec::new(),
+            stages: BTreeMap::new(),
             features_seconds: 0.0,
             sequences: BTreeMap::new(),
             max_f: MaxF::default(),
@@ -64,7 +68,8 @@ impl Table {
         }
         self.pictures.push(sample.name.clone());
         self.confidence.push(measured.confidence);
-        self.seconds.push(measured.seconds);
+        self.seconds.push(measured.seconds.values().sum());
+        measured.seconds.into_iter().for_each(|(stage, seconds)| *self.stages.entry(stage).or_default() += seconds);
         self.features_seconds += features_seconds;
         self.points.extend(measured.points);
     }
@@ -98,9 +103,25 @@ impl Table {
         rows
     }
 
-    /// Milliseconds a picture takes from its features on, and for its features.
-    pub fn milliseconds(&self) -> [f64; 2] {
-        [1000.0 * mean(&self.seconds), 1000.0 * self.features_seconds / self.pictures.len() as f64]
+    /// Milliseconds a picture takes, by stage.
+    fn stages(&self) -> BTreeMap<&str, f64> {
+        let a_picture = |seconds: f64| 1000.0 * seconds / self.pictures.len() as f64;
+        let stages = self.stages.iter().map(|(stage, seconds)| (stage.as_str(), a_picture(*seconds)));
+        stages.chain([("features", a_picture(self.features_seconds))]).collect()
+    }
+
+    /// Means of the main metric by quarters of confidence, the least confident first.
+    fn by_confidence(&self) -> Vec<f64> {
+        let mut order: Vec<usize> = (0..self.confidence.len()).collect();
+        order.sort_by(|&a, &b| self.confidence[a].total_cmp(&self.confidence[b]));
+        let values = self.main().1;
+        let quarter = |at: &[usize]| mean(&at.iter().map(|&i| values[i]).collect::<Vec<_>>());
+        order.chunks(order.len().div_ceil(4).max(1)).map(quarter).collect()
+    }
+
+    /// Milliseconds a picture takes from its features on.
+    pub fn milliseconds(&self) -> f64 {
+        1000.0 * mean(&self.seconds)
     }
 }
 
@@ -172,8 +193,9 @@ impl Tables {
             rows.into_iter().map(|row| (row.name, json!({ "value": row.value, "interval": row.interval }))).collect()
         };
         let results = self.0.iter().zip(contenders).map(|(table, contender)| {
-            let [cut, features] = table.milliseconds().map(|ms| ms / 1000.0);
-            json!({ "name": table.name, "metrics": metrics(table.rows()), "seconds": { "features": features, "cut": cut }, "options": contender.options })
+            let seconds: BTreeMap<&str, f64> = table.stages().into_iter().map(|(stage, ms)| (stage, ms / 1000.0)).collect();
+            let quarters = table.by_confidence();
+            json!({ "name": table.name, "metrics": metrics(table.rows()), "by_confidence": quarters, "seconds": seconds, "options": contender.options })
         });
         json!({
             "type": "evaluation",
@@ -210,18 +232,19 @@ impl Tables {
                 let cells: Vec<String> = rows.iter().map(|rows| cell(&rows[at])).collect();
                 let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
             }
-            let cut: Vec<String> = self.0.iter().map(|table| format!("{:.1}", table.milliseconds()[0])).collect();
+            let cut: Vec<String> = self.0.iter().map(|table| format!("{:.1}", table.milliseconds())).collect();
             let _ = writeln!(text, "| ms a picture, features to mask | {} |", cut.join(" | "));
         }
         if let Some(row) = self.difference().filter(|_| !seeds) {
             let _ = writeln!(text, "\n{}: {}", row.name, cell(&row));
         }
-        let features = self.0.first().map_or(0.0, |table| table.milliseconds()[1]);
-        let _ = writeln!(
-            text,
-            "\n{} pictures, {failures} failed, {incomplete} incomplete; features took {features:.1} ms a picture on its thread",
-            self.pictures()
-        );
+        if let [table] = &self.0[..] {
+            let quarters: Vec<String> = table.by_confidence().iter().map(|value| format!("{value:.3}")).collect();
+            let _ = writeln!(text, "\n{} by quarters of confidence: {}", table.main().0, quarters.join(", "));
+            let stages: Vec<String> = table.stages().iter().map(|(stage, ms)| format!("{stage} {ms:.1}")).collect();
+            let _ = writeln!(text, "ms a picture on its thread: {}", stages.join(", "));
+        }
+        let _ = writeln!(text, "\n{} pictures, {failures} failed, {incomplete} incomplete", self.pictures());
         text
     }
 }

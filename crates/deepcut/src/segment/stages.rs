@@ -43,8 +43,8 @@ pub struct Clustering {
     /// The highest label of the foreground.
     pub foreground_labels: u8,
     /// How clean the cut between foreground and background is, in [0, 1]: one minus their soft normalised cut on the thresholded
-    /// graph, `Σ sᵀWs / sᵀD1 − 1` over the two. 1: they share no edge. 0: nothing was cut. It ranks masks well: the example
-    /// `evaluate` prints the mean IoU by quarters of confidence.
+    /// graph, `Σ sᵀWs / sᵀD1 − 1` over the two. 1: they share no edge. 0: nothing was cut. It ranks masks well:
+    /// `deepcut eval` prints the mean IoU by quarters of confidence.
     pub confidence: f32,
 }
 
