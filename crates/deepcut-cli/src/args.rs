@@ -1,6 +1,7 @@
 //! The command line.
 
 use anyhow::{Context, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
@@ -127,6 +128,10 @@ pub struct RunArgs {
     pub no_progress: bool,
 }
 
+fn method_parser() -> impl TypedValueParser<Value = Method> {
+    PossibleValuesParser::new(Method::ALL.map(Method::name)).try_map(|name| name.parse::<Method>())
+}
+
 /// What to find, and how.
 #[derive(Args)]
 pub struct MethodArgs {
@@ -139,9 +144,9 @@ pub struct MethodArgs {
     /// Start from the published method's settings or from ours
     #[arg(long, value_enum, default_value = "default", help_heading = "Method")]
     pub profile: Profile,
-    /// How patches are clustered: by DeepCut's graph network, or by a classical method on the same features
-    #[arg(long, value_enum, default_value = "deepcut", help_heading = "Method")]
-    pub method: MethodArg,
+    /// How patches are clustered: `deepcut` trains its graph network on each picture, the others are classical methods on the same features
+    #[arg(long, value_parser = method_parser(), default_value = "deepcut", help_heading = "Method")]
+    pub method: Method,
     /// What the graph network minimises; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
     #[arg(long, value_enum, help_heading = "Method")]
     pub objective: Option<ObjectiveArg>,
@@ -189,9 +194,9 @@ pub struct SegmentArgs {
     pub run: RunArgs,
 }
 
-/// The data set, and what is kept of work on it.
+/// A data set, what is tried on it, and what is kept of the work.
 #[derive(Args)]
-pub struct DataArgs {
+pub struct StudyArgs {
     /// How the data set lies on disk
     #[arg(value_enum)]
     pub dataset: DatasetArg,
@@ -213,12 +218,21 @@ pub struct DataArgs {
     /// Note every picture's values in this file as they come, and go on from there if it exists
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub method: MethodArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 #[derive(Args)]
 pub struct EvalArgs {
     #[command(flatten)]
-    pub data: DataArgs,
+    pub study: StudyArgs,
     /// Evaluate two methods or profiles on the same pictures: `paper`, `default`, or a method's name
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "seeds")]
     pub compare: Vec<String>,
@@ -237,34 +251,16 @@ pub struct EvalArgs {
     /// Replace files that exist
     #[arg(long)]
     pub overwrite: bool,
-    /// Print the result as one JSON object
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub method: MethodArgs,
-    #[command(flatten)]
-    pub network: NetworkArgs,
-    #[command(flatten)]
-    pub run: RunArgs,
 }
 
 #[derive(Args)]
 pub struct SweepArgs {
     #[command(flatten)]
-    pub data: DataArgs,
+    pub study: StudyArgs,
     /// Values of an option, as its JSON name in reports: `tau=0.1,0.2,null`, `objective=mincut,normalized-cut`, `epochs=[10,10,10],[50,50,50]`;
     /// given several times, all combinations are tried
     #[arg(long = "set", value_name = "NAME=VALUE,...", required = true)]
     pub sets: Vec<String>,
-    /// Print the result as one JSON object
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub method: MethodArgs,
-    #[command(flatten)]
-    pub network: NetworkArgs,
-    #[command(flatten)]
-    pub run: RunArgs,
 }
 
 /// A data set of the field.
@@ -409,38 +405,6 @@ pub enum ModeArg {
     Scene,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MethodArg {
-    /// The graph network, trained on each picture
-    Deepcut,
-    /// k-means of the features
-    Kmeans,
-    /// Shi and Malik's normalised cut by eigenvectors
-    Spectral,
-    /// TokenCut: the seed's component of the spectral cut
-    Tokencut,
-    /// LOST: grown from the patch like the fewest others
-    Lost,
-    /// Deep Spectral Methods: features and colours together
-    DeepSpectral,
-    /// The sign of the first principal component
-    Pca,
-}
-
-impl MethodArg {
-    pub fn method(self) -> Method {
-        match self {
-            Self::Deepcut => Method::Deepcut,
-            Self::Kmeans => Method::Kmeans,
-            Self::Spectral => Method::Spectral,
-            Self::Tokencut => Method::Tokencut,
-            Self::Lost => Method::Lost,
-            Self::DeepSpectral => Method::DeepSpectral,
-            Self::Pca => Method::Pca,
-        }
-    }
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 pub enum ObjectiveArg {
     NormalizedCut,
@@ -469,9 +433,9 @@ impl MethodArgs {
     }
 
     /// As [`MethodArgs::options`], with another profile and method.
-    pub fn options_as(&self, profile: Profile, method: MethodArg, network: &NetworkArgs) -> anyhow::Result<Options> {
+    pub fn options_as(&self, profile: Profile, method: Method, network: &NetworkArgs) -> anyhow::Result<Options> {
         let mut options = profile.options(self.resolution, network);
-        options.method = method.method();
+        options.method = method;
         options.mode = match self.mode {
             ModeArg::Object => Mode::Object,
             ModeArg::Parts => Mode::Parts,

@@ -6,7 +6,7 @@
 use crate::outputs::write;
 use anyhow::{Context, bail};
 use deepcut::export::tensors;
-use deepcut::{FeatureMap, Method, Options, Segmenter};
+use deepcut::{FeatureMap, Options, Segmenter};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -44,11 +44,7 @@ impl Cache {
         let depends = json!({
             "backbone": segmenter.backbone().identity(),
             "kernels": segmenter.isa().name(),
-            "resolution": options.resolution,
-            "framing": options.framing,
-            "filter": options.filter,
-            "log_bin": options.log_bin,
-            "colors": options.method == Method::DeepSpectral,
+            "view": options.view(),
             "version": env!("CARGO_PKG_VERSION"),
         });
         let mut hash = Sha256::new();

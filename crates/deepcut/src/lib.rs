@@ -181,7 +181,7 @@ impl Segmenter {
         observe(Stage::Backbone);
         let map = self.backbone.features(self.isa, backbone::Input { height, width, data: &data });
         let mut map = if options.log_bin { backbone::facet::log_bin(&map) } else { map };
-        if options.method == Method::DeepSpectral {
+        if options.view().colors {
             map.colors = Some(image.mean_colors(map.grid_height, map.grid_width)?);
         }
         Ok(map)

@@ -156,6 +156,13 @@ impl Options {
         }
     }
 
+    /// What of these options a picture's features depend on.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let Self { resolution, framing, filter, log_bin, method, .. } = *self;
+        View { resolution, framing, filter, log_bin, colors: method == Method::DeepSpectral }
+    }
+
     /// k of the first stage.
     #[must_use]
     pub fn object_clusters(&self) -> usize {
@@ -217,6 +224,22 @@ impl Options {
         float("dropout", self.dropout, 0.0, 0.99, "0 to 0.99")?;
         float("min_confidence", self.min_confidence, 0.0, 1.0, "0 to 1")
     }
+}
+
+/// How a picture is seen: options of one view have the same features. The fields are those of [`Options`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct View {
+    /// Side of the network's input.
+    pub resolution: Option<usize>,
+    /// How the picture is brought to it.
+    pub framing: Framing,
+    /// Filter of that resizing.
+    pub filter: Filter,
+    /// Whether a patch is described by its surroundings too.
+    pub log_bin: bool,
+    /// Whether the features come with the patches' colours, which one method asks for.
+    pub colors: bool,
 }
 
 /// An option out of its range.

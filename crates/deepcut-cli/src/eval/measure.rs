@@ -1,11 +1,12 @@
 //! One picture, measured with every contender.
 
-use super::Evaluation;
+use super::{Contender, Evaluation};
 use crate::stopwatch::Stopwatch;
 use anyhow::{Context, bail};
 use deepcut::components::BoundingBox;
 use deepcut::dataset::{self, Sample, Truth};
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
+use deepcut::options::View;
 use deepcut::segment::{cluster, to_pixels, upsample};
 use deepcut::{FeatureMap, Image, Options, Segmentation, Stage};
 use serde::{Deserialize, Serialize};
@@ -51,16 +52,16 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
     let truth = truth(sample, &image)?;
     let mut features_seconds = 0.0;
     // Contenders that see the picture alike share its features.
-    let mut maps: Vec<(&Options, FeatureMap)> = Vec::new();
+    let mut maps: Vec<(View, FeatureMap)> = Vec::new();
     let mut results = Vec::new();
     for contender in &evaluation.contenders {
         let options = &contender.options;
-        let at = match maps.iter().position(|(other, _)| see_alike(other, options)) {
+        let at = match maps.iter().position(|(view, _)| *view == options.view()) {
             Some(at) => at,
             None => {
                 let (map, seconds) = evaluation.features(&bytes, &image, options)?;
                 features_seconds += seconds;
-                maps.push((options, map));
+                maps.push((options.view(), map));
                 maps.len() - 1
             }
         };
@@ -69,12 +70,6 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
         results.push(compare(sample, &truth, &found, &soft, watch.seconds()));
     }
     Ok(Picture { features_seconds, results })
-}
-
-/// Whether two contenders have the same features.
-fn see_alike(a: &Options, b: &Options) -> bool {
-    let colors = |options: &Options| options.method == deepcut::Method::DeepSpectral;
-    (a.resolution, a.framing, a.filter, a.log_bin, colors(a)) == (b.resolution, b.framing, b.filter, b.log_bin, colors(b))
 }
 
 impl Evaluation {
@@ -93,14 +88,17 @@ impl Evaluation {
         Ok((map, seconds))
     }
 
-    /// A picture segmented by one contender, for people to look at.
-    pub fn show(&self, sample: &Sample, contender: usize) -> anyhow::Result<(Image, Known, Segmentation)> {
+    /// A picture, its truth, and what the first `count` contenders made of it, for people to look at.
+    pub fn show(&self, sample: &Sample, count: usize) -> anyhow::Result<(Image, Known, Vec<Segmentation>)> {
         let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
         let image = Image::decode(&bytes)?;
-        let options = &self.contenders[contender].options;
-        let map = self.features(&bytes, &image, options)?.0;
-        let found = segment(self, &image, &map, options, &mut |_| {})?.0;
-        Ok((image.clone(), truth(sample, &image)?, found))
+        let truth = truth(sample, &image)?;
+        let made = |contender: &Contender| {
+            let map = self.features(&bytes, &image, &contender.options)?.0;
+            Ok(segment(self, &image, &map, &contender.options, &mut |_| {})?.0)
+        };
+        let found = self.contenders.iter().take(count).map(made).collect::<anyhow::Result<_>>()?;
+        Ok((image, truth, found))
     }
 }
 

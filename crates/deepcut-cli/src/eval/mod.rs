@@ -6,14 +6,14 @@ mod report;
 mod sweep;
 mod table;
 
-use crate::args::{DataArgs, DatasetArg, EvalArgs, MethodArg, MethodArgs, NetworkArgs, Profile, RunArgs};
+use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs};
 use crate::cache::Cache;
 use crate::outputs::{check_free, write};
 use crate::{batch, network, print};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use deepcut::dataset::{self, Dataset, Layout};
-use deepcut::{Options, Segmenter};
+use deepcut::{Method, Options, Segmenter};
 use log::Log;
 use measure::{Picture, measure};
 use std::io::Write as _;
@@ -40,44 +40,30 @@ pub struct Outcome {
     pub failures: usize,
 }
 
-impl Outcome {
-    /// Whether every picture of the data set was measured.
-    pub fn is_whole(&self, set: &Dataset) -> bool {
-        self.failures == 0 && set.incomplete.is_empty()
-    }
-}
-
 /// Evaluates what the command line names. True if every picture of the data set was measured.
 pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     for path in args.csv.iter().chain(args.report.as_ref().map(|folder| folder.join("index.html")).iter()) {
         check_free(path, args.overwrite)?;
     }
-    let evaluation = Evaluation::new(&args.data, &args.network, &args.run, contenders(args)?)?;
-    let outcome = evaluation.run(&args.data, &args.run)?;
-    let Evaluation { segmenter, set, contenders, .. } = &evaluation;
+    let study = &args.study;
+    let evaluation = Evaluation::new(study, contenders(args)?)?;
+    let outcome = evaluation.run(study)?;
     if let Some(path) = &args.csv {
         write(path, outcome.tables.csv().as_bytes(), args.overwrite)?;
     }
     if let Some(folder) = &args.report {
         report::write_to(folder, &evaluation, &outcome, args)?;
     }
-    if args.json {
-        let mut text = serde_json::to_vec(&outcome.tables.json(segmenter, set, contenders, outcome.failures))?;
-        text.push(b'\n');
-        print(&text)?;
-    } else {
-        print(outcome.tables.markdown(args.seeds.is_some(), outcome.failures, set.incomplete.len()).as_bytes())?;
-    }
-    Ok(outcome.is_whole(set))
+    evaluation.tell(study, &outcome, |incomplete| outcome.tables.markdown(args.seeds.is_some(), outcome.failures, incomplete))
 }
 
 /// One of the command line's options; two of `--compare`; or one for each seed.
 fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
-    let method = &args.method;
+    let StudyArgs { method, network, .. } = &args.study;
     if !args.compare.is_empty() {
-        return args.compare.iter().map(|name| named(name, method, &args.network)).collect();
+        return args.compare.iter().map(|name| named(name, &args.study)).collect();
     }
-    let options = method.options(&args.network)?;
+    let options = method.options(network)?;
     let Some(seeds) = args.seeds else {
         return Ok(vec![Contender { name: options.method.name().into(), options }]);
     };
@@ -90,33 +76,30 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
 }
 
 /// The contender that `--compare` names: a profile, or a method.
-fn named(name: &str, method: &MethodArgs, network: &NetworkArgs) -> anyhow::Result<Contender> {
-    let (profile, kind) = match (Profile::from_str(name, true), MethodArg::from_str(name, true)) {
+fn named(name: &str, StudyArgs { method, network, .. }: &StudyArgs) -> anyhow::Result<Contender> {
+    let (profile, kind) = match (Profile::from_str(name, true), name.to_lowercase().parse::<Method>()) {
         (Ok(profile), _) => (profile, method.method),
         (_, Ok(kind)) => (method.profile, kind),
-        _ => {
-            let names: Vec<_> = deepcut::Method::ALL.iter().map(|method| method.name()).collect();
-            bail!("--compare {name}: expected paper, default, or a method: {}", names.join(", "));
-        }
+        (_, Err(expected)) => bail!("--compare {name}: {expected}, or a profile: paper, default"),
     };
     Ok(Contender { name: name.into(), options: method.options_as(profile, kind, network)? })
 }
 
 impl Evaluation {
     /// Finds the data set and loads the network. Says what was found, and what is incomplete.
-    pub fn new(data: &DataArgs, network: &NetworkArgs, run: &RunArgs, mut contenders: Vec<Contender>) -> anyhow::Result<Self> {
-        let mut set = find(data)?;
-        if let Some(limit) = data.limit {
+    pub fn new(study: &StudyArgs, mut contenders: Vec<Contender>) -> anyhow::Result<Self> {
+        let mut set = find(study)?;
+        if let Some(limit) = study.limit {
             set.samples.truncate(limit);
         }
         let options = contenders.first().map(|contender| contender.options.clone()).unwrap_or_default();
-        let segmenter = network::segmenter(network, run, options)?;
+        let segmenter = network::segmenter(&study.network, &study.run, options)?;
         for contender in &mut contenders {
             contender.options.precision = segmenter.options().precision;
             contender.options.resolution.get_or_insert(segmenter.backbone().default_resolution());
         }
-        let cache = data.cache.as_ref().map(|folder| Cache::open(folder, data.cache_size)).transpose()?;
-        if !run.quiet {
+        let cache = study.cache.as_ref().map(|folder| Cache::open(folder, study.cache_size)).transpose()?;
+        if !study.run.quiet {
             say(format_args!("{} pictures: {}", set.samples.len(), set.found));
         }
         for (name, problem) in &set.incomplete {
@@ -126,16 +109,16 @@ impl Evaluation {
     }
 
     /// Measures every picture with every contender.
-    pub fn run(&self, data: &DataArgs, run: &RunArgs) -> anyhow::Result<Outcome> {
-        let (mut log, known) = match &data.resume {
+    pub fn run(&self, study: &StudyArgs) -> anyhow::Result<Outcome> {
+        let (mut log, known) = match &study.resume {
             Some(path) => Log::open(path, self)?,
             None => (Log::none(), Default::default()),
         };
-        let bar = batch::progress_bar(run, self.set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
+        let bar = batch::progress_bar(&study.run, self.set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
         let mut tables: Tables = self.contenders.iter().map(|contender| Table::new(&contender.name)).collect();
         let mut failures = 0;
         batch::in_order(
-            run,
+            &study.run,
             self.set.samples.len(),
             |index| match known.get(&self.set.samples[index].name) {
                 Some(picture) => Ok((picture.clone(), false)),
@@ -169,6 +152,20 @@ impl Evaluation {
         }
         Ok(Outcome { tables, failures })
     }
+
+    /// Prints what came of it: as JSON, or as the text that `markdown` makes, given the number of incomplete pictures. True if every picture of
+    /// the data set was measured.
+    pub fn tell(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce(usize) -> String) -> anyhow::Result<bool> {
+        let incomplete = self.set.incomplete.len();
+        let text = if study.json {
+            let object = outcome.tables.json(&self.segmenter, &self.set, &self.contenders, outcome.failures);
+            format!("{object}\n")
+        } else {
+            markdown(incomplete)
+        };
+        print(text.as_bytes())?;
+        Ok(outcome.failures == 0 && incomplete == 0)
+    }
 }
 
 /// A line on standard error. If that is closed there is nowhere to say so.
@@ -176,7 +173,7 @@ fn say(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn find(args: &DataArgs) -> anyhow::Result<Dataset> {
+fn find(args: &StudyArgs) -> anyhow::Result<Dataset> {
     let layout = match args.dataset {
         DatasetArg::Masks | DatasetArg::Ecssd | DatasetArg::DutsTe | DatasetArg::DutOmron => Layout::Masks,
         DatasetArg::Voc2007 => Layout::Voc { year: 2007 },

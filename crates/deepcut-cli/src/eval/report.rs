@@ -112,7 +112,7 @@ fn histogram(page: &mut String, tables: &[&Table]) {
     let name = tables[0].main().0;
     let _ = write!(page, "<svg viewBox=\"0 0 520 240\" width=520 role=img aria-label=\"pictures by {name}\">");
     for (t, counts) in counts.iter().enumerate() {
-        let (class, wide) = (if t == 0 { "a" } else { "b" }, 20.0 / counts_width(tables));
+        let (class, wide) = (if t == 0 { "a" } else { "b" }, 20.0 / tables.len() as f64);
         for (bin, &count) in counts.iter().enumerate() {
             let (height, x) = (170.0 * count as f64 / most as f64, 40.0 + 23.0 * bin as f64 + t as f64 * wide);
             let _ = write!(
@@ -137,11 +137,6 @@ fn histogram(page: &mut String, tables: &[&Table]) {
         page,
         "<text x=40 y=218>0</text><text x=500 y=218 text-anchor=end>1</text><text x=270 y=234 text-anchor=middle>pictures by {name}</text></svg>"
     );
-}
-
-/// Contenders side by side in a bin.
-fn counts_width(tables: &[&Table]) -> f64 {
-    tables.len() as f64
 }
 
 fn scatter(page: &mut String, [across, up]: [&str; 2], xs: &[f64], ys: &[f64], diagonal: bool) {
@@ -185,29 +180,25 @@ fn figure(
     tables: &[&Table],
     at: usize,
 ) -> anyhow::Result<()> {
+    let (image, truth, found) = evaluation.show(sample, tables.len())?;
+    let scale = SIDE as f64 / image.height().max(image.width()) as f64;
+    let side = |size: usize| ((size as f64 * scale).round() as usize).max(1);
+    let thumb = image.resize(side(image.height()), side(image.width()), Filter::Bilinear)?;
+    let small = |mask: &dyn Fn(usize) -> bool| -> Vec<bool> {
+        let (height, width) = (thumb.height(), thumb.width());
+        let from = |i: usize| (i / width * image.height() / height) * image.width() + i % width * image.width() / width;
+        (0..height * width).map(|i| mask(from(i))).collect()
+    };
+    let inside = match &truth {
+        Known::Mask(truth) => small(&|i| truth[i]),
+        Known::Boxes(boxes) => small(&|i| boxes.iter().any(|b| on_edge(*b, i / image.width(), i % image.width(), 2.0 / scale))),
+    };
     let _ = write!(page, "<figure>");
+    picture(page, &thumb, &inside, TRUTH, "truth")?;
     let mut values = Vec::new();
-    for (contender, table) in tables.iter().enumerate() {
-        let (image, truth, found) = evaluation.show(sample, contender)?;
-        let scale = SIDE as f64 / image.height().max(image.width()) as f64;
-        let side = |size: usize| ((size as f64 * scale).round() as usize).max(1);
-        let thumb = image.resize(side(image.height()), side(image.width()), Filter::Bilinear)?;
-        let small = |mask: &dyn Fn(usize) -> bool| -> Vec<bool> {
-            let (height, width) = (thumb.height(), thumb.width());
-            let from = |i: usize| (i / width * image.height() / height) * image.width() + i % width * image.width() / width;
-            (0..height * width).map(|i| mask(from(i))).collect()
-        };
-        if contender == 0 {
-            let inside = match &truth {
-                Known::Mask(truth) => small(&|i| truth[i]),
-                Known::Boxes(boxes) => {
-                    small(&|i| boxes.iter().any(|b| on_edge(*b, i / image.width(), i % image.width(), 2.0 / scale)))
-                }
-            };
-            picture(page, &thumb, &inside, TRUTH, "truth")?;
-        }
+    for ((table, found), color) in tables.iter().zip(&found).zip(COLORS) {
         let mask = found.mask();
-        picture(page, &thumb, &small(&|i| mask[i] > 0), COLORS[contender % 2], &table.name)?;
+        picture(page, &thumb, &small(&|i| mask[i] > 0), color, &table.name)?;
         values.push(format!("{} {} {:.3}", escape(&table.name), table.main().0, table.main().1[at]));
     }
     let _ = write!(page, "<figcaption>{}: {}</figcaption></figure>", escape(&sample.name), values.join(", "));

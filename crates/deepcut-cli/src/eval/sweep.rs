@@ -1,9 +1,8 @@
 //! The command `sweep`: every combination of some options, on features that are computed once.
 
-use super::table::Table;
+use super::table::{Table, mean};
 use super::{Contender, Evaluation};
 use crate::args::SweepArgs;
-use crate::print;
 use anyhow::{Context, bail};
 use deepcut::Options;
 use serde_json::Value;
@@ -15,20 +14,13 @@ const MOST: usize = 1000;
 /// Evaluates what the command line names. True if every picture of the data set was measured.
 pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
     let sets = args.sets.iter().map(|set| parse(set)).collect::<anyhow::Result<Vec<_>>>()?;
-    let contenders = combine(&args.method.options(&args.network)?, &sets)?;
-    let evaluation = Evaluation::new(&args.data, &args.network, &args.run, contenders)?;
-    let outcome = evaluation.run(&args.data, &args.run)?;
-    let Evaluation { segmenter, set, contenders, .. } = &evaluation;
-    if args.json {
-        let mut text = serde_json::to_vec(&outcome.tables.json(segmenter, set, contenders, outcome.failures))?;
-        text.push(b'\n');
-        print(&text)?;
-    } else {
-        let mut rows: Vec<&Table> = outcome.tables.iter().collect();
-        rows.sort_by(|a, b| b.rows()[0].value.total_cmp(&a.rows()[0].value));
-        print(markdown(&rows, outcome.failures, set.incomplete.len()).as_bytes())?;
-    }
-    Ok(outcome.is_whole(set))
+    let study = &args.study;
+    let contenders = combine(&study.method.options(&study.network)?, &sets)?;
+    let evaluation = Evaluation::new(study, contenders)?;
+    let outcome = evaluation.run(study)?;
+    let mut tables: Vec<&Table> = outcome.tables.iter().collect();
+    tables.sort_by(|a, b| mean(b.main().1).total_cmp(&mean(a.main().1)));
+    evaluation.tell(study, &outcome, |incomplete| markdown(&tables, outcome.failures, incomplete))
 }
 
 /// A name and its values: what lies between commas outside brackets, as JSON, or as a word if it is none.
@@ -74,14 +66,15 @@ fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<
 
 /// A combination a row, the best first.
 fn markdown(tables: &[&Table], failures: usize, incomplete: usize) -> String {
-    let names: Vec<String> = tables[0].rows().into_iter().map(|row| row.name).collect();
+    // Every interval is drawn once.
+    let rows: Vec<_> = tables.iter().map(|table| table.rows()).collect();
+    let names: Vec<&str> = rows[0].iter().map(|row| row.name.as_str()).collect();
     let mut text = format!(
         "| options | {} | 95 % interval of the first | ms |\n|---|{}---|---|\n",
         names.join(" | "),
         "---|".repeat(names.len())
     );
-    for table in tables {
-        let rows = table.rows();
+    for (table, rows) in tables.iter().zip(&rows) {
         let values: Vec<String> = rows.iter().map(|row| format!("{:.4}", row.value)).collect();
         let interval = rows[0].interval.map_or_else(String::new, |[low, high]| format!("{low:.4} to {high:.4}"));
         let _ = writeln!(text, "| {} | {} | {interval} | {:.1} |", table.name, values.join(" | "), table.milliseconds());

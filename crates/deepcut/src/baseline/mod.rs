@@ -23,6 +23,7 @@ mod tokencut;
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
 use crate::train::Assignment;
+use std::str::FromStr;
 
 /// How patches are clustered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -69,6 +70,15 @@ impl Method {
     #[must_use]
     pub fn cuts_in_two(self) -> bool {
         matches!(self, Self::Tokencut | Self::Lost | Self::DeepSpectral | Self::Pca)
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|method| method.name() == text).ok_or_else(|| format!("expected {}", names()))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
 
-use super::packed::to_bf16;
+use super::packed::{halves, to_bf16};
 use super::{Adam, SoftmaxRow};
 
 /// The bodies of this file compiled for some instructions, under their own names: for the file of an instruction set.
@@ -162,8 +162,6 @@ pub(super) fn dots<const FMA: bool>(row: &[f32], columns: &[f32], out: &mut [f32
 #[inline(always)]
 pub(super) fn pair_dots<const FMA: bool>(row: &[u32], columns: &[f32], out: &mut [f32]) {
     const STEP: usize = 2 * LANES;
-    let low = |pair: u32| f32::from_bits(pair << 16);
-    let high = |pair: u32| f32::from_bits(pair & 0xffff_0000);
     for (c, out) in out.iter_mut().enumerate() {
         let (lows, highs) = columns[2 * c * row.len()..2 * (c + 1) * row.len()].split_at(row.len());
         let ((pairs, rest), (lows, low_rest), (highs, high_rest)) =
@@ -171,13 +169,15 @@ pub(super) fn pair_dots<const FMA: bool>(row: &[u32], columns: &[f32], out: &mut
         let mut sums = [[0.0f32; STEP]; 2];
         for ((pairs, lows), highs) in pairs.iter().zip(lows).zip(highs) {
             for i in 0..STEP {
-                sums[0][i] = mul_add::<FMA>(low(pairs[i]), lows[i], sums[0][i]);
-                sums[1][i] = mul_add::<FMA>(high(pairs[i]), highs[i], sums[1][i]);
+                let [low, high] = halves(pairs[i]);
+                sums[0][i] = mul_add::<FMA>(low, lows[i], sums[0][i]);
+                sums[1][i] = mul_add::<FMA>(high, highs[i], sums[1][i]);
             }
         }
         for (i, ((pair, l), h)) in rest.iter().zip(low_rest).zip(high_rest).enumerate() {
-            sums[0][i] = mul_add::<FMA>(low(*pair), *l, sums[0][i]);
-            sums[1][i] = mul_add::<FMA>(high(*pair), *h, sums[1][i]);
+            let [low, high] = halves(*pair);
+            sums[0][i] = mul_add::<FMA>(low, *l, sums[0][i]);
+            sums[1][i] = mul_add::<FMA>(high, *h, sums[1][i]);
         }
         *out = sum(sums.as_flattened(), |x| x);
     }

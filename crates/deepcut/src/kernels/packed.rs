@@ -95,10 +95,7 @@ impl Rows {
     pub(crate) fn get(&self, row: usize, column: usize) -> f32 {
         match self {
             Self::Single { data, depth } => data[row * depth + column],
-            Self::Pairs { data, depth } => {
-                let pair = data[row * depth.div_ceil(2) + column / 2];
-                f32::from_bits(if column.is_multiple_of(2) { pair << 16 } else { pair & 0xffff_0000 })
-            }
+            Self::Pairs { data, depth } => halves(data[row * depth.div_ceil(2) + column / 2])[column % 2],
         }
     }
 
@@ -155,9 +152,14 @@ impl RowsMut<'_> {
     }
 }
 
+/// The two values of a pair of bf16, that of the low half first.
+#[inline(always)]
+pub(super) fn halves(pair: u32) -> [f32; 2] {
+    [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)]
+}
+
 /// The values of some pairs.
 fn load_pairs(pairs: &[u32], out: &mut [f32]) {
-    let halves = |pair: u32| [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)];
     let mut chunks = out.chunks_exact_mut(2);
     for (two, &pair) in (&mut chunks).zip(pairs) {
         two.copy_from_slice(&halves(pair));
