@@ -73,6 +73,7 @@ fn bf16_keeps_masks() {
         let image = Image::decode(&std::fs::read(path).unwrap()).unwrap();
         let [single, rounded] = [Precision::F32, Precision::Bf16].map(|precision| {
             let network = ConvNet::from_bytes("embedded", embedded::BYTES, precision).unwrap();
+            assert_eq!(network.identity().precision, precision);
             let segmenter = Segmenter::with_backbone(Box::new(network), Options::default(), Isa::detect()).unwrap();
             segmenter.segment(&image).unwrap().mask().iter().map(|&m| m > 0).collect::<Vec<bool>>()
         });

@@ -164,13 +164,8 @@ impl ConvNet {
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;
-        let identity = Identity {
-            name: name.into(),
-            sha256: sha256(bytes),
-            features: "output".into(),
-            stride: STRIDE,
-            precision: Precision::F32,
-        };
+        let identity =
+            Identity { name: name.into(), sha256: sha256(bytes), features: "output".into(), stride: STRIDE, precision };
         Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }
