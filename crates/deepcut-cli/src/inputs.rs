@@ -2,13 +2,11 @@
 
 use crate::args::Format;
 use anyhow::{Context, anyhow};
+use deepcut::Image;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
-
-/// Files of a folder with one of these extensions are taken for pictures, whatever the case.
-const EXTENSIONS: [&str; 13] = ["jpg", "jpeg", "jpe", "png", "webp", "tif", "tiff", "bmp", "gif", "ppm", "pgm", "pbm", "pnm"];
 
 /// A picture to segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +71,7 @@ fn folder(root: &Path, inputs: &mut Vec<Input>, missing: &mut Vec<Missing>) {
                 let name = error.path().unwrap_or(root).display().to_string();
                 missing.push(Missing { name, error: anyhow!(error).context("cannot be read") });
             }
-            Ok(entry) if entry.file_type().is_file() && is_picture(entry.path()) && !is_result(entry.path()) => {
+            Ok(entry) if entry.file_type().is_file() && Image::is_named_by(entry.path()) && !is_result(entry.path()) => {
                 let folder = entry.path().parent().and_then(|parent| parent.strip_prefix(root).ok());
                 inputs.push(Input { folder: folder.map(Path::to_owned).unwrap_or_default(), path: Some(entry.into_path()) });
             }
@@ -81,7 +79,7 @@ fn folder(root: &Path, inputs: &mut Vec<Input>, missing: &mut Vec<Missing>) {
         }
     }
     if inputs.len() == before && missing.len() == failed {
-        let error = anyhow!("the folder holds no pictures ({})", EXTENSIONS.join(", "));
+        let error = anyhow!("the folder holds no pictures ({})", Image::EXTENSIONS.join(", "));
         missing.push(Missing { name: root.display().to_string(), error });
     }
 }
@@ -110,11 +108,6 @@ fn pattern(text: &str, inputs: &mut Vec<Input>, missing: &mut Vec<Missing>) {
             }
         }
     }
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// Whether a file is named as one of our own results, so that a second run over a folder does not segment the first one's.
@@ -170,6 +163,5 @@ mod tests {
     fn results_are_not_inputs() {
         assert!(is_result(Path::new("x/cat.mask.png")) && is_result(Path::new("cat.jpg.overlay.png")));
         assert!(!is_result(Path::new("mask.png")) && !is_result(Path::new("cat.png")));
-        assert!(is_picture(Path::new("A.JPG")) && !is_picture(Path::new("notes.txt")) && !is_picture(Path::new("jpg")));
     }
 }

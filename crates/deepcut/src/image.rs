@@ -6,7 +6,9 @@
 use fast_image_resize as fir;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use std::ffi::OsStr;
 use std::io::Cursor;
+use std::path::Path;
 
 /// Pictures of more pixels than this are refused before they are decoded.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -74,6 +76,17 @@ pub enum Filter {
 }
 
 impl Image {
+    /// Extensions of the files that [`Image::decode`] reads, in lower case.
+    pub const EXTENSIONS: [&str; 13] =
+        ["jpg", "jpeg", "jpe", "png", "webp", "tif", "tiff", "bmp", "gif", "ppm", "pgm", "pbm", "pnm"];
+
+    /// Whether a file is named as a picture, whatever the case.
+    #[must_use]
+    pub fn is_named_by(path: &Path) -> bool {
+        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        Self::EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    }
+
     /// Wraps `[height, width, 3]` bytes.
     ///
     /// # Errors
@@ -212,6 +225,12 @@ pub fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_are_told_by_their_names() {
+        let named = |name| Image::is_named_by(Path::new(name));
+        assert!(named("A.JPG") && named("a.b.webp") && !named("notes.txt") && !named("jpg"));
+    }
 
     #[test]
     fn sizes_keep_aspect_and_area() {

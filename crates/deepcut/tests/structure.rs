@@ -19,7 +19,7 @@ const STAGES: [(&str, &[&str]); 14] = [
     ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "baseline", "components", "options"]),
     ("export", &["image", "backbone", "segment"]),
     ("metrics", &["components", "random"]),
-    ("dataset", &["components"]),
+    ("dataset", &["image", "components"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {

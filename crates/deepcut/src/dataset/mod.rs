@@ -14,6 +14,7 @@ mod joints;
 mod voc;
 
 use crate::components::BoundingBox;
+use crate::image::Image;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -195,11 +196,6 @@ fn list(folder: &Path, depth: usize, folders: &mut Folders) -> Result<(), Datase
     Ok(())
 }
 
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"].contains(&extension.as_str())
-}
-
 fn holds_masks(folder: &Path) -> bool {
     let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     MASK_NAMES.iter().any(|part| name.contains(part))
@@ -207,7 +203,9 @@ fn holds_masks(folder: &Path) -> bool {
 
 fn masks(root: &Path, folders: &Folders) -> Result<Dataset, DatasetError> {
     let shared = |a: &BTreeMap<String, PathBuf>, b: &BTreeMap<String, PathBuf>| {
-        a.iter().filter(|(stem, path)| is_picture(path) && b.get(*stem).is_some_and(|path| is_picture(path))).count()
+        a.iter()
+            .filter(|(stem, path)| Image::is_named_by(path) && b.get(*stem).is_some_and(|path| Image::is_named_by(path)))
+            .count()
     };
     let pairs: Vec<_> = folders
         .iter()
@@ -244,7 +242,7 @@ fn pair(
     set: &mut Dataset,
 ) {
     let stems: BTreeSet<&String> =
-        pictures.iter().chain(masks).filter(|(_, path)| is_picture(path)).map(|(stem, _)| stem).collect();
+        pictures.iter().chain(masks).filter(|(_, path)| Image::is_named_by(path)).map(|(stem, _)| stem).collect();
     for stem in stems {
         let name = sequence.map_or_else(|| stem.clone(), |sequence| format!("{sequence}/{stem}"));
         match (pictures.get(stem), masks.get(stem)) {
