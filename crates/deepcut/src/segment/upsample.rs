@@ -11,8 +11,18 @@ use rayon::prelude::*;
 pub enum Upsampling {
     /// The label of the cell a pixel lies in, as OpenCV's `INTER_NEAREST`: the published code.
     Nearest,
-    /// The soft assignment interpolated bilinearly about cell centres, then the largest.
+    /// The logarithm of the soft assignment interpolated bilinearly about cell centres, then the largest.
+    ///
+    /// Most cells are nearly all of one cluster, so that shares themselves would put every edge half-way between two cells; their logarithms
+    /// still tell a cell that is just of a cluster from one deep within.
     Soft,
+}
+
+/// Shares below this are taken as this: training leaves them no meaning.
+const LEAST_SHARE: f32 = 1e-6;
+
+fn log_share(share: f32) -> f32 {
+    share.max(LEAST_SHARE).ln()
 }
 
 /// Labels of a `[height, width]` picture.
@@ -35,8 +45,8 @@ pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling)
     out
 }
 
-/// How much each pixel of a `[height, width]` picture belongs to the foreground, 0 to 255: the soft assignment interpolated bilinearly. The
-/// first group is the background.
+/// How much each pixel of a `[height, width]` picture belongs to the foreground, 0 to 255: the log-odds of its cells interpolated bilinearly.
+/// The first group is the background.
 #[must_use]
 pub fn foreground(grid: &GridLabels, height: usize, width: usize) -> Vec<u8> {
     let mut out = vec![0; height * width];
@@ -44,13 +54,14 @@ pub fn foreground(grid: &GridLabels, height: usize, width: usize) -> Vec<u8> {
     if height == 0 || width == 0 {
         return out;
     }
+    let odds: Vec<f32> = group.mass.iter().map(|&back| log_share(back) - log_share(1.0 - back)).collect();
     let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
     out.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
         let (top, bottom, down) = position(y, height, grid.height);
-        let [above, below] = [top, bottom].map(|line| &group.mass[line * grid.width..][..grid.width]);
+        let [above, below] = [top, bottom].map(|line| &odds[line * grid.width..][..grid.width]);
         for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
             let [a, b] = [left, right].map(|x| above[x] + (below[x] - above[x]) * down);
-            *out = ((1.0 - (a + (b - a) * across)) * 255.0).round() as u8;
+            *out = (255.0 / (1.0 + (a + (b - a) * across).exp())).round() as u8;
         }
     });
     out
@@ -70,7 +81,7 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
     let mut values = vec![0.0f32; cells * channels];
     for (cell, out) in values.chunks_exact_mut(channels).enumerate() {
         for (g, (group, &first)) in grid.groups.iter().zip(&first_share).enumerate() {
-            out[g] = group.mass[cell];
+            out[g] = log_share(group.mass[cell]);
             let k = group.labels.len();
             if k > 1 {
                 out[first..first + k].copy_from_slice(&group.shares[cell * k..(cell + 1) * k]);
@@ -121,22 +132,22 @@ mod tests {
         assert_eq!(upsample(&grid, 2, 5, Upsampling::Nearest), [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);
     }
 
-    /// Between a cell of 0.0 and one of 0.8 the foreground begins where the line passes one half.
+    /// Between a cell of log-odds -3 and one of 1 the foreground begins at three quarters of the way.
     #[test]
     fn soft_interpolates_before_it_decides() {
-        let grid = two_groups(1, 2, &[0.0, 0.8]);
-        assert_eq!(upsample(&grid, 1, 16, Upsampling::Soft), [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]);
+        let grid = two_groups(1, 2, &[1.0 / (1.0 + 3f32.exp()), 1.0 / (1.0 + (-1f32).exp())]);
+        assert_eq!(upsample(&grid, 1, 16, Upsampling::Soft), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
         assert_eq!(upsample(&grid, 1, 2, Upsampling::Soft), upsample(&grid, 1, 2, Upsampling::Nearest));
         assert_eq!(upsample(&grid, 3, 1, Upsampling::Soft), [0, 0, 0]);
     }
 
-    /// The shares of the foreground, and where they pass one half it is the label.
+    /// Odds of 1:4, 1:2, 2:1 and 4:1, and where they are even the label changes.
     #[test]
     fn foreground_is_what_the_background_leaves() {
-        let grid = two_groups(1, 2, &[0.0, 0.8]);
-        assert_eq!(foreground(&grid, 1, 4), [0, 51, 153, 204]);
-        let labels = upsample(&grid, 2, 31, Upsampling::Soft);
-        assert!(foreground(&grid, 2, 31).iter().zip(labels).all(|(soft, label)| (*soft > 127) == (label == 1)));
+        let grid = two_groups(1, 2, &[0.2, 0.8]);
+        assert_eq!(foreground(&grid, 1, 4), [51, 85, 170, 204]);
+        let labels = upsample(&grid, 2, 30, Upsampling::Soft);
+        assert!(foreground(&grid, 2, 30).iter().zip(labels).all(|(soft, label)| (*soft > 127) == (label == 1)));
     }
 
     /// Parts are chosen within the foreground, whatever their own size: 0.6 of foreground split in two is still foreground.
