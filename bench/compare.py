@@ -204,7 +204,7 @@ for stride in args.strides:
     contestants = {"DeepCut, paper profile": lambda: ask(f"cut {fastest} 10 {stride}"),
                    "DeepCut, default profile": lambda: ask(f"default {fastest} 50 {stride}"),
                    "DeepCut, paper profile, from pixels to mask": lambda: ask(f"whole {fastest} {stride}")}
-    title = f"Graph, training and mask, {len(features)} nodes (10 epochs; default profile: 50)"
+    title = f"Graph, training and mask, {len(features)} nodes (10 epochs; default profile, 50 epochs)"
     published = lambda: timed(lambda: published_loop(features, 10))
     if stride == 8:
         contestants["PyTorch Geometric, as published"] = published

@@ -156,7 +156,7 @@ pub struct MethodArgs {
     /// Patches whose cosine exceeds this are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
     #[arg(long, value_name = "COSINE", allow_hyphen_values = true, help_heading = "Method")]
     pub tau: Option<String>,
-    /// Training epochs, one number or three: picture,parts,background [default: 50; paper: 10,100,10]
+    /// Training epochs, one number or three: picture,parts,background [default: 25,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
     /// Learning rate [default: 0.003; paper: 0.001]

@@ -114,7 +114,7 @@ impl Default for Options {
             objective: Objective::NormalizedCut,
             tau: Some(0.2),
             alpha: 3.0,
-            epochs: [50, 50, 50],
+            epochs: [25, 50, 50],
             learning_rate: 3e-3,
             weight_decay: 1e-2,
             dropout: 0.0,
