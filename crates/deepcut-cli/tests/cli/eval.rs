@@ -180,7 +180,8 @@ fn keypoints_of_cub_and_davis_are_labelled() {
     }]);
     save_text(&at("DAVIS/joints/bear.json"), &joints.to_string());
     let report = json(&run(folder.path(), &["eval", "davis", "--root", "DAVIS", "--json"]));
-    assert_eq!(metric(&report, "J of dog"), metric(&report, "IoU"));
+    // The pictures are alike, but a mean over three of them rounds.
+    assert!((metric(&report, "J of dog") - metric(&report, "IoU")).abs() < 1e-12);
     assert_eq!(metric(&report, "NMI of keypoints"), 1.0);
 }
 
