@@ -167,7 +167,7 @@ fn squared_norm(row: &[f32]) -> f32 {
     row.iter().map(|x| x * x).sum()
 }
 
-/// Writes rows of W, from the row of this index on, into a block.
+/// Writes rows of W, from the row of this index on, into a block: all columns, or, where it is said, those from the same index on.
 type FillRows<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
 
 #[derive(Debug)]
@@ -198,8 +198,8 @@ impl Graph {
         let scale = if largest > 0.0 { 1.0 / largest } else { 0.0 };
         let right = features.packed_columns();
         let fill = |first: usize, block: &mut [f32]| {
-            let left = &features.data[first * features.dim..];
-            isa.gemm(Left::row_major(left, block.len() / n, features.dim), &right, Start::Zero, block);
+            let left = Left::row_major(&features.data[first * features.dim..], block.len() / (n - first), features.dim);
+            isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
             block.iter_mut().for_each(|w| *w = w.max(0.0) * scale);
         };
         Self::dense(isa, n, features.precision, true, &fill)
@@ -211,21 +211,26 @@ impl Graph {
     /// [`GraphError::Empty`] if there are not `nodes²` weights, [`GraphError::NotFinite`] if one is not finite.
     pub fn from_affinity(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
         let checked = NodeFeatures::new(nodes, nodes, affinity)?;
-        let fill =
-            |first: usize, block: &mut [f32]| block.copy_from_slice(&checked.data[first * nodes..first * nodes + block.len()]);
+        let fill = |first: usize, block: &mut [f32]| {
+            let rows = checked.data[first * nodes..].chunks_exact(nodes);
+            block.chunks_exact_mut(nodes - first).zip(rows).for_each(|(to, row)| to.copy_from_slice(&row[first..]));
+        };
         let positive = checked.data.iter().all(|w| *w >= 0.0);
         Ok(Self::dense(isa, nodes, Precision::F32, positive, &fill))
     }
 
-    /// Stores the weights that `fill` writes, none of which is negative if `positive`; the degrees are those of what is stored.
+    /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`. The degrees are
+    /// those of what is stored.
     fn dense(isa: Isa, nodes: usize, precision: Precision, positive: bool, fill: &FillRows<'_>) -> Self {
         let mut weights = Rows::zeros(nodes, nodes, precision);
         let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
         parallel::for_each(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, rows)| {
-            block.resize(TASK_ROWS.min(nodes - task * TASK_ROWS) * nodes, 0.0);
-            fill(task * TASK_ROWS, block);
-            rows.store(isa, block, nodes);
+            let first = task * TASK_ROWS;
+            block.resize(TASK_ROWS.min(nodes - first) * (nodes - first), 0.0);
+            fill(first, block);
+            rows.store(isa, block, nodes, first);
         });
+        weights.mirror(TASK_ROWS);
         let messages = positive && (0..nodes).all(|i| weights.get(i, i) > 0.0);
         let mut degree = vec![0.0; nodes];
         let columns = weights.columns(&vec![1.0; nodes], 1);
@@ -520,6 +525,31 @@ mod tests {
         transpose(&mut square);
         for (r, c) in (0..64).flat_map(|r| (0..64).map(move |c| (r, c))) {
             assert_eq!(square[r] >> c & 1, before[c] >> r & 1, "{r}, {c}");
+        }
+    }
+
+    /// Only half of the weights are computed, in blocks of rows; all are stored, whether the blocks, the rows and the pairs are whole or not.
+    #[test]
+    fn weights_are_the_positive_inner_products() {
+        for n in [1, 2, 47, 48, 49, 96, 97, 150, 201, 340] {
+            let dim = 5;
+            let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
+            let features = NodeFeatures::new(n, dim, data).unwrap();
+            let largest = features.largest_squared_norm();
+            for (isa, precision) in Isa::available().into_iter().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
+                // The features are small integers, which bf16 holds: only the stored weight is rounded, to eight bits.
+                let tolerance = if precision == Precision::F32 { 1e-6 } else { 2f32.powi(-8) };
+                let graph = Graph::relu(isa, &features.clone().in_precision(precision));
+                let Affinity::Dense { weights, .. } = &graph.affinity else { panic!("weights expected") };
+                for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                    let product: f32 = features.row(i).iter().zip(features.row(j)).map(|(a, b)| a * b).sum();
+                    let (expected, weight) = (product.max(0.0) / largest, weights.get(i, j));
+                    assert!(
+                        (weight - expected).abs() <= tolerance * expected.max(1e-3),
+                        "{n} nodes, {i}, {j}: {weight}, not {expected}"
+                    );
+                }
+            }
         }
     }
 

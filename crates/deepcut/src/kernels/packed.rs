@@ -71,6 +71,14 @@ impl Rows {
         }
     }
 
+    /// Completes a symmetric matrix, of which every `block` rows, an even number, hold the columns from their own first on.
+    pub(crate) fn mirror(&mut self, block: usize) {
+        match self {
+            Self::Single { data, depth } => mirror(data, *depth, 0, block, &mirror_single),
+            Self::Pairs { data, depth } => mirror(data, depth.div_ceil(2), 0, block, &mirror_pairs),
+        }
+    }
+
     /// How the values are rounded.
     #[must_use]
     pub fn precision(&self) -> Precision {
@@ -139,13 +147,65 @@ pub(crate) enum RowsMut<'a> {
 }
 
 impl RowsMut<'_> {
-    /// Takes `[rows, depth]` values.
-    pub(crate) fn store(self, isa: Isa, values: &[f32], depth: usize) {
+    /// Takes `[rows, depth - first]` values, from column `first`, which is even, on.
+    pub(crate) fn store(self, isa: Isa, values: &[f32], depth: usize, first: usize) {
+        let values = values.chunks_exact(depth - first);
         match self {
-            Self::Single(data) => data.copy_from_slice(values),
+            Self::Single(data) => data.chunks_exact_mut(depth).zip(values).for_each(|(to, row)| to[first..].copy_from_slice(row)),
             Self::Pairs(data) => {
-                for (pairs, row) in data.chunks_exact_mut(depth.div_ceil(2)).zip(values.chunks_exact(depth)) {
-                    isa.round_row(Left::row_major(row, 1, depth), pairs);
+                for (pairs, row) in data.chunks_exact_mut(depth.div_ceil(2)).zip(values) {
+                    isa.round_row(Left::row_major(row, 1, depth - first), &mut pairs[first / 2..]);
+                }
+            }
+        }
+    }
+}
+
+/// Columns that are mirrored together, so that what they are read from stays in the nearest cache.
+const MIRROR: usize = 64;
+
+/// Completes the square of `rows`, which begin with row `first` of a matrix: the rows' lower half from the upper one, then both alone.
+/// `copy` takes the upper rows and the first one's index, and some lower ones likewise.
+fn mirror<T: Send + Sync>(
+    rows: &mut [T],
+    stride: usize,
+    first: usize,
+    block: usize,
+    copy: &(impl Fn(&[T], usize, &mut [T], usize, usize) + Sync),
+) {
+    let count = rows.len() / stride.max(1);
+    if count <= block {
+        return;
+    }
+    let half = (count / 2).next_multiple_of(block);
+    let (upper, lower) = rows.split_at_mut(half * stride);
+    lower.par_chunks_mut(block * stride).enumerate().for_each(|(task, lower)| {
+        copy(upper, first, lower, first + half + task * block, stride);
+    });
+    rayon::join(|| mirror(upper, stride, first, block, copy), || mirror(lower, stride, first + half, block, copy));
+}
+
+fn mirror_single(upper: &[f32], column: usize, lower: &mut [f32], row: usize, stride: usize) {
+    for (part, upper) in upper.chunks(MIRROR * stride).enumerate() {
+        for (r, lower) in lower.chunks_exact_mut(stride).enumerate() {
+            let from = upper.chunks_exact(stride).map(|upper| upper[row + r]);
+            lower[column + part * MIRROR..].iter_mut().zip(from).for_each(|(to, from)| *to = from);
+        }
+    }
+}
+
+/// The same, two rows by two columns at a time; `row` and `column` are even, as is the number of upper rows.
+fn mirror_pairs(upper: &[u32], column: usize, lower: &mut [u32], row: usize, stride: usize) {
+    for (part, upper) in upper.chunks(MIRROR * stride).enumerate() {
+        for (r, two) in lower.chunks_mut(2 * stride).enumerate() {
+            let (even, odd) = two.split_at_mut(stride);
+            let squares = upper.chunks_exact(2 * stride).map(|two| [two[row / 2 + r], two[stride + row / 2 + r]]);
+            for (p, [a, b]) in squares.enumerate() {
+                let at = (column + part * MIRROR) / 2 + p;
+                even[at] = a & 0xffff | b << 16;
+                // After an odd last row there is none.
+                if let Some(odd) = odd.get_mut(at) {
+                    *odd = a >> 16 | b & 0xffff_0000;
                 }
             }
         }
