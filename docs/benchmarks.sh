@@ -29,15 +29,7 @@ for network in "${networks[@]}"; do
     done
 done
 printf '\n## The embedded network\n'
-run eval ecssd --root "$ecssd"
-run eval ecssd --root "$ecssd" --refine bilateral
-run eval ecssd --root "$ecssd" --seeds 5
-run eval davis --root "$davis" --mode parts
-run sweep ecssd --root "$ecssd" --set resolution=160,192,224,256,320
-run sweep ecssd --root "$ecssd" --set tau=0,0.1,0.2,0.3,0.4,null
-run sweep ecssd --root "$ecssd" --set epochs=10,25,50,100 --set objective=normalized-cut,mincut
-run sweep ecssd --root "$ecssd" --set objective=normalized-cut,mincut,correlation,modularity
-run sweep ecssd --root "$ecssd" --set largest_component=false,true --set refine=none,bilateral
+training/evaluate.sh "$ecssd" "$voc" "$davis"
 for network in "${networks[@]:1}"; do
     printf '\n## Parts on the features of %s\n' "$(basename "$network" .safetensors)"
     run eval davis --root "$davis" --mode parts --backbone "$network"

@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# Prints what a network is worth, and its best options: training/evaluate.sh ECSSD VOC2007 DAVIS [NETWORK]
+# Prints what a network is worth, and its best options, as Markdown: training/evaluate.sh ECSSD VOC2007 DAVIS [NETWORK]
 set -euo pipefail
 ecssd=$1 voc=$2 davis=$3 network=${4:-embedded}
 deepcut=$(dirname "$0")/../target/release/deepcut
 cache=$(mktemp -d)
 trap 'rm -rf "$cache"' EXIT
 run() {
-    local command=$1; shift
-    printf '\n### %s' "$command"; printf ' %s' "${@##*/}"; printf '\n\n'
-    "$deepcut" "$command" "$@" --backbone "$network" --cache "$cache" --quiet
+    # Where data and networks lie is nobody's business.
+    printf '\n```\n$ deepcut'
+    for argument in "$@"; do printf ' %s' "${argument##*/}"; done
+    printf '\n```\n\n'
+    "$deepcut" "$@" --backbone "$network" --cache "$cache" --quiet
 }
 run eval ecssd --root "$ecssd"
 run eval ecssd --root "$ecssd" --refine bilateral
+run eval ecssd --root "$ecssd" --seeds 5
 run eval voc2007 --root "$voc"
 run eval davis --root "$davis" --mode parts
-run sweep ecssd --root "$ecssd" --set resolution=160,192,224,256,320
+run sweep ecssd --root "$ecssd" --set resolution=160,192,224,256,288,320
 run sweep ecssd --root "$ecssd" --set tau=0,0.1,0.2,0.3,0.4,null
-run sweep ecssd --root "$ecssd" --set epochs=10,25,50,100
+run sweep ecssd --root "$ecssd" --set epochs=10,25,50,100 --set objective=normalized-cut,mincut
 run sweep ecssd --root "$ecssd" --set learning_rate=0.001,0.003,0.01
+run sweep ecssd --root "$ecssd" --set objective=normalized-cut,mincut,correlation,modularity
+run sweep ecssd --root "$ecssd" --set largest_component=false,true --set refine=none,bilateral

@@ -6,7 +6,7 @@ PICTURES is a folder of photographs, FEATURES what `deepcut features` made of th
 `deepcut segment --format mask,json` did with other settings; see README.md for the commands. The pseudo-mask is the vote of all; a picture is
 trusted as far as the first two agree. (Agreement with a student would pick the pictures that it can do already.)
 
-Written for each of three shapes (landscape 192 x 256, portrait 256 x 192, square 224 x 224), so that a batch is of one shape and hardly
+Written for each of three shapes (landscape 256 x 336, portrait 336 x 256, square 288 x 288), so that a batch is of one shape and hardly
 distorted:
     SHAPE.pictures.npy  (N, H, W, 3) u8
     SHAPE.masks.npy     (N, H/4, W/4) u8, 255 is foreground in every mask
@@ -19,7 +19,7 @@ import numpy as np, torch, torch.nn.functional as F
 from PIL import Image
 from safetensors.numpy import load_file
 
-SHAPES = {"landscape": (192, 256), "portrait": (256, 192), "square": (224, 224)}
+SHAPES = {"landscape": (256, 336), "portrait": (336, 256), "square": (288, 288)}
 
 
 def shape_of(width, height):

@@ -162,7 +162,7 @@ pub struct MethodArgs {
     /// Learning rate [default: 0.003; paper: 0.001]
     #[arg(long, help_heading = "Method")]
     pub lr: Option<f32>,
-    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 224 for the embedded one; paper: 280]
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 288 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Method")]
     pub resolution: Option<usize>,
     /// Move the mask's edges to the picture's edges
@@ -293,7 +293,7 @@ pub struct FeaturesArgs {
     /// Resize as the published method does (squashed to a square) or as ours (aspect ratio kept)
     #[arg(long, value_enum, default_value = "default", help_heading = "Network")]
     pub profile: Profile,
-    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 224 for the embedded one; paper: 280]
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 288 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Network")]
     pub resolution: Option<usize>,
     #[command(flatten)]

@@ -80,7 +80,7 @@ pub struct Options {
     pub feature_norm: Option<f32>,
     /// Whether the second and third stage subtract the mean of their nodes' features first.
     pub center_parts: bool,
-    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 224 for the embedded one.
+    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 288 for the embedded one.
     pub resolution: Option<usize>,
     /// How the picture is brought to that resolution.
     pub framing: Framing,

@@ -184,7 +184,7 @@ impl Backbone for ConvNet {
     }
 
     fn default_resolution(&self) -> usize {
-        224
+        288
     }
 
     fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
