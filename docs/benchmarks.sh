@@ -6,15 +6,7 @@ networks=(embedded)
 for network in "${@:4}"; do networks+=("$(realpath "$network")"); done
 cd "$(dirname "$0")/.."
 cargo build --release --quiet
-cache=$(mktemp -d)
-trap 'rm -rf "$cache"' EXIT
-run() {
-    # Where data and networks lie is nobody's business.
-    printf '\n```\n$ deepcut'
-    for argument in "$@"; do printf ' %s' "${argument##*/}"; done
-    printf '\n```\n\n'
-    ./target/release/deepcut "$@" --cache "$cache" --quiet
-}
+source docs/run.sh
 printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)"
 printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is 61 frames of four\n'

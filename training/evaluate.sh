@@ -2,16 +2,8 @@
 # Prints what a network is worth, and its best options, as Markdown: training/evaluate.sh ECSSD VOC2007 DAVIS [NETWORK]
 set -euo pipefail
 ecssd=$1 voc=$2 davis=$3 network=${4:-embedded}
-deepcut=$(dirname "$0")/../target/release/deepcut
-cache=$(mktemp -d)
-trap 'rm -rf "$cache"' EXIT
-run() {
-    # Where data and networks lie is nobody's business.
-    printf '\n```\n$ deepcut'
-    for argument in "$@"; do printf ' %s' "${argument##*/}"; done
-    printf '\n```\n\n'
-    "$deepcut" "$@" --backbone "$network" --cache "$cache" --quiet
-}
+source "$(dirname "$0")/../docs/run.sh"
+options=(--backbone "$network")
 run eval ecssd --root "$ecssd"
 run eval ecssd --root "$ecssd" --refine bilateral
 run eval ecssd --root "$ecssd" --seeds 5

@@ -1,0 +1,13 @@
+# Sourced. run COMMAND... prints a command line of the program and what it says, as Markdown; `options` are passed unprinted. Features are
+# computed once.
+deepcut=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")/target/release/deepcut
+options=()
+cache=$(mktemp -d)
+trap 'rm -rf "$cache"' EXIT
+run() {
+    # Where data and networks lie is nobody's business.
+    printf '\n```\n$ deepcut'
+    for argument in "$@"; do printf ' %s' "${argument##*/}"; done
+    printf '\n```\n\n'
+    "$deepcut" "$@" "${options[@]}" --cache "$cache" --quiet
+}
