@@ -9,8 +9,8 @@
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
-use deepcut::kernels::packed::{Packed, Precision};
-use deepcut::kernels::{Left, Start};
+use deepcut::kernels::Start;
+use deepcut::kernels::packed::{Packed, Precision, Rows};
 use deepcut::segment::{cluster, to_pixels};
 use deepcut::{FeatureMap, Image, Isa, Options};
 use rayon::prelude::*;
@@ -98,12 +98,12 @@ fn peak(isa: Isa, precision: Precision) -> Duration {
     let (m, k, n) = (48, 256, 64);
     let mut right = Packed::new(precision);
     right.fill_from_rows(&vec![0.5; k * n], k, n);
-    let left = vec![0.5; m * k];
+    let left = Rows::new(isa, vec![0.5; m * k], k, precision);
     least(5, || {
         rayon::broadcast(|_| {
             let mut out = vec![0.0; m * n];
             for _ in 0..1_000_000_000 / (2 * m * k * n) {
-                isa.gemm(Left::row_major(&left, m, k), &right, Start::Zero, &mut out);
+                isa.gemm_rows(&left, 0, &right, Start::Zero, &mut out);
             }
         });
     })

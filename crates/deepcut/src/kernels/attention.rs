@@ -11,7 +11,7 @@
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
 use super::packed::{Packed, Precision};
-use super::{Isa, Left, SoftmaxRow, Start};
+use super::{Isa, Left, Side, SoftmaxRow, Start};
 use rayon::prelude::*;
 
 /// Keys read together: their scores with [`query_rows`] queries stay in the nearer caches.
@@ -46,6 +46,9 @@ struct Block {
 #[derive(Debug, Default)]
 pub struct Scratch {
     scores: Vec<f32>,
+    /// Queries and shares in bf16.
+    queries: Vec<u32>,
+    shares: Vec<u32>,
     sums: Vec<f32>,
     rows: Vec<SoftmaxRow>,
 }
@@ -88,9 +91,17 @@ impl KeysValues {
         assert!(queries.len() == out.len() && dim > 0 && queries.len().is_multiple_of(dim), "queries of another layer");
         let scale = 1.0 / (d as f32).sqrt();
         let n = queries.len() / dim;
-        let Scratch { scores, sums, rows } = scratch;
+        let Scratch { scores, queries: rounded, shares, sums, rows } = scratch;
         for (head, blocks) in self.blocks.chunks_exact(self.blocks_per_head).enumerate() {
             let left = Left::strided(&queries[head * d..], n, d, dim);
+            let left = match self.precision {
+                Precision::F32 => Side::Single(left),
+                Precision::Bf16 => {
+                    rounded.resize(n * d.div_ceil(2), 0);
+                    isa.round_rows(left, rounded);
+                    Side::Pairs(Left::pairs(rounded, n, d))
+                }
+            };
             sums.clear();
             sums.resize(n * d, 0.0);
             rows.clear();
@@ -98,12 +109,22 @@ impl KeysValues {
             for Block { keys, values } in blocks {
                 let width = keys.columns();
                 scores.resize(n * width, 0.0);
-                isa.gemm(left, keys, Start::Zero, scores);
-                isa.softmax_step(scores, scale, rows);
+                isa.gemm_side(left, keys.into(), Start::Zero, scores);
+                let weights = match self.precision {
+                    Precision::F32 => {
+                        isa.softmax_step(scores, scale, rows);
+                        Side::Single(Left::row_major(scores, n, width))
+                    }
+                    Precision::Bf16 => {
+                        shares.resize(n * width.div_ceil(2), 0);
+                        isa.softmax_step_pairs(scores, scale, rows, shares);
+                        Side::Pairs(Left::pairs(shares, n, width))
+                    }
+                };
                 for (row, state) in sums.chunks_exact_mut(d).zip(&*rows) {
                     row.iter_mut().for_each(|x| *x *= state.shrink);
                 }
-                isa.gemm(Left::row_major(scores, n, width), values, Start::Accumulate, sums);
+                isa.gemm_side(weights, values.into(), Start::Accumulate, sums);
             }
             for ((row, state), out) in sums.chunks_exact(d).zip(&*rows).zip(out.chunks_exact_mut(dim)) {
                 let scale = 1.0 / state.sum;

@@ -2,7 +2,7 @@
 
 use super::avx512::{begin, end, last_mask};
 use super::packed::PANEL;
-use super::{Left, Start, View};
+use super::{Left, SoftmaxRow, Start, View};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -90,6 +90,95 @@ unsafe fn block<const R: usize, const P: usize>(
 fn pairs(bits: __m512i) -> __m512bh {
     // SAFETY: both are 64 bytes of which any value is valid.
     unsafe { std::mem::transmute(bits) }
+}
+
+/// `2ˣ` for finite x up to 0, 0 where that is too small for f32: `2ⁿ · p(r)`, `x = n + r`. The cubic p is within 7.5e-5 of `2ʳ`, relatively: a small part of
+/// what bf16, for which this is, rounds off.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn exp2(x: __m512) -> __m512 {
+    let n = _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(x);
+    let r = _mm512_sub_ps(x, n);
+    let mut p = _mm512_set1_ps(0.055_171_68);
+    for c in [0.242_611_17, 0.693_260_97, 0.999_928_06] {
+        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+    }
+    _mm512_scalef_ps(p, n)
+}
+
+/// See [`super::Isa::softmax_step_pairs`]. All maxima come first: the exponentials of a row need not wait for its own.
+///
+/// # Safety
+/// The processor has AVX-512F and AVX512-BF16; `scores` holds a row of the same width, not zero, for each state, and `shares` half as many
+/// pairs as it has values, rounded up.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+pub(super) unsafe fn softmax_step(scores: &[f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
+    let width = scores.len() / state.len();
+    let scale = scale * std::f32::consts::LOG2_E;
+    for (row, state) in scores.chunks_exact(width).zip(&mut *state) {
+        let before = state.largest;
+        state.largest = before.max(largest(row));
+        // Before the first block this is 2^−∞, of which `exp2` knows nothing.
+        state.shrink = _mm512_cvtss_f32(exp2(_mm512_set1_ps(((before - state.largest) * scale).max(-1000.0))));
+    }
+    for ((row, state), shares) in scores.chunks_exact(width).zip(state).zip(shares.chunks_exact_mut(width.div_ceil(2))) {
+        let line = [_mm512_set1_ps(scale), _mm512_set1_ps(-state.largest * scale)];
+        let mut sums = [_mm512_setzero_ps(); 2];
+        let (whole, rest) = row.as_chunks::<{ 2 * PANEL }>();
+        for (values, pairs) in whole.iter().zip(shares.chunks_mut(PANEL)) {
+            // SAFETY: a chunk has 32 values, which make 16 pairs.
+            unsafe { powers(values, [0xffff; 2], line, &mut sums, pairs) };
+        }
+        if !rest.is_empty() {
+            let masks = [0, PANEL].map(|first| lanes(rest.len().saturating_sub(first)));
+            // SAFETY: the masks are of the values there are, which the last pairs are for.
+            unsafe { powers(rest, masks, line, &mut sums, &mut shares[whole.len() * PANEL..]) };
+        }
+        state.sum = state.sum.mul_add(state.shrink, _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])));
+    }
+}
+
+/// The first `count` lanes, or all of them.
+fn lanes(count: usize) -> __mmask16 {
+    if count < PANEL { (1 << count) - 1 } else { 0xffff }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn largest(row: &[f32]) -> f32 {
+    let none = _mm512_set1_ps(f32::NEG_INFINITY);
+    let mut largest = [none; 2];
+    let (whole, rest) = row.as_chunks::<PANEL>();
+    for (i, values) in whole.iter().enumerate() {
+        // SAFETY: a chunk has 16 values.
+        let values = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+        largest[i % 2] = _mm512_max_ps(values, largest[i % 2]);
+    }
+    // SAFETY: lanes beyond the values are not read.
+    let rest = unsafe { _mm512_mask_loadu_ps(none, lanes(rest.len()), rest.as_ptr()) };
+    _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(largest[0], largest[1]), rest))
+}
+
+/// Up to 32 values `x` become `2^(line[0] x + line[1])`, which are added to `sums` and written in pairs.
+///
+/// # Safety
+/// The processor has AVX-512F and AVX512-BF16; `masks` have a bit for each of the values, those of 16 and more in the second; `pairs` is as
+/// long as they need.
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
+#[inline]
+unsafe fn powers(values: &[f32], masks: [__mmask16; 2], line: [__m512; 2], sums: &mut [__m512; 2], pairs: &mut [u32]) {
+    let mut halves = [_mm512_setzero_ps(); 2];
+    for (h, (half, sum)) in halves.iter_mut().zip(sums).enumerate() {
+        // SAFETY: lanes beyond the values are not read.
+        let values = unsafe { _mm512_maskz_loadu_ps(masks[h], values.as_ptr().wrapping_add(h * PANEL)) };
+        *half = _mm512_maskz_mov_ps(masks[h], exp2(_mm512_fmadd_ps(values, line[0], line[1])));
+        *sum = _mm512_add_ps(*sum, *half);
+    }
+    // SAFETY: both are 64 bytes of which any value is valid; of the pairs only those that hold a value are written.
+    unsafe {
+        let bits: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(halves[1], halves[0]));
+        _mm512_mask_storeu_epi32(pairs.as_mut_ptr().cast(), lanes(pairs.len()), bits);
+    }
 }
 
 /// Rounds `row` to pairs, the last of which has a zero if the length is odd.

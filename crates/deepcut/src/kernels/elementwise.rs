@@ -219,11 +219,14 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
         return;
     }
     let scale = scale * std::f32::consts::LOG2_E;
-    for (row, state) in scores.chunks_exact_mut(width).zip(state) {
+    // All maxima come first: the exponentials of a row need not wait for its own.
+    for (row, state) in scores.chunks_exact(width).zip(&mut *state) {
         let before = state.largest;
         state.largest = before.max(largest(row));
         // Before the first block this is 2^−∞: as good as zero, and what it scales is zero too.
         state.shrink = exp2::<FMA>((before - state.largest) * scale);
+    }
+    for (row, state) in scores.chunks_exact_mut(width).zip(state) {
         let offset = -state.largest * scale;
         let mut lanes = [0.0f32; LANES];
         let mut chunks = row.chunks_exact_mut(LANES);

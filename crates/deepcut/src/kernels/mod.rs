@@ -6,7 +6,8 @@
 //! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
 //! | `avx512.rs`       | x86-64 with AVX-512F too                          |
 //! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
-//! | `elementwise.rs`  | bodies shared by both, vectorised by the compiler |
+//! | `neon.rs`         | 64-bit ARM                                        |
+//! | `elementwise.rs`  | bodies shared by all, vectorised by the compiler  |
 //! | [`packed`]      | the layout of a product's right-hand side         |
 //! | [`parallel`]    | work over independent pieces                      |
 //! | [`attention`]   | products and softmax joined into streamed attention |
@@ -27,6 +28,9 @@ mod avx512;
 mod avx512_bf16;
 pub(crate) mod elementwise;
 pub mod native;
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code)]
+mod neon;
 pub mod packed;
 pub mod parallel;
 
@@ -39,7 +43,7 @@ const DEPTH_BLOCK: usize = 512;
 /// Rows one task of [`Isa::gemm_parallel`] computes.
 const TASK_ROWS: usize = 48;
 
-/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512` or `avx512_bf16`.
+/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_bf16` or `neon`.
 pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +55,8 @@ enum Kind {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 /// A set of kernels that this machine can run.
@@ -92,6 +98,14 @@ impl<'a> Left<'a> {
     }
 }
 
+impl<'a> Left<'a, u32> {
+    /// A row-major `[rows, depth]` matrix in pairs of bf16, an odd last value paired with zero.
+    fn pairs(data: &'a [u32], rows: usize, depth: usize) -> Self {
+        let pairs = depth.div_ceil(2);
+        Self { data, rows, depth: pairs, row_stride: pairs, depth_stride: 1 }
+    }
+}
+
 impl<T> Left<'_, T> {
     /// `rows` rows from `first` on.
     pub(crate) fn slice(self, first: usize, rows: usize) -> Self {
@@ -110,6 +124,13 @@ impl<T> Left<'_, T> {
             || self.depth == 0
             || last(self.rows, self.row_stride) + last(self.depth, self.depth_stride) < self.data.len()
     }
+}
+
+/// A left side in either precision; pairs count as one of its depth.
+#[derive(Debug, Clone, Copy)]
+enum Side<'a> {
+    Single(Left<'a>),
+    Pairs(Left<'a, u32>),
 }
 
 /// The right-hand side of a product, `[depth, columns]`: a packed matrix, or a row-major one read in place.
@@ -296,6 +317,10 @@ macro_rules! dispatch {
             #[allow(unsafe_code)]
             // SAFETY: likewise, with AVX-512F.
             Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::$name($($argument),*) },
+            #[cfg(target_arch = "aarch64")]
+            #[allow(unsafe_code)]
+            // SAFETY: likewise, with NEON.
+            Kind::Neon => unsafe { neon::$name($($argument),*) },
         }
     };
 }
@@ -324,6 +349,10 @@ impl Isa {
                 }
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            sets.push(Self(Kind::Neon));
+        }
         sets
     }
 
@@ -343,7 +372,7 @@ impl Isa {
         }
     }
 
-    /// `native`, `avx2`, `avx512` or `avx512_bf16`.
+    /// `native`, `avx2`, `avx512`, `avx512_bf16` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -354,6 +383,8 @@ impl Isa {
             Kind::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Bf16 => "avx512_bf16",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => "neon",
         }
     }
 
@@ -441,21 +472,27 @@ impl Isa {
     ///
     /// # Panics
     /// If shapes or precisions disagree.
-    #[expect(clippy::panic, reason = "the contract, like a shape")]
     pub fn gemm_rows<'a>(self, left: &Rows, first: usize, right: impl Into<Right<'a>>, start: Start<'_>, out: &mut [f32]) {
         let right = right.into();
-        let n = right.columns();
-        let rows = out.len() / n;
-        match (left, right.panels) {
-            (Rows::Single { data, depth }, Panels::Single(_)) => {
-                self.gemm(Left::row_major(&data[first * depth..], rows, *depth), right, start, out);
-            }
-            (Rows::Pairs { data, depth }, Panels::Pairs(view)) => {
+        let rows = out.len() / right.columns();
+        let left = match left {
+            Rows::Single { data, depth } => Side::Single(Left::row_major(&data[first * depth..], rows, *depth)),
+            Rows::Pairs { data, depth } => {
                 assert_eq!(*depth, right.depth, "inner dimensions of a product");
-                let pairs = depth.div_ceil(2);
-                let left = Left { data: &data[first * pairs..], rows, depth: pairs, row_stride: pairs, depth_stride: 1 };
-                for k in (0..pairs.max(1)).step_by(DEPTH_BLOCK / 2) {
-                    self.depth_block(left.columns(k, (DEPTH_BLOCK / 2).min(pairs - k)), view, k, start, out);
+                Side::Pairs(Left::pairs(&data[first * depth.div_ceil(2)..], rows, *depth))
+            }
+        };
+        self.gemm_side(left, right, start, out);
+    }
+
+    /// [`Isa::gemm`] with a left side that is in the precision of the right one.
+    #[expect(clippy::panic, reason = "the contract, like a shape")]
+    fn gemm_side(self, left: Side<'_>, right: Right<'_>, start: Start<'_>, out: &mut [f32]) {
+        match (left, right.panels) {
+            (Side::Single(left), Panels::Single(_)) => self.gemm(left, right, start, out),
+            (Side::Pairs(left), Panels::Pairs(view)) => {
+                for k in (0..left.depth.max(1)).step_by(DEPTH_BLOCK / 2) {
+                    self.depth_block(left.columns(k, (DEPTH_BLOCK / 2).min(left.depth - k)), view, k, start, out);
                 }
             }
             _ => panic!("precisions of a product"),
@@ -544,6 +581,13 @@ impl Isa {
                 let done = unsafe { avx2::depthwise_row(shape, input, out) };
                 native::depthwise_row(shape, input, out, done);
             }
+            #[cfg(target_arch = "aarch64")]
+            #[allow(unsafe_code)]
+            Kind::Neon => {
+                // SAFETY: NEON was detected; the assertions above are the kernel's contract on the slices.
+                let done = unsafe { neon::depthwise_row(shape, input, out) };
+                native::depthwise_row(shape, input, out, done);
+            }
         }
     }
 
@@ -581,6 +625,34 @@ impl Isa {
     pub fn softmax_step(self, scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow]) {
         assert!(scores.len().is_multiple_of(state.len().max(1)), "scores of a softmax");
         dispatch!(self, elementwise::softmax_step::<false>(scores, scale, state), softmax_step(scores, scale, state));
+    }
+
+    /// [`Isa::softmax_step`] for a product in bf16: the exponentials are written to `shares` in pairs, `[state.len(), ⌈width / 2⌉]`, an odd last one
+    /// paired with zero. What becomes of `scores` is not defined.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub fn softmax_step_pairs(self, scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
+        let width = scores.len() / state.len().max(1);
+        let pairs = width.div_ceil(2);
+        assert!(scores.len() == width * state.len() && shares.len() == pairs * state.len(), "scores of a softmax");
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F and AVX512-BF16 were detected; the assertion is the kernel's contract.
+            Kind::Avx512Bf16 if width > 0 => unsafe { avx512_bf16::softmax_step(scores, scale, state, shares) },
+            _ => {
+                self.softmax_step(scores, scale, state);
+                self.round_rows(Left::row_major(scores, state.len(), width), shares);
+            }
+        }
+    }
+
+    /// Rounds a left side to pairs of bf16; an odd last value of a row is paired with zero.
+    fn round_rows(self, rows: Left<'_>, pairs: &mut [u32]) {
+        for (r, pairs) in pairs.chunks_exact_mut(rows.depth.div_ceil(2).max(1)).enumerate() {
+            self.round_row(rows.slice(r, 1), pairs);
+        }
     }
 
     /// `out = (x − mean) / √(variance + ε) · weight + bias`, for each row of `weight.len()` values.

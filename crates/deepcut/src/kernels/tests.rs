@@ -234,7 +234,8 @@ fn layer_norm_matches_double_precision() {
 }
 
 /// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
-/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows.
+/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows. In bf16
+/// the formula is given what the products are, and the rounding of the softmax is left: of each share up to 2⁻⁸ and the cubic's error.
 #[test]
 fn attention_matches_the_plain_formula() {
     use super::attention::{KeysValues, Scratch};
@@ -250,32 +251,86 @@ fn attention_matches_the_plain_formula() {
     ] {
         let dim = heads * head_dim;
         let scaled = |salt| -> Vec<f32> { sequence(tokens * dim, salt).iter().map(|x| spread * x).collect() };
-        let (queries, keys, values) = (scaled(11), scaled(12), sequence(tokens * dim, 13));
-        let at = |matrix: &[f32], token: usize, head: usize, c: usize| f64::from(matrix[token * dim + head * head_dim + c]);
-        let mut expected = vec![0.0f64; tokens * dim];
-        for (token, out) in expected.chunks_exact_mut(dim).enumerate() {
-            for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
-                let score =
-                    |other| -> f64 { (0..head_dim).map(|c| at(&queries, token, head, c) * at(&keys, other, head, c)).sum() };
-                let scores: Vec<f64> = (0..tokens).map(|other| score(other) / (head_dim as f64).sqrt()).collect();
-                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-                let total: f64 = weights.iter().sum();
-                for (c, out) in out.iter_mut().enumerate() {
-                    *out = (0..tokens).map(|other| weights[other] / total * at(&values, other, head, c)).sum();
+        for precision in [Precision::F32, Precision::Bf16] {
+            let rounded = |values: Vec<f32>| match precision {
+                Precision::F32 => values,
+                Precision::Bf16 => values.into_iter().map(|x| f32::from_bits(u32::from(packed::to_bf16(x)) << 16)).collect(),
+            };
+            let (queries, keys, values) = (rounded(scaled(11)), rounded(scaled(12)), rounded(sequence(tokens * dim, 13)));
+            let at = |matrix: &[f32], token: usize, head: usize, c: usize| f64::from(matrix[token * dim + head * head_dim + c]);
+            let mut expected = vec![0.0f64; tokens * dim];
+            for (token, out) in expected.chunks_exact_mut(dim).enumerate() {
+                for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                    let score =
+                        |other| -> f64 { (0..head_dim).map(|c| at(&queries, token, head, c) * at(&keys, other, head, c)).sum() };
+                    let scores: Vec<f64> = (0..tokens).map(|other| score(other) / (head_dim as f64).sqrt()).collect();
+                    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+                    let total: f64 = weights.iter().sum();
+                    for (c, out) in out.iter_mut().enumerate() {
+                        *out = (0..tokens).map(|other| weights[other] / total * at(&values, other, head, c)).sum();
+                    }
                 }
             }
-        }
-        for isa in Isa::available() {
-            let mut packed = KeysValues::default();
-            packed.fill(&sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
-            packed.fill(&keys, &values, dim, heads);
-            let mut out = vec![0.0; tokens * dim];
-            for (queries, out) in queries.chunks(48 * dim).zip(out.chunks_mut(48 * dim)) {
-                packed.attend(isa, queries, &mut Scratch::default(), out);
+            for isa in Isa::available() {
+                let mut packed = KeysValues::new(precision);
+                packed.fill(&sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
+                packed.fill(&keys, &values, dim, heads);
+                let mut out = vec![0.0; tokens * dim];
+                for (queries, out) in queries.chunks(48 * dim).zip(out.chunks_mut(48 * dim)) {
+                    packed.attend(isa, queries, &mut Scratch::default(), out);
+                }
+                let tolerance = match precision {
+                    Precision::F32 if spread > 10.0 => 5e-5,
+                    Precision::F32 => 5e-6,
+                    Precision::Bf16 => 2f64.powi(-8) + 1e-4,
+                };
+                assert_close(&out, &expected, tolerance, &format!("{} {precision:?} {tokens} tokens, {heads} heads", isa.name()));
             }
-            let tolerance = if spread > 10.0 { 5e-5 } else { 5e-6 };
-            assert_close(&out, &expected, tolerance, &format!("{} {tokens} tokens, {heads} heads", isa.name()));
+        }
+    }
+}
+
+/// Two blocks, the second with larger scores, against the exponentials themselves: within the rounding to bf16 and the cubic's error.
+#[test]
+fn softmax_steps_in_bf16_match_double_precision() {
+    for isa in Isa::available() {
+        for (rows, width) in [(1, 1), (3, 2), (2, 15), (3, 16), (2, 17), (1, 31), (2, 33), (2, 192)] {
+            let mut state = vec![SoftmaxRow::default(); rows];
+            let mut sums = vec![0.0f64; rows];
+            for (block, spread) in [4.0, 40.0].into_iter().enumerate() {
+                let scores: Vec<f32> = sequence(rows * width, 30 + block as u32).iter().map(|x| spread * x).collect();
+                let before: Vec<f32> = state.iter().map(|s| s.largest).collect();
+                let mut shares = vec![9; rows * width.div_ceil(2)];
+                isa.softmax_step_pairs(&mut scores.clone(), 0.5, &mut state, &mut shares);
+                for r in 0..rows {
+                    let what = format!("{} {width}, row {r} of block {block}", isa.name());
+                    let row = &scores[r * width..(r + 1) * width];
+                    let largest = row.iter().fold(before[r], |a, b| a.max(*b));
+                    let power = |x: f32| (0.5 * (f64::from(x) - f64::from(largest))).exp();
+                    let expected: Vec<f64> = row.iter().map(|x| power(*x)).collect();
+                    sums[r] = sums[r] * power(before[r]) + expected.iter().sum::<f64>();
+                    let pairs = &shares[r * width.div_ceil(2)..(r + 1) * width.div_ceil(2)];
+                    let half =
+                        |j: usize| f32::from_bits(if j % 2 == 0 { pairs[j / 2] << 16 } else { pairs[j / 2] & 0xffff_0000 });
+                    for (j, e) in expected.iter().enumerate() {
+                        assert!(
+                            (f64::from(half(j)) - e).abs() <= e * (2f64.powi(-8) + 1e-4),
+                            "{what}: [{j}] is {}, expected {e}",
+                            half(j)
+                        );
+                    }
+                    assert!(width % 2 == 0 || half(width) == 0.0, "{what}");
+                    assert_eq!(state[r].largest, largest, "{what}");
+                    assert_close(&[state[r].shrink], &[power(before[r])], 1e-4, &what);
+                    assert!(
+                        (f64::from(state[r].sum) - sums[r]).abs() <= 2e-4 * sums[r],
+                        "{what}: sum {}, expected {}",
+                        state[r].sum,
+                        sums[r]
+                    );
+                }
+            }
         }
     }
 }
