@@ -5,13 +5,11 @@
 //! y  = blocks₃(down(x))                                stride 16
 //! out = head(mix(lateral(x) + upsample₂(top(y))))      stride 8
 //! block(x) = x + project(GELU(expand(depthwise(x))))
-//! attention(y) = y + project(softmax(Q Kᵀ / √d) V)     Q, K, V: products with y
 //! ```
 //!
 //! where `stem` is a 4 × 4 convolution of stride 4, `down` a 2 × 2 one of stride 2, `depthwise` has one k × k kernel a channel
-//! and zero padding, the others are 1 × 1, and `upsample₂` is bilinear. Between two of the blocks of stride 16 there may be attention, in
-//! several heads, by which every position sees all others. Batch norm is folded into the weights. Widths, depths, kernel size and the place
-//! of the attention are read from the file's metadata under the key `deepcut`, so another file of this family needs no other code.
+//! and zero padding, the others are 1 × 1, and `upsample₂` is bilinear. Batch norm is folded into the weights. Widths, depths and
+//! kernel size are read from the file's metadata under the key `deepcut`, so another file of this family needs no other code.
 //!
 //! Planes are channels-last with a border of zeros, so that a convolution never asks where the edge is. A block is computed a few
 //! rows at a time: their hidden activations, three times as wide, never leave the second-level cache.
@@ -19,7 +17,6 @@
 use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
-use crate::kernels::attention::{self, KeysValues, query_rows};
 use crate::kernels::packed::Precision;
 use crate::kernels::{Depthwise, Isa, parallel};
 use rayon::prelude::*;
@@ -48,23 +45,12 @@ struct Architecture {
     depths: [usize; 3],
     mix: usize,
     ratio: usize,
-    attention: Option<AttentionShape>,
     output: usize,
     stride: usize,
     kernel: usize,
     mean: [f32; 3],
     std: [f32; 3],
     activation: String,
-}
-
-/// Where attention stands in the third stage, and its size.
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct AttentionShape {
-    /// Blocks before it.
-    after: usize,
-    heads: usize,
-    /// Of queries, keys and values, all heads together.
-    width: usize,
 }
 
 impl Architecture {
@@ -82,11 +68,6 @@ impl Architecture {
         }
         if self.depths.iter().chain([&self.mix]).any(|&depth| depth > MAX_DEPTH) {
             return wrong(format!("depths {:?} and {} above {MAX_DEPTH}", self.depths, self.mix));
-        }
-        if let Some(AttentionShape { after, heads, width }) = self.attention
-            && (after > self.depths[2] || !(1..=MAX_WIDTH).contains(&width) || heads == 0 || !width.is_multiple_of(heads))
-        {
-            return wrong(format!("attention after {after} of {} blocks, {heads} heads of {width} values", self.depths[2]));
         }
         if self.kernel.is_multiple_of(2) || self.kernel > MAX_KERNEL {
             return wrong(format!("kernel {}; expected an odd number up to {MAX_KERNEL}", self.kernel));
@@ -107,21 +88,12 @@ struct Block {
     project: Linear,
 }
 
-struct Attention {
-    shape: AttentionShape,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    project: Linear,
-}
-
 /// The network. See the module's documentation.
 pub struct ConvNet {
     identity: Identity,
     architecture: Architecture,
     stem: Linear,
     stages: [Vec<Block>; 3],
-    attention: Option<Attention>,
     down: [Linear; 2],
     lateral: Linear,
     top: Linear,
@@ -166,19 +138,6 @@ impl Loader<'_> {
         })
     }
 
-    fn attention(&mut self, shape: AttentionShape, channels: usize) -> Result<Attention, WeightsError> {
-        let (name, width) = ("attention.qkv", shape.width);
-        let tensor = self.weights.take(&format!("{name}.weight"), &[3 * width, channels, 1, 1])?;
-        let bias = self.bias(name, 3 * width)?;
-        // One tensor: the rows of the queries, of the keys and of the values.
-        let third = |i: usize| {
-            let rows = i * width..(i + 1) * width;
-            Linear::new(self.precision, &tensor[rows.start * channels..rows.end * channels], bias[rows].to_vec(), channels)
-        };
-        let (query, key, value) = (third(0), third(1), third(2));
-        Ok(Attention { shape, query, key, value, project: self.pointwise("attention.project", width, channels)? })
-    }
-
     fn blocks(&mut self, name: &str, depth: usize, channels: usize) -> Result<Vec<Block>, WeightsError> {
         (0..depth).map(|i| self.block(&format!("{name}.{i}"), channels)).collect()
     }
@@ -194,11 +153,10 @@ impl ConvNet {
         let architecture: Architecture =
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
-        let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], attention, mix, output, .. } = architecture;
+        let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
         let mut load = Loader { weights, architecture, precision };
         let stem = load.patches("stem", 3, w1, STEM)?;
         let stages = [load.blocks("stage1", d1, w1)?, load.blocks("stage2", d2, w2)?, load.blocks("stage3", d3, w3)?];
-        let attention = attention.map(|shape| load.attention(shape, w3)).transpose()?;
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
         let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
@@ -208,7 +166,7 @@ impl ConvNet {
         load.weights.finish()?;
         let identity =
             Identity { name: name.into(), sha256: sha256(bytes), features: "output".into(), stride: STRIDE, precision };
-        Ok(Self { identity, architecture: load.architecture, stem, stages, attention, down, lateral, top, mix, head })
+        Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }
 
@@ -243,13 +201,7 @@ impl Backbone for ConvNet {
         let x = x.patches(isa, &self.down[0], 2, pad);
         let x = run(isa, &self.stages[1], x);
         let y = x.patches(isa, &self.down[1], 2, pad);
-        let y = match &self.attention {
-            Some(attention) => {
-                let (before, after) = self.stages[2].split_at(attention.shape.after);
-                run(isa, after, attention.apply(isa, run(isa, before, y)))
-            }
-            None => run(isa, &self.stages[2], y),
-        };
+        let y = run(isa, &self.stages[2], y);
 
         let (height, width, dim) = (x.height, x.width, self.architecture.output);
         let mut merged = self.lateral.apply_parallel(isa, &x.rows());
@@ -406,25 +358,6 @@ impl Block {
             self.project.add(isa, hidden, residual);
             store(residual, out, stride, width * channels, x.pad * channels);
         });
-    }
-}
-
-impl Attention {
-    /// `x + project(softmax(Q Kᵀ / √d) V)`, every position a token.
-    fn apply(&self, isa: Isa, x: Plane) -> Plane {
-        let mut rows = x.rows();
-        let [query, key, value] = [&self.query, &self.key, &self.value].map(|linear| linear.apply_parallel(isa, &rows));
-        let AttentionShape { heads, width, .. } = self.shape;
-        let mut keys_values = KeysValues::new(self.query.weights.precision());
-        keys_values.fill(&key, &value, width, heads);
-        let count = query_rows(rows.len() / x.channels);
-        let tasks = rows.chunks_mut(count * x.channels).zip(query.chunks(count * width));
-        parallel::for_each(tasks, &mut Vec::new(), |(scratch, attended): &mut (attention::Scratch, Vec<f32>), (rows, query)| {
-            let attended = resized(attended, query.len());
-            keys_values.attend(isa, query, scratch, attended);
-            self.project.add(isa, attended, rows);
-        });
-        Plane::from_rows(x.height, x.width, x.channels, x.pad, Input { height: x.height, width: x.width, data: &rows })
     }
 }
 
