@@ -311,8 +311,9 @@ fn softmax_steps_in_bf16_match_double_precision() {
                     let expected: Vec<f64> = row.iter().map(|x| power(*x)).collect();
                     sums[r] = sums[r] * power(before[r]) + expected.iter().sum::<f64>();
                     let pairs = &shares[r * width.div_ceil(2)..(r + 1) * width.div_ceil(2)];
-                    let half =
-                        |j: usize| f32::from_bits(if j % 2 == 0 { pairs[j / 2] << 16 } else { pairs[j / 2] & 0xffff_0000 });
+                    let half = |j: usize| {
+                        f32::from_bits(if j.is_multiple_of(2) { pairs[j / 2] << 16 } else { pairs[j / 2] & 0xffff_0000 })
+                    };
                     for (j, e) in expected.iter().enumerate() {
                         assert!(
                             (f64::from(half(j)) - e).abs() <= e * (2f64.powi(-8) + 1e-4),
@@ -320,7 +321,7 @@ fn softmax_steps_in_bf16_match_double_precision() {
                             half(j)
                         );
                     }
-                    assert!(width % 2 == 0 || half(width) == 0.0, "{what}");
+                    assert!(width.is_multiple_of(2) || half(width) == 0.0, "{what}");
                     assert_eq!(state[r].largest, largest, "{what}");
                     assert_close(&[state[r].shrink], &[power(before[r])], 1e-4, &what);
                     assert!(
