@@ -1,7 +1,7 @@
 //! AVX2 and FMA: 8 lanes, 16 registers.
 
 use super::packed::PANEL;
-use super::{Depthwise, Left, Start, View, elementwise};
+use super::{Depthwise, Left, Start, View, elementwise, tiles};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -13,21 +13,13 @@ const LANES: usize = 8;
 /// `left`; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
-    let mut row = 0;
-    while row < left.rows {
-        let left = left.slice(row, left.rows - row);
-        let out = &mut out[row * stride..];
-        // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
-        row += unsafe {
-            match left.rows {
-                // Two tiles of four, not six and two: a tile of two rows waits for its loads.
-                8 => block::<4>(left, right, start, out, stride),
-                6.. => block::<6>(left, right, start, out, stride),
-                4.. => block::<4>(left, right, start, out, stride),
-                2.. => block::<2>(left, right, start, out, stride),
-                _ => block::<1>(left, right, start, out, stride),
-            }
-        };
+    tiles::in_blocks! { left, right, start, out, stride;
+        // Two tiles of four, not six and two: a tile of two rows waits for its loads.
+        8 => block::<4>,
+        6.. => block::<6>,
+        4.. => block::<4>,
+        2.. => block::<2>,
+        _ => block::<1>,
     }
 }
 
@@ -178,19 +170,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
 /// The processor has AVX2; `columns` holds `out.len()` columns of `64 * row.len()` values.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
-    let stride = row.len() * 64;
-    for (group, out) in out.chunks_mut(4).enumerate() {
-        let columns = &columns[group * 4 * stride..];
-        // SAFETY: `columns` now begins at this group's first column and holds `out.len()` of them.
-        unsafe {
-            match out.len() {
-                1 => masked_group::<1>(row, columns, out),
-                2 => masked_group::<2>(row, columns, out),
-                3 => masked_group::<3>(row, columns, out),
-                _ => masked_group::<4>(row, columns, out),
-            }
-        }
-    }
+    tiles::in_groups! { row, columns, out; masked_group }
 }
 
 /// # Safety

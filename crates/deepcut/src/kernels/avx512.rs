@@ -1,7 +1,7 @@
 //! AVX-512F: 16 lanes, 32 registers.
 
 use super::packed::PANEL;
-use super::{Left, Start, View, elementwise};
+use super::{Left, Start, View, elementwise, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -26,19 +26,11 @@ pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_
 #[target_feature(enable = "avx512f,avx2,fma")]
 #[inline]
 unsafe fn rows<const P: usize>(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
-    let mut row = 0;
-    while row < left.rows {
-        let left = left.slice(row, left.rows - row);
-        let out = &mut out[row * stride..];
-        // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
-        row += unsafe {
-            match left.rows {
-                8.. => block::<8, P>(left, right, start, out, stride),
-                4.. => block::<4, P>(left, right, start, out, stride),
-                2.. => block::<2, P>(left, right, start, out, stride),
-                _ => block::<1, P>(left, right, start, out, stride),
-            }
-        };
+    tiles::in_blocks! { left, right, start, out, stride;
+        8.. => block::<8, P>,
+        4.. => block::<4, P>,
+        2.. => block::<2, P>,
+        _ => block::<1, P>,
     }
 }
 
@@ -151,19 +143,7 @@ pub(super) unsafe fn end<const R: usize, const P: usize>(
 /// The processor has AVX-512F; `columns` holds `out.len()` columns of `64 * row.len()` values.
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
-    let stride = row.len() * 64;
-    for (group, out) in out.chunks_mut(4).enumerate() {
-        let columns = &columns[group * 4 * stride..];
-        // SAFETY: `columns` now begins at this group's first column and holds `out.len()` of them.
-        unsafe {
-            match out.len() {
-                1 => masked_group::<1>(row, columns, out),
-                2 => masked_group::<2>(row, columns, out),
-                3 => masked_group::<3>(row, columns, out),
-                _ => masked_group::<4>(row, columns, out),
-            }
-        }
-    }
+    tiles::in_groups! { row, columns, out; masked_group }
 }
 
 /// # Safety

@@ -2,7 +2,7 @@
 
 use super::avx512::{begin, end, last_mask};
 use super::packed::PANEL;
-use super::{Left, SoftmaxRow, Start, View};
+use super::{Left, SoftmaxRow, Start, View, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -27,19 +27,11 @@ pub(super) unsafe fn strip(left: Left<'_, u32>, right: View<'_, u32>, start: Sta
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[inline]
 unsafe fn rows<const P: usize>(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
-    let mut row = 0;
-    while row < left.rows {
-        let left = left.slice(row, left.rows - row);
-        let out = &mut out[row * stride..];
-        // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
-        row += unsafe {
-            match left.rows {
-                8.. => block::<8, P>(left, right, start, out, stride),
-                4.. => block::<4, P>(left, right, start, out, stride),
-                2.. => block::<2, P>(left, right, start, out, stride),
-                _ => block::<1, P>(left, right, start, out, stride),
-            }
-        };
+    tiles::in_blocks! { left, right, start, out, stride;
+        8.. => block::<8, P>,
+        4.. => block::<4, P>,
+        2.. => block::<2, P>,
+        _ => block::<1, P>,
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
 //! | `neon.rs`         | 64-bit ARM                                        |
 //! | `elementwise.rs`  | bodies shared by all, vectorised by the compiler  |
+//! | `tiles.rs`        | what a kernel keeps in registers at a time          |
 //! | [`packed`]      | the layout of a product's right-hand side         |
 //! | [`parallel`]    | work over independent pieces                      |
 //! | [`attention`]   | products and softmax joined into streamed attention |
@@ -33,6 +34,7 @@ pub mod native;
 mod neon;
 pub mod packed;
 pub mod parallel;
+mod tiles;
 
 use packed::{PANEL, Packed, Precision, Rows};
 use rayon::prelude::*;

@@ -1,6 +1,6 @@
 //! Plain loops: the reference, and the kernels of machines without a faster set.
 
-use super::packed::{PANEL, to_bf16};
+use super::packed::{PANEL, halves, to_bf16};
 use super::{Depthwise, Left, Start, View};
 
 /// What the sums of a row begin with.
@@ -48,11 +48,6 @@ pub(super) fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Star
             out.copy_from_slice(&sums[..out.len()]);
         }
     }
-}
-
-/// The two values of a pair, which f32 holds exactly.
-fn halves(pair: u32) -> [f32; 2] {
-    [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)]
 }
 
 /// See [`super::Isa::round_row`].

@@ -14,6 +14,11 @@ fn sequence(len: usize, salt: u32) -> Vec<f32> {
         .collect()
 }
 
+/// To bf16.
+fn round(x: f32) -> f32 {
+    f32::from_bits(u32::from(packed::to_bf16(x)) << 16)
+}
+
 fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}");
     for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
@@ -68,13 +73,14 @@ fn products_match_double_precision() {
 /// Products of factors rounded to bf16 are as exact as those in f32 once both sides are rounded: every sum of two products is f32.
 #[test]
 fn products_in_bf16_match_double_precision() {
-    let round = |x: &f32| f64::from(f32::from_bits(u32::from(packed::to_bf16(*x)) << 16));
     for isa in Isa::available() {
         for (m, k, n) in
             [(1, 1, 1), (8, 16, 32), (7, 5, 17), (13, 300, 33), (48, 64, 2), (50, 513, 31), (97, 1027, 70), (3, 0, 4)]
         {
             let (a, b, bias) = (sequence(m * k, 1), sequence(k * n, 2), sequence(n, 3));
-            let product = |r: usize, c: usize| -> f64 { (0..k).map(|i| round(&a[r * k + i]) * round(&b[i * n + c])).sum() };
+            let product = |r: usize, c: usize| -> f64 {
+                (0..k).map(|i| f64::from(round(a[r * k + i])) * f64::from(round(b[i * n + c]))).sum()
+            };
             let expected: Vec<f64> = (0..m * n).map(|i| product(i / n, i % n) + f64::from(bias[i % n])).collect();
             let what = format!("{} {m}x{k}x{n}", isa.name());
             let tolerance = 1e-6 * (k as f64 + 1.0);
@@ -254,7 +260,7 @@ fn attention_matches_the_plain_formula() {
         for precision in [Precision::F32, Precision::Bf16] {
             let rounded = |values: Vec<f32>| match precision {
                 Precision::F32 => values,
-                Precision::Bf16 => values.into_iter().map(|x| f32::from_bits(u32::from(packed::to_bf16(x)) << 16)).collect(),
+                Precision::Bf16 => values.into_iter().map(round).collect(),
             };
             let (queries, keys, values) = (rounded(scaled(11)), rounded(scaled(12)), rounded(sequence(tokens * dim, 13)));
             let at = |matrix: &[f32], token: usize, head: usize, c: usize| f64::from(matrix[token * dim + head * head_dim + c]);
@@ -311,9 +317,7 @@ fn softmax_steps_in_bf16_match_double_precision() {
                     let expected: Vec<f64> = row.iter().map(|x| power(*x)).collect();
                     sums[r] = sums[r] * power(before[r]) + expected.iter().sum::<f64>();
                     let pairs = &shares[r * width.div_ceil(2)..(r + 1) * width.div_ceil(2)];
-                    let half = |j: usize| {
-                        f32::from_bits(if j.is_multiple_of(2) { pairs[j / 2] << 16 } else { pairs[j / 2] & 0xffff_0000 })
-                    };
+                    let half = |j: usize| packed::halves(pairs[j / 2])[j % 2];
                     for (j, e) in expected.iter().enumerate() {
                         assert!(
                             (f64::from(half(j)) - e).abs() <= e * (2f64.powi(-8) + 1e-4),
