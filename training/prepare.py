@@ -59,6 +59,7 @@ if __name__ == "__main__":
         def fill(i):
             name, stem = group[i]
             pictures[i] = Image.open(f"{a.pictures}/{name}").convert("RGB").resize((width, height), Image.LANCZOS)
+            targets[i] = (unit(features(stem)) @ basis).reshape(24, 24, 128).half().numpy()
             votes = [np.asarray(load_mask(m, stem, (width // 4, height // 4))) for m in a.masks]
             masks[i] = np.mean(votes, 0)
             first, second = (v > 127 for v in (votes * 2)[:2])
