@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::kernels::packed::Precision;
-use deepcut::{Isa, Method, Mode, Objective, Options, Refine};
+use deepcut::{Method, Mode, Objective, Options, Refine};
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -80,7 +80,7 @@ pub struct NetworkArgs {
     /// Describe each patch by its surroundings too, in 17 bins
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
-    /// Precision of products: `auto` is the fastest of this processor
+    /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
     #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
     pub precision: PrecisionArg,
     /// Never ask the hub: use only networks that are here already
@@ -89,24 +89,25 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// Precision of products on these kernels.
-    pub fn precision(&self, isa: Isa) -> Precision {
+    /// Precision of products, `fastest` unless another is asked for.
+    pub fn precision(&self, fastest: Precision) -> Precision {
         match self.precision {
-            PrecisionArg::Auto => isa.fastest_precision(),
+            PrecisionArg::Auto => fastest,
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
+            PrecisionArg::Int8 => Precision::Int8,
         }
     }
 
-    /// What of a vision transformer to use, on these kernels.
-    pub fn vit_options(&self, isa: Isa) -> VitOptions {
+    /// What of a vision transformer to use, if its fastest precision is this.
+    pub fn vit_options(&self, fastest: Precision) -> VitOptions {
         VitOptions {
             family: self.family,
             facets: self.facet.clone(),
             layer: self.layer,
             stride: self.stride,
             heads: None,
-            precision: self.precision(isa),
+            precision: self.precision(fastest),
         }
     }
 }
@@ -396,6 +397,7 @@ pub enum PrecisionArg {
     Auto,
     F32,
     Bf16,
+    Int8,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

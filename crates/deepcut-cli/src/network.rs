@@ -4,6 +4,7 @@ use crate::args::{NetworkArgs, RunArgs};
 use crate::hub::Hub;
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
+use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::{self, Backbone};
 use deepcut::kernels::ISA_VARIABLE;
 use deepcut::{Isa, Options, Segmenter};
@@ -20,15 +21,23 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
             format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
         })?,
     };
-    options.precision = args.precision(isa);
+    options.precision = args.precision(isa.fastest_precision());
     Ok(Segmenter::with_backbone(load(args, run, isa)?, options, isa)?)
 }
 
 fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn Backbone>> {
     let name = args.backbone.to_string_lossy();
-    let vit = args.vit_options(isa);
+    let vit = args.vit_options(isa.fastest_precision());
+    let from_bytes = |name: &str, bytes: &[u8]| {
+        let convolutional = ConvNet::is_described_by(bytes);
+        backbone::from_bytes(
+            name,
+            bytes,
+            &if convolutional { args.vit_options(ConvNet::fastest_precision(isa)) } else { vit.clone() },
+        )
+    };
     if name == "embedded" {
-        return backbone::from_bytes("embedded", backbone::embedded::BYTES, &vit).context("cannot use the embedded network");
+        return from_bytes("embedded", backbone::embedded::BYTES).context("cannot use the embedded network");
     }
     if let Some(entry) = Entry::by_name(&name) {
         let path = Hub::from_env(args.offline, !(run.quiet || run.no_progress))?.fetch(entry)?;
@@ -42,5 +51,5 @@ fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn B
     }
     let bytes = std::fs::read(&args.backbone).with_context(|| format!("cannot read the network {name}"))?;
     let file = args.backbone.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    backbone::from_bytes(&file, &bytes, &vit).with_context(|| format!("cannot use the network {name}"))
+    from_bytes(&file, &bytes).with_context(|| format!("cannot use the network {name}"))
 }

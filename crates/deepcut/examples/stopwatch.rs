@@ -80,7 +80,11 @@ fn cut(isa: Isa, map: &FeatureMap, image: &Image, mut options: Options, precisio
 }
 
 fn precision_of(word: &str) -> Precision {
-    if word == "bf16" { Precision::Bf16 } else { Precision::F32 }
+    match word {
+        "int8" => Precision::Int8,
+        "bf16" => Precision::Bf16,
+        _ => Precision::F32,
+    }
 }
 
 /// The least of many, since it is a floor that is wanted.

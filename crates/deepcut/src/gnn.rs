@@ -83,7 +83,7 @@ fn rounded<'a>(isa: Isa, rows: &'a [f32], columns: usize, precision: Precision, 
     let depth = rows.len() / columns;
     match precision {
         Precision::F32 => Right::row_major(rows, depth, columns),
-        Precision::Bf16 => {
+        Precision::Bf16 | Precision::Int8 => {
             pairs.resize(depth.div_ceil(2) * columns, 0);
             isa.pair_rows(rows, columns, pairs);
             Right::paired_rows(pairs, depth, columns)

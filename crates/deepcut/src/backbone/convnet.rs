@@ -24,7 +24,7 @@ use serde::Deserialize;
 use std::fmt;
 
 /// The key under which the metadata describe a network of this family.
-pub(super) const METADATA: &str = "deepcut";
+const METADATA: &str = "deepcut";
 /// Name of this family in the metadata.
 const ARCHITECTURE: &str = "deepcut-student";
 /// No width, depth or kernel in the metadata may be larger.
@@ -117,11 +117,18 @@ impl Loader<'_> {
     fn patches(&mut self, name: &str, inputs: usize, outputs: usize, size: usize) -> Result<Linear, WeightsError> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
         let bias = self.bias(name, outputs)?;
-        Ok(Linear::patches(self.precision, &tensor, bias, inputs, size))
+        // What is read straight from pixels or added up from few layers stays in floating point.
+        Ok(Linear::patches(self.precision.floating(), &tensor, bias, inputs, size))
     }
 
     fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
         self.patches(name, inputs, outputs, 1)
+    }
+
+    /// A 1 × 1 convolution of a block, where nearly all products are.
+    fn dense(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
+        let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
+        Ok(Linear::new(self.precision, &tensor, self.bias(name, outputs)?, inputs))
     }
 
     fn block(&mut self, name: &str, channels: usize) -> Result<Block, WeightsError> {
@@ -133,8 +140,8 @@ impl Loader<'_> {
             kernel,
             depthwise: (0..area * channels).map(|at| tensor[at % channels * area + at / channels]).collect(),
             depthwise_bias: self.bias(&depthwise, channels)?,
-            expand: self.pointwise(&format!("{name}.expand"), channels, ratio * channels)?,
-            project: self.pointwise(&format!("{name}.project"), ratio * channels, channels)?,
+            expand: self.dense(&format!("{name}.expand"), channels, ratio * channels)?,
+            project: self.dense(&format!("{name}.project"), ratio * channels, channels)?,
         })
     }
 
@@ -144,7 +151,19 @@ impl Loader<'_> {
 }
 
 impl ConvNet {
-    /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`.
+    /// Whether the metadata of safetensors bytes describe a network of this family.
+    #[must_use]
+    pub fn is_described_by(bytes: &[u8]) -> bool {
+        Weights::parse(bytes).is_ok_and(|weights| weights.metadata(METADATA).is_ok())
+    }
+
+    /// The fastest precision that keeps such a network's masks, on these kernels.
+    #[must_use]
+    pub fn fastest_precision(isa: Isa) -> Precision {
+        if isa.prefers_int8() { Precision::Int8 } else { isa.fastest_precision() }
+    }
+
+    /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`; of these, in int8 those of the blocks.
     ///
     /// # Errors
     /// Every variant of [`WeightsError`].
@@ -160,7 +179,7 @@ impl ConvNet {
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
         let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
-        let top = Linear::new(precision, &top, vec![0.0; output], w3);
+        let top = Linear::new(precision.floating(), &top, vec![0.0; output], w3);
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;

@@ -1,20 +1,32 @@
 //! A fully connected layer: `y = x W + b`. A 1 × 1 convolution is one, and so is a convolution over patches gathered beforehand.
 
 use crate::kernels::packed::{Packed, Precision};
+use crate::kernels::quantized::Quantized;
 use crate::kernels::{Isa, Left, Start};
 
 /// The layer, its weights packed for the product.
 pub(super) struct Linear {
-    pub weights: Packed,
+    weights: Weights,
     pub bias: Vec<f32>,
+}
+
+enum Weights {
+    /// In f32 or bf16.
+    Float(Packed),
+    Int8(Quantized),
 }
 
 impl Linear {
     /// From a row-major `[outputs, inputs]` matrix, as every file stores it.
     pub fn new(precision: Precision, weights: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
-        let mut packed = Packed::new(precision);
-        packed.fill_from_columns(weights, inputs, bias.len());
-        Self { weights: packed, bias }
+        let weights = if precision == Precision::Int8 {
+            Weights::Int8(Quantized::from_columns(weights, inputs, bias.len()))
+        } else {
+            let mut packed = Packed::new(precision);
+            packed.fill_from_columns(weights, inputs, bias.len());
+            Weights::Float(packed)
+        };
+        Self { weights, bias }
     }
 
     /// From a convolution whose kernel is a patch, `[outputs, inputs, size, size]`: a product over patches `[size, size, inputs]`.
@@ -31,29 +43,43 @@ impl Linear {
 
     /// Inputs of the layer.
     pub fn inputs(&self) -> usize {
-        self.weights.depth()
+        match &self.weights {
+            Weights::Float(packed) => packed.depth(),
+            Weights::Int8(quantized) => quantized.depth(),
+        }
     }
 
     /// Outputs of the layer.
     pub fn outputs(&self) -> usize {
-        self.weights.columns()
+        self.bias.len()
     }
 
     /// `out = rows W + b`.
     pub fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        isa.gemm(self.left(rows), &self.weights, Start::Bias(&self.bias), out);
+        self.product(isa, rows, Start::Bias(&self.bias), out);
     }
 
     /// `out = out + rows W + b`.
     pub fn add(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        isa.gemm(self.left(rows), &self.weights, Start::Residual(&self.bias), out);
+        self.product(isa, rows, Start::Residual(&self.bias), out);
+    }
+
+    fn product(&self, isa: Isa, rows: &[f32], start: Start<'_>, out: &mut [f32]) {
+        match &self.weights {
+            Weights::Float(packed) => isa.gemm(self.left(rows), packed, start, out),
+            Weights::Int8(quantized) => isa.gemm_quantized(self.left(rows), quantized, start, out),
+        }
     }
 
     /// [`Linear::apply`] over the threads of the current pool.
     pub fn apply_parallel(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
         let left = self.left(rows);
         let mut out = vec![0.0; rows.len() / self.inputs() * self.outputs()];
-        isa.gemm_parallel(left, &self.weights, Start::Bias(&self.bias), &mut out);
+        let start = Start::Bias(&self.bias);
+        match &self.weights {
+            Weights::Float(packed) => isa.gemm_parallel(left, packed, start, &mut out),
+            Weights::Int8(quantized) => isa.gemm_quantized_parallel(left, quantized, start, &mut out),
+        }
         out
     }
 

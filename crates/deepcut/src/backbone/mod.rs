@@ -60,7 +60,7 @@ pub struct Identity {
 /// # Errors
 /// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is no vision transformer.
 pub fn from_bytes(name: &str, bytes: &[u8], options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
-    if weights::Weights::parse(bytes)?.metadata(convnet::METADATA).is_err() {
+    if !convnet::ConvNet::is_described_by(bytes) {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, options)?));
     }
     if (vit::VitOptions { precision: Precision::F32, ..options.clone() }) != vit::VitOptions::default() {

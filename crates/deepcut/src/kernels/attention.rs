@@ -96,7 +96,7 @@ impl KeysValues {
             let left = Left::strided(&queries[head * d..], n, d, dim);
             let left = match self.precision {
                 Precision::F32 => Side::Single(left),
-                Precision::Bf16 => {
+                Precision::Bf16 | Precision::Int8 => {
                     rounded.resize(n * d.div_ceil(2), 0);
                     isa.round_rows(left, rounded);
                     Side::Pairs(Left::pairs(rounded, n, d))
@@ -115,7 +115,7 @@ impl KeysValues {
                         isa.softmax_step(scores, scale, rows);
                         Side::Single(Left::row_major(scores, n, width))
                     }
-                    Precision::Bf16 => {
+                    Precision::Bf16 | Precision::Int8 => {
                         shares.resize(n * width.div_ceil(2), 0);
                         isa.softmax_step_pairs(scores, scale, rows, shares);
                         Side::Pairs(Left::pairs(shares, n, width))

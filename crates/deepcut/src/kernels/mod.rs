@@ -6,10 +6,12 @@
 //! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
 //! | `avx512.rs`       | x86-64 with AVX-512F too                          |
 //! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
+//! | `avx512_vnni.rs`  | x86-64 with AVX512-BF16 and AVX512-VNNI: products of factors rounded to int8 |
 //! | `neon.rs`         | 64-bit ARM                                        |
 //! | `elementwise.rs`  | bodies shared by all, vectorised by the compiler  |
 //! | `tiles.rs`        | what a kernel keeps in registers at a time          |
 //! | [`packed`]      | the layout of a product's right-hand side         |
+//! | [`quantized`]   | products in int8                                  |
 //! | [`parallel`]    | work over independent pieces                      |
 //! | [`attention`]   | products and softmax joined into streamed attention |
 //!
@@ -27,6 +29,9 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx512_bf16;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx512_vnni;
 pub(crate) mod elementwise;
 pub mod native;
 #[cfg(target_arch = "aarch64")]
@@ -34,6 +39,7 @@ pub mod native;
 mod neon;
 pub mod packed;
 pub mod parallel;
+pub mod quantized;
 mod tiles;
 
 use packed::{PANEL, Packed, Precision, Rows};
@@ -225,7 +231,7 @@ impl<'a> From<&'a Packed> for Right<'a> {
                 let (rows, columns, row_stride, panel_stride) = view(depth);
                 Panels::Single(View { data: packed.single(), rows, columns, row_stride, panel_stride })
             }
-            Precision::Bf16 => {
+            Precision::Bf16 | Precision::Int8 => {
                 let (rows, columns, row_stride, panel_stride) = view(depth.div_ceil(2));
                 Panels::Pairs(View { data: packed.pairs(), rows, columns, row_stride, panel_stride })
             }
@@ -346,6 +352,7 @@ impl Isa {
                 if is_x86_feature_detected!("avx512bf16")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
                 {
                     sets.push(Self(Kind::Avx512Bf16));
                 }

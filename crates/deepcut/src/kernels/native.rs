@@ -1,6 +1,7 @@
 //! Plain loops: the reference, and the kernels of machines without a faster set.
 
 use super::packed::{PANEL, halves, to_bf16};
+use super::quantized::{Columns, QUAD, Rounding};
 use super::{Depthwise, Left, Start, View};
 
 /// What the sums of a row begin with.
@@ -56,6 +57,49 @@ pub(super) fn round_row(row: Left<'_>, pairs: &mut [u32]) {
         let half = |k: usize| if k < row.depth { u32::from(to_bf16(row.data[k * row.depth_stride])) } else { 0 };
         *pair = half(2 * i) | half(2 * i + 1) << 16;
     }
+}
+
+/// As [`strip`], for quads of int8.
+pub(super) fn strip_quads(
+    left: Left<'_, u32>,
+    rows: &[Rounding],
+    right: View<'_, u32>,
+    columns: Columns<'_>,
+    start: Start<'_>,
+    out: &mut [f32],
+    stride: usize,
+) {
+    for ((r, out), rounding) in out.chunks_mut(stride).enumerate().take(left.rows).zip(rows) {
+        for (p, out) in out[..right.columns].chunks_mut(PANEL).enumerate() {
+            let values = begin(start.at_column(p * PANEL), out);
+            let mut sums = [0i32; PANEL];
+            for k in 0..left.depth {
+                let a = left.data[r * left.row_stride + k].to_le_bytes();
+                let row = &right.data[k * right.row_stride + p * right.panel_stride..][..out.len()];
+                for (sum, b) in sums.iter_mut().zip(row) {
+                    let products = a.iter().zip(b.to_le_bytes()).map(|(a, b)| i32::from(*a) * i32::from(b as i8));
+                    *sum += products.sum::<i32>();
+                }
+            }
+            for (c, out) in out.iter_mut().enumerate() {
+                let (scale, column) = (columns.scales[p * PANEL + c], columns.sums[p * PANEL + c]);
+                *out = values[c] + scale * (rounding.step * sums[c] as f32 + rounding.least * column);
+            }
+        }
+    }
+}
+
+/// See [`super::Isa::quantize_row`].
+pub(super) fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
+    let least = row.iter().fold(f32::INFINITY, |m, x| m.min(*x));
+    let rounding = Rounding::between(least, row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x)));
+    let inverse = rounding.inverse();
+    for (quad, values) in quads.iter_mut().zip(row.chunks(QUAD)) {
+        let mut bytes = [0; QUAD];
+        bytes.iter_mut().zip(values).for_each(|(byte, x)| *byte = ((x - least) * inverse).round_ties_even() as u8);
+        *quad = u32::from_le_bytes(bytes);
+    }
+    rounding
 }
 
 /// Channels `first..` of one output row; see [`super::Isa::depthwise_row`].

@@ -16,6 +16,17 @@ pub enum Precision {
     F32,
     /// To eight significant bits, of which processors with AVX512-BF16 multiply twice as many.
     Bf16,
+    /// Layers that keep their accuracy so: weights and what they are multiplied with to integers of eight bits, of which processors with AVX512-VNNI
+    /// multiply four times as many; see [`super::quantized`]. All other products: as [`Precision::Bf16`].
+    Int8,
+}
+
+impl Precision {
+    /// The precision of floating-point products that goes with this one.
+    #[must_use]
+    pub fn floating(self) -> Self {
+        if self == Self::Int8 { Self::Bf16 } else { self }
+    }
 }
 
 /// A `[depth, columns]` matrix in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, depth, 16]` in f32, or
@@ -59,7 +70,7 @@ impl Rows {
     pub(crate) fn zeros(rows: usize, depth: usize, precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self::Single { data: vec![0.0; rows * depth], depth },
-            Precision::Bf16 => Self::Pairs { data: vec![0; rows * depth.div_ceil(2)], depth },
+            Precision::Bf16 | Precision::Int8 => Self::Pairs { data: vec![0; rows * depth.div_ceil(2)], depth },
         }
     }
 
@@ -128,7 +139,7 @@ impl Rows {
     pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self::Single { data: values, depth },
-            Precision::Bf16 => {
+            Precision::Bf16 | Precision::Int8 => {
                 let pairs = depth.div_ceil(2);
                 let mut data = vec![0; values.len() / depth * pairs];
                 data.par_chunks_exact_mut(pairs).zip(values.par_chunks_exact(depth)).for_each(|(pairs, row)| {
@@ -302,7 +313,7 @@ impl Packed {
                     }
                 });
             }
-            Precision::Bf16 => {
+            Precision::Bf16 | Precision::Int8 => {
                 let depth_pairs = depth.div_ceil(2);
                 self.pairs.clear();
                 self.pairs.resize(panels * depth_pairs * PANEL, 0);

@@ -1,6 +1,7 @@
 //! Every kernel under every instruction set of this machine, against a plain double-precision computation, on odd shapes.
 
 use super::packed::{Packed, Rows};
+use super::quantized::Quantized;
 use super::*;
 
 /// A fixed, irregular sequence in [−1, 1].
@@ -123,6 +124,80 @@ fn rounding_to_bf16_is_to_nearest_even() {
             let halves: Vec<u16> = pairs.iter().flat_map(|p| [*p as u16, (p >> 16) as u16]).collect();
             assert_eq!(halves[..len], expected[..len], "{}", isa.name());
             assert!(halves[len..].iter().all(|h| *h == 0));
+        }
+    }
+}
+
+/// Integers and their scale, as the documentation of `quantized` defines them, in double precision.
+fn integers(values: &[f32], least: f32, step: f32) -> Vec<f64> {
+    let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+    values.iter().map(|x| f64::from(((x - least) * inverse).round_ties_even())).collect()
+}
+
+#[test]
+fn products_in_int8_match_double_precision() {
+    for isa in Isa::available() {
+        for (m, k, n) in
+            [(1, 1, 1), (8, 16, 32), (7, 5, 17), (13, 300, 33), (48, 64, 2), (50, 513, 31), (97, 1027, 70), (3, 0, 4)]
+        {
+            // A row of equal values and a column of zeros have no step.
+            let (mut a, mut b, bias) = (sequence(m * k, 1), sequence(k * n, 2), sequence(n, 3));
+            a[..k].fill(0.75);
+            b[..k].fill(0.0);
+            let columns: Vec<(Vec<f64>, f64)> = (0..n)
+                .map(|j| {
+                    let column = &b[j * k..(j + 1) * k];
+                    let scale = column.iter().fold(0.0f32, |m, w| m.max(w.abs())) / 127.0;
+                    (integers(column, 0.0, scale), f64::from(scale))
+                })
+                .collect();
+            let mut expected = Vec::new();
+            for row in (0..m).map(|r| &a[r * k..(r + 1) * k]) {
+                let [least, largest] = [f32::min, f32::max].map(|of| row.iter().copied().reduce(of).unwrap_or(0.0));
+                let step = (largest - least) / 255.0;
+                let units = integers(row, least, step);
+                let value = |u: f64| f64::from(least) + f64::from(step) * u;
+                for ((column, scale), bias) in columns.iter().zip(&bias) {
+                    let product: f64 = units.iter().zip(column).map(|(u, q)| value(*u) * q * scale).sum();
+                    expected.push(product + f64::from(*bias));
+                }
+            }
+            let what = format!("{} {m}x{k}x{n}", isa.name());
+            let tolerance = 1e-6 * (k as f64 + 1.0);
+            let right = Quantized::from_columns(&b, k, n);
+            let mut out = vec![7.0; m * n];
+            isa.gemm_quantized(Left::row_major(&a, m, k), &right, Start::Bias(&bias), &mut out);
+            assert_close(&out, &expected, tolerance, &what);
+
+            let mut parallel = vec![7.0; m * n];
+            isa.gemm_quantized_parallel(Left::row_major(&a, m, k), &right, Start::Bias(&bias), &mut parallel);
+            assert_eq!(out, parallel, "{what}: tasks must not change a bit");
+
+            let mut residual = vec![0.5; m * n];
+            isa.gemm_quantized(Left::row_major(&a, m, k), &right, Start::Residual(&bias), &mut residual);
+            let shifted: Vec<f64> = expected.iter().map(|e| e + 0.5).collect();
+            assert_close(&residual, &shifted, tolerance, &what);
+        }
+    }
+}
+
+/// The same bytes from every set, and no value further from its integer than half a step.
+#[test]
+fn rows_are_rounded_to_their_nearest_integers() {
+    for len in [1, 3, 4, 15, 16, 17, 63, 64, 100] {
+        let row = sequence(len, 9);
+        let mut expected = vec![9; len.div_ceil(4)];
+        native::quantize_row(&row, &mut expected);
+        for isa in Isa::available() {
+            let mut quads = vec![9; expected.len()];
+            let rounding = isa.quantize_row(&row, &mut quads);
+            assert_eq!(quads, expected, "{} {len}", isa.name());
+            let bytes: Vec<u8> = quads.iter().flat_map(|quad| quad.to_le_bytes()).collect();
+            for (x, byte) in row.iter().zip(&bytes) {
+                let error = (rounding.least + rounding.step * f32::from(*byte) - x).abs();
+                assert!(error <= rounding.step * 0.5001 + 1e-7, "{} {len}: {error}", isa.name());
+            }
+            assert!(bytes[len..].iter().all(|byte| *byte == 0), "{} {len}: beyond the row", isa.name());
         }
     }
 }
@@ -260,7 +335,7 @@ fn attention_matches_the_plain_formula() {
         for precision in [Precision::F32, Precision::Bf16] {
             let rounded = |values: Vec<f32>| match precision {
                 Precision::F32 => values,
-                Precision::Bf16 => values.into_iter().map(round).collect(),
+                Precision::Bf16 | Precision::Int8 => values.into_iter().map(round).collect(),
             };
             let (queries, keys, values) = (rounded(scaled(11)), rounded(scaled(12)), rounded(sequence(tokens * dim, 13)));
             let at = |matrix: &[f32], token: usize, head: usize, c: usize| f64::from(matrix[token * dim + head * head_dim + c]);
@@ -289,7 +364,7 @@ fn attention_matches_the_plain_formula() {
                 let tolerance = match precision {
                     Precision::F32 if spread > 10.0 => 5e-5,
                     Precision::F32 => 5e-6,
-                    Precision::Bf16 => 2f64.powi(-8) + 1e-4,
+                    Precision::Bf16 | Precision::Int8 => 2f64.powi(-8) + 1e-4,
                 };
                 assert_close(&out, &expected, tolerance, &format!("{} {precision:?} {tokens} tokens, {heads} heads", isa.name()));
             }

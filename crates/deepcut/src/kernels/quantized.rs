@@ -1,0 +1,198 @@
+//! Products in int8: weights are rounded once, a scale a column; what they are multiplied with is rounded as it comes, a scale and an offset a row.
+//!
+//! ```text
+//! w[k, j] ≈ scale[j] q[k, j]        q in −127..=127
+//! x[i, k] ≈ least[i] + step[i] u[i, k]    u in 0..=255
+//! Σₖ x[i, k] w[k, j] ≈ scale[j] (step[i] Σₖ u[i, k] q[k, j] + least[i] Σₖ q[k, j])
+//! ```
+//!
+//! The sums of `u q` are exact, so a product does not depend on the instruction set but for how its row was rounded.
+
+use super::packed::PANEL;
+use super::{Isa, Kind, Left, Start, TASK_ROWS, View, native};
+use rayon::prelude::*;
+use std::cell::RefCell;
+
+#[cfg(target_arch = "x86_64")]
+use super::avx512_vnni;
+
+/// Values of the depth that one 32-bit lane holds.
+pub(super) const QUAD: usize = 4;
+
+/// A `[depth, columns]` matrix of weights in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, ⌈depth / 4⌉, 16]` quads of
+/// int8, the first row of each in the low byte.
+#[derive(Debug, Clone, Default)]
+pub struct Quantized {
+    depth: usize,
+    columns: usize,
+    quads: Vec<u32>,
+    /// `[columns]`.
+    scales: Vec<f32>,
+    /// Sums of the columns' integers, `[columns]`.
+    sums: Vec<f32>,
+}
+
+/// How a row was rounded: value = least + step · integer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rounding {
+    pub step: f32,
+    pub least: f32,
+}
+
+impl Rounding {
+    /// Of a row whose values lie between these.
+    pub fn between(least: f32, largest: f32) -> Self {
+        Self { step: (largest - least) / 255.0, least }
+    }
+
+    /// What a value less `least` is multiplied by, to be rounded to an integer; 0 for a row of equal values.
+    pub fn inverse(self) -> f32 {
+        if self.step > 0.0 { 1.0 / self.step } else { 0.0 }
+    }
+}
+
+/// Scales and sums of some columns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns<'a> {
+    pub scales: &'a [f32],
+    pub sums: &'a [f32],
+}
+
+impl Quantized {
+    /// Rounds the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights.
+    ///
+    /// # Panics
+    /// If `matrix` does not hold `depth * columns` values.
+    #[must_use]
+    pub fn from_columns(matrix: &[f32], depth: usize, columns: usize) -> Self {
+        assert_eq!(matrix.len(), depth * columns, "matrix to round");
+        let rows = depth.div_ceil(QUAD);
+        let mut quads = vec![0u32; columns.div_ceil(PANEL) * rows * PANEL];
+        let (mut scales, mut sums) = (vec![0.0; columns], vec![0.0; columns]);
+        for (j, column) in matrix.chunks_exact(depth.max(1)).enumerate() {
+            let scale = column.iter().fold(0.0f32, |m, w| m.max(w.abs())) / 127.0;
+            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+            for (k, w) in column.iter().enumerate() {
+                let q = (w * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
+                sums[j] += f32::from(q);
+                quads[(j / PANEL * rows + k / QUAD) * PANEL + j % PANEL] |= u32::from(q as u8) << (k % QUAD * 8);
+            }
+            scales[j] = scale;
+        }
+        Self { depth, columns, quads, scales, sums }
+    }
+
+    /// Rows of the matrix.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Columns of the matrix.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn view(&self) -> View<'_, u32> {
+        let rows = self.depth.div_ceil(QUAD);
+        View { data: &self.quads, rows, columns: self.columns, row_stride: PANEL, panel_stride: rows * PANEL }
+    }
+}
+
+impl Isa {
+    /// Whether products in int8 are the fastest here.
+    #[must_use]
+    pub fn prefers_int8(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => true,
+            _ => false,
+        }
+    }
+
+    /// [`Isa::gemm`] in int8: `left`, whose rows are contiguous, is rounded row by row.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub fn gemm_quantized(self, left: Left<'_>, right: &Quantized, start: Start<'_>, out: &mut [f32]) {
+        thread_local! {
+            static ROUNDED: RefCell<(Vec<u32>, Vec<Rounding>)> = RefCell::default();
+        }
+        let (n, depth) = (right.columns, right.depth.div_ceil(QUAD));
+        assert!(left.depth == right.depth && left.depth_stride == 1, "inner dimensions of a product");
+        assert_eq!(out.len(), left.rows * n, "output of a product");
+        assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() != n), "bias of a product");
+        assert!(left.is_whole(), "left side of a product");
+        ROUNDED.with_borrow_mut(|(quads, roundings)| {
+            for (task, out) in out.chunks_mut((TASK_ROWS * n).max(1)).enumerate() {
+                let left = left.slice(task * TASK_ROWS, out.len() / n);
+                quads.resize(left.rows * depth, 0);
+                roundings.clear();
+                roundings.extend((0..left.rows).map(|r| {
+                    let row = &left.data[r * left.row_stride..][..left.depth];
+                    self.quantize_row(row, &mut quads[r * depth..(r + 1) * depth])
+                }));
+                let left = Left { data: &quads[..], rows: left.rows, depth, row_stride: depth, depth_stride: 1 };
+                for column in (0..n).step_by(self.group()) {
+                    let count = self.group().min(n - column);
+                    let columns = Columns { scales: &right.scales[column..], sums: &right.sums[column..] };
+                    let panels = right.view().part(0, depth, column, count);
+                    self.strip_quads(left, roundings, panels, columns, start.at_column(column), &mut out[column..], n);
+                }
+            }
+        });
+    }
+
+    /// [`Isa::gemm_quantized`] over the threads of the current pool.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub fn gemm_quantized_parallel(self, left: Left<'_>, right: &Quantized, start: Start<'_>, out: &mut [f32]) {
+        assert_eq!(out.len(), left.rows * right.columns, "output of a product");
+        out.par_chunks_mut((TASK_ROWS * right.columns).max(1)).enumerate().for_each(|(task, out)| {
+            self.gemm_quantized(left.slice(task * TASK_ROWS, out.len() / right.columns), right, start, out);
+        });
+    }
+
+    /// Rounds a row to quads; values beyond its end are zero.
+    pub(super) fn quantize_row(self, row: &[f32], quads: &mut [u32]) -> Rounding {
+        assert_eq!(row.len().div_ceil(QUAD), quads.len(), "quads of a row");
+        if row.is_empty() {
+            return Rounding::default();
+        }
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F, BW and VNNI were detected; the assertion is the kernel's contract.
+            Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, quads) },
+            _ => native::quantize_row(row, quads),
+        }
+    }
+
+    /// As [`Isa::strip`], for quads of int8 and rows rounded as said.
+    #[expect(clippy::too_many_arguments, reason = "both sides of a product have scales")]
+    fn strip_quads(
+        self,
+        left: Left<'_, u32>,
+        rows: &[Rounding],
+        right: View<'_, u32>,
+        columns: Columns<'_>,
+        start: Start<'_>,
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        if left.rows == 0 {
+            return;
+        }
+        self.check_strip(left, &right, start, out, stride);
+        assert!(rows.len() >= left.rows && columns.scales.len().min(columns.sums.len()) >= right.columns);
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F and VNNI were detected; `check_strip` and the assertion are the kernel's contract.
+            Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, rows, right, columns, start, out, stride) },
+            _ => native::strip_quads(left, rows, right, columns, start, out, stride),
+        }
+    }
+}
