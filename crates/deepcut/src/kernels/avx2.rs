@@ -115,35 +115,20 @@ unsafe fn lanes<const R: usize, const WHOLE: bool>(
 /// `weights` `kernel * kernel` rows and `bias` one row of `channels`.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
-    const RUN: usize = 8;
-    let whole = shape.channels / LANES * LANES;
-    for channel in (0..whole).step_by(LANES) {
-        let mut x = 0;
-        // SAFETY: channel + 8 <= channels, and every run ends at or before `width`.
-        unsafe {
-            while x + RUN <= shape.width {
-                depthwise_run::<RUN>(shape, input, out, x, channel);
-                x += RUN;
-            }
-            while x + 2 <= shape.width {
-                depthwise_run::<2>(shape, input, out, x, channel);
-                x += 2;
-            }
-            if x < shape.width {
-                depthwise_run::<1>(shape, input, out, x, channel);
-            }
-        }
+    tiles::in_runs! { shape, input, out, LANES;
+        8.. => depthwise_run::<8>,
+        2.. => depthwise_run::<2>,
+        _ => depthwise_run::<1>,
     }
-    whole
 }
 
-/// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run.
+/// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
 ///
 /// # Safety
 /// As [`depthwise_row`], with `x + P <= width` and `channel + 8 <= channels`.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], x: usize, channel: usize) {
+unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], x: usize, channel: usize) -> usize {
     let Depthwise { weights, bias, kernel, channels, width } = shape;
     // SAFETY: pixel (i, x + j + p) of the input has i < kernel and x + j + p < width + kernel - 1; weight (i, j) and output
     // pixel x + p < width likewise lie inside their slices, and eight channels from `channel` inside a pixel.
@@ -162,6 +147,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
             _mm256_storeu_ps(out.as_mut_ptr().add((x + p) * channels + channel), *sum);
         }
     }
+    P
 }
 
 /// See [`super::Isa::masked_sums`]: four columns at a time share the expansion of the bits into lane masks.

@@ -1,7 +1,7 @@
 //! AVX-512F: 16 lanes, 32 registers.
 
 use super::packed::PANEL;
-use super::{Left, Start, View, elementwise, tiles};
+use super::{Depthwise, Left, Start, View, elementwise, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -135,6 +135,48 @@ pub(super) unsafe fn end<const R: usize, const P: usize>(
             unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr().add(r * stride + p * PANEL), mask, *sum) };
         }
     }
+}
+
+/// Whole groups of sixteen channels of one output row; returns how many channels that was.
+///
+/// # Safety
+/// The processor has AVX-512F; `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights`
+/// `kernel * kernel` rows and `bias` one row of `channels`.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
+    tiles::in_runs! { shape, input, out, PANEL;
+        12.. => depthwise_run::<12>,
+        4.. => depthwise_run::<4>,
+        _ => depthwise_run::<1>,
+    }
+}
+
+/// `P` pixels from `x`, sixteen channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
+///
+/// # Safety
+/// As [`depthwise_row`], with `x + P <= width` and `channel + 16 <= channels`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], x: usize, channel: usize) -> usize {
+    let Depthwise { weights, bias, kernel, channels, width } = shape;
+    // SAFETY: pixel (i, x + j + p) of the input has i < kernel and x + j + p < width + kernel - 1; weight (i, j) and output
+    // pixel x + p < width likewise lie inside their slices, and sixteen channels from `channel` inside a pixel.
+    unsafe {
+        let mut sums = [_mm512_loadu_ps(bias.as_ptr().add(channel)); P];
+        for i in 0..kernel {
+            let row = input.as_ptr().add((i * (width + kernel - 1) + x) * channels + channel);
+            for j in 0..kernel {
+                let weight = _mm512_loadu_ps(weights.as_ptr().add((i * kernel + j) * channels + channel));
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    *sum = _mm512_fmadd_ps(weight, _mm512_loadu_ps(row.add((j + p) * channels)), *sum);
+                }
+            }
+        }
+        for (p, sum) in sums.iter().enumerate() {
+            _mm512_storeu_ps(out.as_mut_ptr().add((x + p) * channels + channel), *sum);
+        }
+    }
+    P
 }
 
 /// See [`super::Isa::masked_sums`]: the bits are the lanes' masks; four columns at a time share them.

@@ -585,9 +585,16 @@ impl Isa {
             Kind::Native => native::depthwise_row(shape, input, out, 0),
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            Kind::Avx2 | Kind::Avx512 | Kind::Avx512Bf16 => {
+            Kind::Avx2 => {
                 // SAFETY: AVX2 and FMA were detected; the assertions above are the kernel's contract on the slices.
                 let done = unsafe { avx2::depthwise_row(shape, input, out) };
+                native::depthwise_row(shape, input, out, done);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            Kind::Avx512 | Kind::Avx512Bf16 => {
+                // SAFETY: AVX-512F was detected; the assertions above are the kernel's contract on the slices.
+                let done = unsafe { avx512::depthwise_row(shape, input, out) };
                 native::depthwise_row(shape, input, out, done);
             }
             #[cfg(target_arch = "aarch64")]

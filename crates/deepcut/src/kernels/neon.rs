@@ -144,35 +144,20 @@ unsafe fn store_some(to: *mut f32, count: usize, vector: float32x4_t) {
 /// of `channels`.
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
-    const RUN: usize = 8;
-    let whole = shape.channels / (2 * LANES) * (2 * LANES);
-    for channel in (0..whole).step_by(2 * LANES) {
-        let mut x = 0;
-        // SAFETY: channel + 8 <= channels, and every run ends at or before `width`.
-        unsafe {
-            while x + RUN <= shape.width {
-                depthwise_run::<RUN>(shape, input, out, x, channel);
-                x += RUN;
-            }
-            while x + 2 <= shape.width {
-                depthwise_run::<2>(shape, input, out, x, channel);
-                x += 2;
-            }
-            if x < shape.width {
-                depthwise_run::<1>(shape, input, out, x, channel);
-            }
-        }
+    tiles::in_runs! { shape, input, out, 2 * LANES;
+        8.. => depthwise_run::<8>,
+        2.. => depthwise_run::<2>,
+        _ => depthwise_run::<1>,
     }
-    whole
 }
 
-/// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run.
+/// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
 ///
 /// # Safety
 /// As [`depthwise_row`], with `x + P <= width` and `channel + 8 <= channels`.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], x: usize, channel: usize) {
+unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], x: usize, channel: usize) -> usize {
     let Depthwise { weights, bias, kernel, channels, width } = shape;
     // SAFETY: eight channels from each pointer that is given below.
     let load = |from: *const f32| unsafe { [vld1q_f32(from), vld1q_f32(from.add(LANES))] };
@@ -196,6 +181,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
             vst1q_f32(to.add(LANES), sum[1]);
         }
     }
+    P
 }
 
 /// See [`super::Isa::masked_sums`]: four columns at a time share the expansion of the bits into lane masks.

@@ -42,3 +42,26 @@ macro_rules! in_groups {
     };
 }
 pub(super) use in_groups;
+
+/// Takes one row of a depthwise convolution, `lanes` channels at a time, as many pixels at a time as the first pattern that fits says: `run::<P>`
+/// computes P of them. The value is how many channels that was.
+///
+/// The caller's contract is that of a `depthwise_row`, and every run's is that it ends within the row and its channels within a pixel.
+macro_rules! in_runs {
+    ($shape:ident, $input:ident, $out:ident, $lanes:expr; $($pixels:pat => $run:path),+ $(,)?) => {{
+        let whole = $shape.channels / $lanes * $lanes;
+        for channel in (0..whole).step_by($lanes) {
+            let mut x = 0;
+            while x < $shape.width {
+                // SAFETY: the caller's contract; channel + lanes <= channels, and there are at least as many pixels as each call takes.
+                x += unsafe {
+                    match $shape.width - x {
+                        $($pixels => $run($shape, $input, $out, x, channel),)+
+                    }
+                };
+            }
+        }
+        whole
+    }};
+}
+pub(super) use in_runs;
