@@ -157,13 +157,13 @@ pub struct MethodArgs {
     /// Patches whose cosine exceeds this are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
     #[arg(long, value_name = "COSINE", allow_hyphen_values = true, help_heading = "Method")]
     pub tau: Option<String>,
-    /// Training epochs, one number or three: picture,parts,background [default: 25,50,50; paper: 10,100,10]
+    /// Training epochs, one number or three: picture,parts,background [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
     /// Learning rate [default: 0.003; paper: 0.001]
     #[arg(long, help_heading = "Method")]
     pub lr: Option<f32>,
-    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 288 for the embedded one; paper: 280]
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Method")]
     pub resolution: Option<usize>,
     /// Move the mask's edges to the picture's edges
@@ -294,7 +294,7 @@ pub struct FeaturesArgs {
     /// Resize as the published method does (squashed to a square) or as ours (aspect ratio kept)
     #[arg(long, value_enum, default_value = "default", help_heading = "Network")]
     pub profile: Profile,
-    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 288 for the embedded one; paper: 280]
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Network")]
     pub resolution: Option<usize>,
     #[command(flatten)]

@@ -80,7 +80,7 @@ pub struct Options {
     pub feature_norm: Option<f32>,
     /// Whether the second and third stage subtract the mean of their nodes' features first.
     pub center_parts: bool,
-    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 288 for the embedded one.
+    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 352 for the embedded one.
     pub resolution: Option<usize>,
     /// How the picture is brought to that resolution.
     pub framing: Framing,
@@ -114,7 +114,7 @@ impl Default for Options {
             objective: Objective::NormalizedCut,
             tau: Some(0.2),
             alpha: 3.0,
-            epochs: [25, 50, 50],
+            epochs: [10, 50, 50],
             learning_rate: 3e-3,
             weight_decay: 1e-2,
             dropout: 0.0,

@@ -249,12 +249,12 @@ fn evaluations_go_on_and_features_are_kept() {
     assert!(stderr(&output).contains("other options"), "{}", stderr(&output));
     let again = json(&eval(&["--method", "spectral"]));
     assert_eq!(features(&again), 0.0);
-    // Of the two precisions one is that of the runs before.
-    for precision in ["f32", "bf16"] {
+    // Of the precisions one is that of the runs before.
+    for precision in ["f32", "bf16", "int8"] {
         let report = json(&eval(&["--precision", precision]));
         assert_eq!(report["backbone"]["precision"], precision);
     }
-    assert_eq!(std::fs::read_dir(folder.path().join("features")).unwrap().count(), 2, "a file for each precision");
+    assert_eq!(std::fs::read_dir(folder.path().join("features")).unwrap().count(), 3, "a file for each precision");
     assert_status(&eval(&["--cache", "features", "--cache-size", "0"]), 2);
     std::fs::write(folder.path().join("file"), "").unwrap();
     let output = run(folder.path(), &["eval", "masks", "--root", "set", "--cache", "file"]);

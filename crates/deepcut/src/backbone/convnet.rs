@@ -203,7 +203,7 @@ impl Backbone for ConvNet {
     }
 
     fn default_resolution(&self) -> usize {
-        288
+        352
     }
 
     fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
