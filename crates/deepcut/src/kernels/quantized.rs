@@ -9,12 +9,12 @@
 //! The sums of `u q` are exact, so a product does not depend on the instruction set but for how its row was rounded.
 
 use super::packed::PANEL;
-use super::{Isa, Kind, Left, Start, TASK_ROWS, View, native};
+use super::{Isa, Left, Start, TASK_ROWS, View, native};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512_vnni;
+use super::{Kind, avx512_vnni};
 
 /// Values of the depth that one 32-bit lane holds.
 pub(super) const QUAD: usize = 4;
