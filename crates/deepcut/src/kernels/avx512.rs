@@ -79,6 +79,11 @@ unsafe fn block<const R: usize, const P: usize>(
     R
 }
 
+/// The first `count` lanes, or all of them.
+pub(super) fn lanes(count: usize) -> __mmask16 {
+    if count < PANEL { (1 << count) - 1 } else { 0xffff }
+}
+
 /// Lanes of the last of `P` panels that are columns.
 pub(super) fn last_mask<const P: usize>(columns: usize) -> __mmask16 {
     0xffff >> (P * PANEL - columns)

@@ -1,6 +1,6 @@
 //! AVX512-BF16: products of bf16 pairs, two to a lane, summed in f32.
 
-use super::avx512::{begin, end, last_mask};
+use super::avx512::{begin, end, lanes, last_mask};
 use super::packed::PANEL;
 use super::{Left, SoftmaxRow, Start, View, tiles};
 use std::arch::x86_64::*;
@@ -128,11 +128,6 @@ pub(super) unsafe fn softmax_step(scores: &[f32], scale: f32, state: &mut [Softm
         }
         state.sum = state.sum.mul_add(state.shrink, _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])));
     }
-}
-
-/// The first `count` lanes, or all of them.
-fn lanes(count: usize) -> __mmask16 {
-    if count < PANEL { (1 << count) - 1 } else { 0xffff }
 }
 
 #[target_feature(enable = "avx512f")]

@@ -1,9 +1,9 @@
 //! AVX512-VNNI: products of int8, four to a lane, summed in 32-bit integers.
 
-use super::avx512::{begin, end, last_mask};
+use super::avx512::{begin, end, lanes, last_mask};
 use super::packed::PANEL;
-use super::quantized::{Columns, QUAD, Rounding};
-use super::{Left, Start, View};
+use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
+use super::{Start, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm_quantized`]: up to two panels of columns, up to eight rows at a time.
@@ -13,49 +13,44 @@ use std::arch::x86_64::*;
 /// `left`; there is a rounding for each row and a scale and a sum for each column; `out` holds `left.rows` rows of that many columns, `stride`
 /// apart; a bias holds that many values.
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(super) unsafe fn strip(
-    left: Left<'_, u32>,
-    roundings: &[Rounding],
-    right: View<'_, u32>,
-    columns: Columns<'_>,
-    start: Start<'_>,
-    out: &mut [f32],
-    stride: usize,
-) {
-    let mut row = 0;
-    while row < left.rows {
-        let left = left.slice(row, left.rows - row);
-        let (roundings, out) = (&roundings[row..], &mut out[row * stride..]);
-        // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes, and as many
-        // panels as there are columns.
-        row += unsafe {
-            match (left.rows, right.columns > PANEL) {
-                (8.., true) => block::<8, 2>(left, roundings, right, columns, start, out, stride),
-                (8.., false) => block::<8, 1>(left, roundings, right, columns, start, out, stride),
-                (4.., true) => block::<4, 2>(left, roundings, right, columns, start, out, stride),
-                (4.., false) => block::<4, 1>(left, roundings, right, columns, start, out, stride),
-                (_, true) => block::<1, 2>(left, roundings, right, columns, start, out, stride),
-                (_, false) => block::<1, 1>(left, roundings, right, columns, start, out, stride),
-            }
-        };
+pub(super) unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    // SAFETY: the caller's contract, and as many panels as there are columns.
+    unsafe {
+        if right.quads.columns > PANEL {
+            rows::<2>(left, right, start, out, stride);
+        } else {
+            rows::<1>(left, right, start, out, stride);
+        }
+    }
+}
+
+/// # Safety
+/// As [`strip`], with columns in exactly `P` panels.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn rows<const P: usize>(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    tiles::in_blocks! { left, right, start, out, stride;
+        8.. => block::<8, P>,
+        4.. => block::<4, P>,
+        _ => block::<1, P>,
     }
 }
 
 /// The first `R` rows, with `P R` sums in registers. Returns `R`.
 ///
 /// # Safety
-/// As [`strip`], with at least `R` rows and columns in exactly `P` panels.
+/// As [`rows`], with at least `R` rows.
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
 unsafe fn block<const R: usize, const P: usize>(
-    left: Left<'_, u32>,
-    roundings: &[Rounding],
-    right: View<'_, u32>,
-    columns: Columns<'_>,
+    left: QuadRows<'_>,
+    right: QuadColumns<'_>,
     start: Start<'_>,
     out: &mut [f32],
     stride: usize,
 ) -> usize {
+    let QuadRows { quads: left, roundings } = left;
+    let QuadColumns { quads: right, scales, sums: columns } = right;
     let last = last_mask::<P>(right.columns);
     let mask = |p: usize| if p + 1 == P { last } else { 0xffff };
     let mut sums = [[_mm512_setzero_si512(); P]; R];
@@ -80,8 +75,8 @@ unsafe fn block<const R: usize, const P: usize>(
     unsafe {
         let mut values = begin::<R, P>(start, out, stride, last);
         for p in 0..P {
-            let scale = _mm512_maskz_loadu_ps(mask(p), columns.scales.as_ptr().add(p * PANEL));
-            let column = _mm512_maskz_loadu_ps(mask(p), columns.sums.as_ptr().add(p * PANEL));
+            let scale = _mm512_maskz_loadu_ps(mask(p), scales.as_ptr().add(p * PANEL));
+            let column = _mm512_maskz_loadu_ps(mask(p), columns.as_ptr().add(p * PANEL));
             for ((values, sums), rounding) in values.iter_mut().zip(&sums).zip(roundings) {
                 let least = _mm512_mul_ps(_mm512_set1_ps(rounding.least), column);
                 let product = _mm512_fmadd_ps(_mm512_set1_ps(rounding.step), _mm512_cvtepi32_ps(sums[p]), least);
@@ -99,7 +94,6 @@ unsafe fn block<const R: usize, const P: usize>(
 /// The processor has AVX-512F and BW; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) unsafe fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
-    let lanes = |count: usize| -> __mmask16 { if count < PANEL { (1 << count) - 1 } else { 0xffff } };
     let mut ends = [_mm512_set1_ps(f32::INFINITY), _mm512_set1_ps(f32::NEG_INFINITY)];
     for values in row.chunks(PANEL) {
         let mask = lanes(values.len());
@@ -115,7 +109,7 @@ pub(super) unsafe fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
         unsafe {
             let values = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, values.as_ptr()), least), inverse);
             let bytes = _mm512_cvtusepi32_epi8(_mm512_maskz_cvtps_epu32(mask, values));
-            _mm_mask_storeu_epi32(quads.as_mut_ptr().cast(), (1u16 << quads.len()).wrapping_sub(1) as __mmask8, bytes);
+            _mm_mask_storeu_epi32(quads.as_mut_ptr().cast(), lanes(quads.len()) as __mmask8, bytes);
         }
     }
     rounding

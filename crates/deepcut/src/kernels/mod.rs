@@ -115,6 +115,10 @@ impl<'a> Left<'a, u32> {
 }
 
 impl<T> Left<'_, T> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// `rows` rows from `first` on.
     pub(crate) fn slice(self, first: usize, rows: usize) -> Self {
         Self { data: self.data.get(first * self.row_stride..).unwrap_or_default(), rows, ..self }

@@ -1,7 +1,7 @@
 //! Plain loops: the reference, and the kernels of machines without a faster set.
 
 use super::packed::{PANEL, halves, to_bf16};
-use super::quantized::{Columns, QUAD, Rounding};
+use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
 use super::{Depthwise, Left, Start, View};
 
 /// What the sums of a row begin with.
@@ -60,16 +60,10 @@ pub(super) fn round_row(row: Left<'_>, pairs: &mut [u32]) {
 }
 
 /// As [`strip`], for quads of int8.
-pub(super) fn strip_quads(
-    left: Left<'_, u32>,
-    rows: &[Rounding],
-    right: View<'_, u32>,
-    columns: Columns<'_>,
-    start: Start<'_>,
-    out: &mut [f32],
-    stride: usize,
-) {
-    for ((r, out), rounding) in out.chunks_mut(stride).enumerate().take(left.rows).zip(rows) {
+pub(super) fn strip_quads(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+    let QuadRows { quads: left, roundings } = left;
+    let QuadColumns { quads: right, scales, sums: columns } = right;
+    for ((r, out), rounding) in out.chunks_mut(stride).enumerate().take(left.rows).zip(roundings) {
         for (p, out) in out[..right.columns].chunks_mut(PANEL).enumerate() {
             let values = begin(start.at_column(p * PANEL), out);
             let mut sums = [0i32; PANEL];
@@ -82,7 +76,7 @@ pub(super) fn strip_quads(
                 }
             }
             for (c, out) in out.iter_mut().enumerate() {
-                let (scale, column) = (columns.scales[p * PANEL + c], columns.sums[p * PANEL + c]);
+                let (scale, column) = (scales[p * PANEL + c], columns[p * PANEL + c]);
                 *out = values[c] + scale * (rounding.step * sums[c] as f32 + rounding.least * column);
             }
         }

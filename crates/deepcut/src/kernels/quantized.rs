@@ -51,9 +51,29 @@ impl Rounding {
     }
 }
 
-/// Scales and sums of some columns.
+/// The left side of a product in int8: some rows and how each was rounded.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Columns<'a> {
+pub(super) struct QuadRows<'a> {
+    pub quads: Left<'a, u32>,
+    pub roundings: &'a [Rounding],
+}
+
+impl QuadRows<'_> {
+    pub fn rows(&self) -> usize {
+        self.quads.rows
+    }
+
+    /// `rows` rows from `first` on.
+    #[cfg(target_arch = "x86_64")]
+    pub fn slice(self, first: usize, rows: usize) -> Self {
+        Self { quads: self.quads.slice(first, rows), roundings: &self.roundings[first..] }
+    }
+}
+
+/// The right side: some columns, their scales and the sums of their integers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QuadColumns<'a> {
+    pub quads: View<'a, u32>,
     pub scales: &'a [f32],
     pub sums: &'a [f32],
 }
@@ -133,12 +153,13 @@ impl Isa {
                     let row = &left.data[r * left.row_stride..][..left.depth];
                     self.quantize_row(row, &mut quads[r * depth..(r + 1) * depth])
                 }));
-                let left = Left { data: &quads[..], rows: left.rows, depth, row_stride: depth, depth_stride: 1 };
+                let quads = Left { data: &quads[..], rows: left.rows, depth, row_stride: depth, depth_stride: 1 };
+                let left = QuadRows { quads, roundings };
                 for column in (0..n).step_by(self.group()) {
                     let count = self.group().min(n - column);
-                    let columns = Columns { scales: &right.scales[column..], sums: &right.sums[column..] };
-                    let panels = right.view().part(0, depth, column, count);
-                    self.strip_quads(left, roundings, panels, columns, start.at_column(column), &mut out[column..], n);
+                    let quads = right.view().part(0, depth, column, count);
+                    let right = QuadColumns { quads, scales: &right.scales[column..], sums: &right.sums[column..] };
+                    self.strip_quads(left, right, start.at_column(column), &mut out[column..], n);
                 }
             }
         });
@@ -171,28 +192,18 @@ impl Isa {
     }
 
     /// As [`Isa::strip`], for quads of int8 and rows rounded as said.
-    #[expect(clippy::too_many_arguments, reason = "both sides of a product have scales")]
-    fn strip_quads(
-        self,
-        left: Left<'_, u32>,
-        rows: &[Rounding],
-        right: View<'_, u32>,
-        columns: Columns<'_>,
-        start: Start<'_>,
-        out: &mut [f32],
-        stride: usize,
-    ) {
-        if left.rows == 0 {
+    fn strip_quads(self, left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+        if left.rows() == 0 {
             return;
         }
-        self.check_strip(left, &right, start, out, stride);
-        assert!(rows.len() >= left.rows && columns.scales.len().min(columns.sums.len()) >= right.columns);
+        self.check_strip(left.quads, &right.quads, start, out, stride);
+        assert!(left.roundings.len() >= left.rows() && right.scales.len().min(right.sums.len()) >= right.quads.columns);
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F and VNNI were detected; `check_strip` and the assertion are the kernel's contract.
-            Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, rows, right, columns, start, out, stride) },
-            _ => native::strip_quads(left, rows, right, columns, start, out, stride),
+            Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, right, start, out, stride) },
+            _ => native::strip_quads(left, right, start, out, stride),
         }
     }
 }

@@ -7,12 +7,12 @@
 macro_rules! in_blocks {
     ($left:ident, $right:ident, $start:ident, $out:ident, $stride:ident; $($rows:pat => $block:path),+ $(,)?) => {
         let mut row = 0;
-        while row < $left.rows {
-            let left = $left.slice(row, $left.rows - row);
+        while row < $left.rows() {
+            let left = $left.slice(row, $left.rows() - row);
             let out = &mut $out[row * $stride..];
             // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
             row += unsafe {
-                match left.rows {
+                match left.rows() {
                     $($rows => $block(left, $right, $start, out, $stride),)+
                 }
             };
