@@ -3,6 +3,7 @@
 use crate::args::ModelsCommand;
 use crate::hub::{Checked, Hub, check};
 use anyhow::Context;
+use deepcut::Isa;
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
 use deepcut::backbone::vit::VitOptions;
 use deepcut::backbone::{self, Backbone};
@@ -118,7 +119,7 @@ fn verify(hub: &Hub, name: &str) -> anyhow::Result<String> {
     } else {
         std::fs::read(name).context("there is no network of that name, and no such file")?
     };
-    let network = backbone::from_bytes(name, &bytes, &VitOptions::default())?;
+    let network = backbone::from_bytes(name, &bytes, Isa::detect(), &VitOptions::default())?;
     Ok(format!("whole, SHA-256 {}", network.identity().sha256))
 }
 

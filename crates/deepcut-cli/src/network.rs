@@ -21,7 +21,7 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
             format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
         })?,
     };
-    options.precision = args.precision(isa.fastest_precision());
+    options.precision = args.precision(isa.fastest_float().into());
     Ok(Segmenter::with_backbone(load(args, run, isa)?, options, isa)?)
 }
 
@@ -29,8 +29,8 @@ fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn B
     let name = args.backbone.to_string_lossy();
     let from_bytes = |name: &str, bytes: &[u8]| {
         let convolutional = ConvNet::is_described_by(bytes);
-        let fastest = if convolutional { ConvNet::fastest_precision(isa) } else { isa.fastest_precision() };
-        backbone::from_bytes(name, bytes, &args.vit_options(fastest))
+        let fastest = if convolutional { ConvNet::fastest_precision(isa) } else { isa.fastest_float().into() };
+        backbone::from_bytes(name, bytes, isa, &args.vit_options(fastest))
     };
     if name == "embedded" {
         return from_bytes("embedded", backbone::embedded::BYTES).context("cannot use the embedded network");
@@ -38,7 +38,7 @@ fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn B
     if let Some(entry) = Entry::by_name(&name) {
         let path = Hub::from_env(args.offline, !(run.quiet || run.no_progress))?.fetch(entry)?;
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let vit = args.vit_options(isa.fastest_precision());
+        let vit = args.vit_options(isa.fastest_float().into());
         let network = entry.load(&bytes, &vit).with_context(|| format!("cannot use {}", path.display()))?;
         return Ok(Box::new(network));
     }

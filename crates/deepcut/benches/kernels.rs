@@ -1,7 +1,7 @@
 //! Each kernel under each instruction set, with its arithmetic rate: items are floating-point operations.
 
 use deepcut::Isa;
-use deepcut::kernels::packed::{Packed, Precision};
+use deepcut::kernels::packed::{Float, Packed};
 use deepcut::kernels::{Depthwise, Left, Start};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -43,7 +43,7 @@ fn gemm_bf16<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
     let Some(isa) = Isa::by_name(set) else { return };
     let [m, k, n] = PRODUCTS[PRODUCT].1;
     let a = values(m * k);
-    let mut b = Packed::new(Precision::Bf16);
+    let mut b = Packed::new(Float::Bf16);
     b.fill_from_rows(&values(k * n), k, n);
     let mut out = vec![0.0; m * n];
     bencher

@@ -5,7 +5,7 @@
 use deepcut::backbone::{Backbone, Input, embedded};
 use deepcut::gnn::{Network, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
-use deepcut::kernels::packed::Precision::{self, Bf16, F32};
+use deepcut::kernels::packed::Float::{self, Bf16, F32};
 use deepcut::segment::bilateral::BilateralGrid;
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Objective, Options, Segmenter};
@@ -39,13 +39,13 @@ fn features(nodes: usize, dim: usize) -> NodeFeatures {
 }
 
 #[divan::bench(args = [(784, 128, F32), (1225, 384, F32), (1225, 384, Bf16)])]
-fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usize, usize, Precision)) {
+fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usize, usize, Float)) {
     let features = features(nodes, dim).in_precision(precision);
     bencher.bench_local(|| Graph::threshold(Isa::detect(), &features, 0.2).propagate(&features));
 }
 
 #[divan::bench(args = [(784, 128, 50, F32), (1225, 384, 10, F32), (1225, 384, 50, F32), (1225, 384, 50, Bf16)])]
-fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, usize, usize, Precision)) {
+fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, usize, usize, Float)) {
     let features = features(nodes, dim).in_precision(precision);
     let graph = Graph::threshold(Isa::detect(), &features, 0.2);
     let z = Propagated::new(&graph, &features);

@@ -10,7 +10,7 @@
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
 use deepcut::kernels::Start;
-use deepcut::kernels::packed::{Packed, Precision, Rows};
+use deepcut::kernels::packed::{Float, Packed, Precision, Rows};
 use deepcut::segment::{cluster, to_pixels};
 use deepcut::{FeatureMap, Image, Isa, Options};
 use rayon::prelude::*;
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 cut(isa, map, &image, options, precision_of(precision))?;
                 begin.elapsed()
             }
-            ["peak", precision] => peak(isa, precision_of(precision)),
+            ["peak", precision] => peak(isa, isa.float(precision_of(precision))),
             ["read"] => read(),
             _ => return Err(format!("cannot read `{line}`").into()),
         };
@@ -102,11 +102,11 @@ fn least(times: usize, work: impl Fn()) -> Duration {
 }
 
 /// Every thread multiplies 48 × 256 by 256 × 64 matrices until each has done 10⁹ operations.
-fn peak(isa: Isa, precision: Precision) -> Duration {
+fn peak(isa: Isa, float: Float) -> Duration {
     let (m, k, n) = (48, 256, 64);
-    let mut right = Packed::new(precision);
+    let mut right = Packed::new(float);
     right.fill_from_rows(&vec![0.5; k * n], k, n);
-    let left = Rows::new(isa, vec![0.5; m * k], k, precision);
+    let left = Rows::new(isa, vec![0.5; m * k], k, float);
     least(5, || {
         rayon::broadcast(|_| {
             let mut out = vec![0.0; m * n];

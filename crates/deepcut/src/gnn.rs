@@ -17,7 +17,7 @@
 //! Source: DeepCut (arXiv 2212.05853), section 3; reference code `gnn_pool.GNNpool.forward`.
 
 use crate::graph::{Graph, NodeFeatures};
-use crate::kernels::packed::{Packed, Precision, Rows};
+use crate::kernels::packed::{Float, Packed, Rows};
 use crate::kernels::parallel::Crew;
 use crate::kernels::{Adam, Isa, Left, Right, Start};
 use crate::random::Random;
@@ -79,11 +79,11 @@ fn bias_gradient(output_gradient: &[f32], bias: &mut [f32]) {
 }
 
 /// A row-major matrix as the right side of a product in `precision`; bf16 needs `pairs` to hold it.
-fn rounded<'a>(isa: Isa, rows: &'a [f32], columns: usize, precision: Precision, pairs: &'a mut Vec<u32>) -> Right<'a> {
+fn rounded<'a>(isa: Isa, rows: &'a [f32], columns: usize, precision: Float, pairs: &'a mut Vec<u32>) -> Right<'a> {
     let depth = rows.len() / columns;
     match precision {
-        Precision::F32 => Right::row_major(rows, depth, columns),
-        Precision::Bf16 | Precision::Int8 => {
+        Float::F32 => Right::row_major(rows, depth, columns),
+        Float::Bf16 => {
             pairs.resize(depth.div_ceil(2) * columns, 0);
             isa.pair_rows(rows, columns, pairs);
             Right::paired_rows(pairs, depth, columns)
@@ -98,7 +98,7 @@ pub struct Propagated {
     dim: usize,
     rows: Rows,
     columns: Rows,
-    precision: Precision,
+    precision: Float,
 }
 
 impl Propagated {

@@ -19,7 +19,7 @@
 //! Storage: n² weights in the features' precision for `relu`; n² bits for `threshold`; for `correlation` only F, since `W S = F (Fᵀ S) − c · 1 (1ᵀ S)`.
 
 use crate::backbone::FeatureMap;
-use crate::kernels::packed::{Packed, Precision, Rows};
+use crate::kernels::packed::{Float, Packed, Rows};
 use crate::kernels::parallel::{self, Crew};
 use crate::kernels::{Isa, Left, Right, Start};
 use rayon::prelude::*;
@@ -28,6 +28,8 @@ use rayon::prelude::*;
 pub const WEAK_EDGE: f32 = 1e-5;
 /// Rows of W that one task computes.
 const TASK_ROWS: usize = 48;
+/// Rows of bits that one task multiplies with a matrix.
+const BIT_ROWS: usize = 256;
 
 /// Why there is no graph.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -55,7 +57,7 @@ pub struct NodeFeatures {
     nodes: usize,
     dim: usize,
     data: Vec<f32>,
-    precision: Precision,
+    precision: Float,
 }
 
 impl NodeFeatures {
@@ -69,7 +71,7 @@ impl NodeFeatures {
         }
         match data.iter().position(|x| !x.is_finite()) {
             Some(at) => Err(GraphError::NotFinite { node: at / dim }),
-            None => Ok(Self { nodes, dim, data, precision: Precision::F32 }),
+            None => Ok(Self { nodes, dim, data, precision: Float::F32 }),
         }
     }
 
@@ -83,13 +85,13 @@ impl NodeFeatures {
 
     /// The same features, whose products, here and in what is made of them, are computed in `precision`.
     #[must_use]
-    pub fn in_precision(self, precision: Precision) -> Self {
+    pub fn in_precision(self, precision: Float) -> Self {
         Self { precision, ..self }
     }
 
-    /// Precision of products with these features: f32 unless set otherwise.
+    /// Float of products with these features: f32 unless set otherwise.
     #[must_use]
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> Float {
         self.precision
     }
 
@@ -216,12 +218,12 @@ impl Graph {
             block.chunks_exact_mut(nodes - first).zip(rows).for_each(|(to, row)| to.copy_from_slice(&row[first..]));
         };
         let positive = checked.data.iter().all(|w| *w >= 0.0);
-        Ok(Self::dense(isa, nodes, Precision::F32, positive, &fill))
+        Ok(Self::dense(isa, nodes, Float::F32, positive, &fill))
     }
 
     /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`. The degrees are
     /// those of what is stored.
-    fn dense(isa: Isa, nodes: usize, precision: Precision, positive: bool, fill: &FillRows<'_>) -> Self {
+    fn dense(isa: Isa, nodes: usize, precision: Float, positive: bool, fill: &FillRows<'_>) -> Self {
         let mut weights = Rows::zeros(nodes, nodes, precision);
         let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
         parallel::for_each(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, rows)| {
@@ -405,18 +407,34 @@ impl Graph {
             rows.zip(&root).for_each(|(row, r)| row.iter_mut().for_each(|x| *x *= r));
         };
         scale(&mut scaled);
-        let mut right = Packed::new(x.precision);
-        right.fill_from_rows(&scaled, self.nodes, x.dim);
         let mut out = vec![0.0; self.nodes * x.dim];
+        let packed = || {
+            let mut right = Packed::new(x.precision);
+            right.fill_from_rows(&scaled, self.nodes, x.dim);
+            right
+        };
         match &self.affinity {
+            Affinity::Threshold { bits, words } if x.precision == Float::F32 => {
+                let totals = column_sums(&scaled, x.dim);
+                out.par_chunks_mut(BIT_ROWS * x.dim).zip(bits.par_chunks(BIT_ROWS * words)).for_each(|(out, bits)| {
+                    self.isa.bit_product(bits, *words, &scaled, x.dim, out);
+                    for (sum, total) in out.iter_mut().zip(totals.iter().cycle()) {
+                        *sum = *sum * (1.0 - WEAK_EDGE) + *total as f32 * WEAK_EDGE;
+                    }
+                });
+            }
             Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
+                let right = packed();
                 parallel::for_each(out.chunks_mut(TASK_ROWS * x.dim).enumerate(), &mut Vec::new(), |(): &mut (), (task, out)| {
                     self.isa.gemm_rows(weights, task * TASK_ROWS, &right, Start::Zero, out);
                 });
             }
-            _ => self.for_positive_rows(&mut out, x.dim, |rows, out| {
-                self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
-            }),
+            _ => {
+                let right = packed();
+                self.for_positive_rows(&mut out, x.dim, |rows, out| {
+                    self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
+                });
+            }
         }
         scale(&mut out);
         out
@@ -536,9 +554,9 @@ mod tests {
             let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
             let features = NodeFeatures::new(n, dim, data).unwrap();
             let largest = features.largest_squared_norm();
-            for (isa, precision) in Isa::available().into_iter().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
+            for (isa, precision) in Isa::available().into_iter().flat_map(|isa| [(isa, Float::F32), (isa, Float::Bf16)]) {
                 // The features are small integers, which bf16 holds: only the stored weight is rounded, to eight bits.
-                let tolerance = if precision == Precision::F32 { 1e-6 } else { 2f32.powi(-8) };
+                let tolerance = if precision == Float::F32 { 1e-6 } else { 2f32.powi(-8) };
                 let graph = Graph::relu(isa, &features.clone().in_precision(precision));
                 let Affinity::Dense { weights, .. } = &graph.affinity else { panic!("weights expected") };
                 for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {

@@ -5,7 +5,7 @@
 use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
 use deepcut::gnn::{Dropout, Network, Pass, Propagated};
 use deepcut::graph::{Graph, GraphError, NodeFeatures};
-use deepcut::kernels::packed::Precision;
+use deepcut::kernels::packed::{Float, Precision};
 use deepcut::kernels::parallel::Crew;
 use deepcut::segment::stages::ClusterError;
 use deepcut::train::{Schedule, train};
@@ -114,7 +114,7 @@ fn training_is_equivariant_and_descends() {
 fn training_in_bf16_finds_the_same_clusters() {
     for isa in Isa::available() {
         let single = features(150, 33, 2);
-        let rounded = single.clone().in_precision(Precision::Bf16);
+        let rounded = single.clone().in_precision(Float::Bf16);
         let initial = Network::initial(33, 2, 1);
         for objective in [Objective::NormalizedCut, Objective::Mincut] {
             let [a, b] = [&single, &rounded].map(|features| {

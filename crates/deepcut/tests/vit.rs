@@ -73,7 +73,7 @@ fn rounded_products_keep_masks() {
         let path = format!("{}/../../examples/pictures/{name}.jpg", env!("CARGO_MANIFEST_DIR"));
         let image = Image::decode(&std::fs::read(path).unwrap()).unwrap();
         let [single, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
-            let network = ConvNet::from_bytes("embedded", embedded::BYTES, precision).unwrap();
+            let network = ConvNet::from_bytes("embedded", embedded::BYTES, Isa::detect(), precision).unwrap();
             assert_eq!(network.identity().precision, precision);
             let segmenter = Segmenter::with_backbone(Box::new(network), Options::default(), Isa::detect()).unwrap();
             segmenter.segment(&image).unwrap().mask().iter().map(|&m| m > 0).collect::<Vec<bool>>()

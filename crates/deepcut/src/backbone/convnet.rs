@@ -106,6 +106,8 @@ struct Loader<'a> {
     weights: Weights<'a>,
     architecture: Architecture,
     precision: Precision,
+    /// Of the layers that are not in int8.
+    float: Precision,
 }
 
 impl Loader<'_> {
@@ -118,7 +120,7 @@ impl Loader<'_> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
         let bias = self.bias(name, outputs)?;
         // What is read straight from pixels or added up from few layers stays in floating point.
-        Ok(Linear::patches(self.precision.floating(), &tensor, bias, inputs, size))
+        Ok(Linear::patches(self.float, &tensor, bias, inputs, size))
     }
 
     fn pointwise(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
@@ -160,26 +162,27 @@ impl ConvNet {
     /// The fastest precision that keeps such a network's masks, on these kernels.
     #[must_use]
     pub fn fastest_precision(isa: Isa) -> Precision {
-        if isa.prefers_int8() { Precision::Int8 } else { isa.fastest_precision() }
+        if isa.prefers_int8() { Precision::Int8 } else { isa.fastest_float().into() }
     }
 
     /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`; of these, in int8 those of the blocks.
     ///
     /// # Errors
     /// Every variant of [`WeightsError`].
-    pub fn from_bytes(name: &str, bytes: &[u8], precision: Precision) -> Result<Self, WeightsError> {
+    pub fn from_bytes(name: &str, bytes: &[u8], isa: Isa, precision: Precision) -> Result<Self, WeightsError> {
         let weights = Weights::parse(bytes)?;
         let architecture: Architecture =
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
         let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
-        let mut load = Loader { weights, architecture, precision };
+        let float = isa.float(precision).into();
+        let mut load = Loader { weights, architecture, precision, float };
         let stem = load.patches("stem", 3, w1, STEM)?;
         let stages = [load.blocks("stage1", d1, w1)?, load.blocks("stage2", d2, w2)?, load.blocks("stage3", d3, w3)?];
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
         let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
-        let top = Linear::new(precision.floating(), &top, vec![0.0; output], w3);
+        let top = Linear::new(float, &top, vec![0.0; output], w3);
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;

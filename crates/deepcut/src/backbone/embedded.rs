@@ -2,6 +2,7 @@
 
 use super::convnet::ConvNet;
 use super::weights::WeightsError;
+use crate::kernels::Isa;
 use crate::kernels::packed::Precision;
 
 /// The file as it is in the repository; `training/` made it.
@@ -12,5 +13,5 @@ pub const BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
 /// # Errors
 /// None in a released program: the tests load these very bytes.
 pub fn load() -> Result<ConvNet, WeightsError> {
-    ConvNet::from_bytes("embedded", BYTES, Precision::F32)
+    ConvNet::from_bytes("embedded", BYTES, Isa::detect(), Precision::F32)
 }

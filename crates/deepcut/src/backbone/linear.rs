@@ -1,6 +1,6 @@
 //! A fully connected layer: `y = x W + b`. A 1 × 1 convolution is one, and so is a convolution over patches gathered beforehand.
 
-use crate::kernels::packed::{Packed, Precision};
+use crate::kernels::packed::{Float, Packed, Precision};
 use crate::kernels::quantized::Quantized;
 use crate::kernels::{Isa, Left, Start};
 
@@ -19,12 +19,15 @@ enum Weights {
 impl Linear {
     /// From a row-major `[outputs, inputs]` matrix, as every file stores it.
     pub fn new(precision: Precision, weights: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
-        let weights = if precision == Precision::Int8 {
-            Weights::Int8(Quantized::from_columns(weights, inputs, bias.len()))
-        } else {
-            let mut packed = Packed::new(precision);
+        let pack = |float| {
+            let mut packed = Packed::new(float);
             packed.fill_from_columns(weights, inputs, bias.len());
             Weights::Float(packed)
+        };
+        let weights = match precision {
+            Precision::F32 => pack(Float::F32),
+            Precision::Bf16 => pack(Float::Bf16),
+            Precision::Int8 => Weights::Int8(Quantized::from_columns(weights, inputs, bias.len())),
         };
         Self { weights, bias }
     }

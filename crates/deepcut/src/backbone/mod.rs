@@ -59,7 +59,7 @@ pub struct Identity {
 ///
 /// # Errors
 /// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is no vision transformer.
-pub fn from_bytes(name: &str, bytes: &[u8], options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
+pub fn from_bytes(name: &str, bytes: &[u8], isa: Isa, options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
     if !convnet::ConvNet::is_described_by(bytes) {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, options)?));
     }
@@ -67,7 +67,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &vit::VitOptions) -> Result
         let what = "facet, layer, stride and family are for vision transformers; this network has one kind of feature";
         return Err(WeightsError::Unsuited(what.into()));
     }
-    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, options.precision)?))
+    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, isa, options.precision)?))
 }
 
 /// A network that turns a picture into patch features.

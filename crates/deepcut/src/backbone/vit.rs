@@ -121,7 +121,7 @@ pub struct VitOptions {
     pub stride: Option<usize>,
     /// Attention heads. None: one for every 64 dimensions, as in all three families.
     pub heads: Option<usize>,
-    /// Precision of the products; sums, norms and the softmax are in f32 always. See [`Isa::fastest_precision`].
+    /// Precision of the products; sums, norms and the softmax are in f32 always. See [`Isa::fastest_float`].
     pub precision: Precision,
 }
 
@@ -454,7 +454,7 @@ impl VisionTransformer {
         let positions = interpolation.apply(&self.positions, self.table_side, dim, (grid_height, grid_width));
         let mut x = self.prefix.clone();
         x.extend(positions);
-        let rows = query_rows(x.len() / dim);
+        let rows = query_rows(isa, x.len() / dim);
         let tasks = x[self.prefix.len()..].chunks_mut(rows * dim).enumerate();
         parallel::for_each(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
             let patches = resized(patches, out.len() / dim * patch * patch * 3);
@@ -504,7 +504,7 @@ impl Block {
     /// The first pass: `linear(norm₁(x))` for each output.
     fn project(&self, isa: Isa, x: &[f32], scratch: &mut Vec<Scratch>, outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
         let dim = self.norm1.weight.len();
-        let rows = query_rows(x.len() / dim) * dim;
+        let rows = query_rows(isa, x.len() / dim) * dim;
         // Each task has its rows of every output.
         let mut tasks: Vec<_> = x.chunks(rows).map(|x| (x, Vec::with_capacity(outputs.len()))).collect();
         for (_, linear, out) in outputs {
@@ -523,7 +523,7 @@ impl Block {
         let dim = self.norm1.weight.len();
         let State { x, query, key, value, keys_values, scratch } = state;
         keys_values.fill(key, value, dim, heads);
-        let rows = query_rows(x.len() / dim) * dim;
+        let rows = query_rows(isa, x.len() / dim) * dim;
         parallel::for_each(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
             let normed = resized(&mut scratch.normed, x.len());
             keys_values.attend(isa, query, &mut scratch.attention, normed);
@@ -564,7 +564,7 @@ impl Backbone for VisionTransformer {
         let (grid_height, grid_width) = self.grid(input);
         assert!(grid_height > 0 && grid_width > 0, "a picture smaller than a patch");
         let mut found: Vec<Option<FeatureMap>> = vec![None; self.facets.len()];
-        let keys_values = KeysValues::new(self.identity.precision);
+        let keys_values = KeysValues::new(isa.float(self.identity.precision));
         let mut state = State { x: self.embed(isa, input), keys_values, ..State::default() };
         for (index, block) in self.blocks.iter().enumerate() {
             let wanted = |facet: Facet| self.facets.contains(&(facet, index));

@@ -10,7 +10,7 @@
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
-use super::packed::{Packed, Precision};
+use super::packed::{Float, Packed};
 use super::{Isa, Left, Side, SoftmaxRow, Start};
 use rayon::prelude::*;
 
@@ -20,14 +20,14 @@ pub const KEY_BLOCK: usize = 192;
 /// Queries answered together. Of many tokens, a head's keys and values do not fit the second-level cache and are read from farther away for
 /// every such group: it is larger then.
 #[must_use]
-pub fn query_rows(tokens: usize) -> usize {
-    if tokens > 2048 { 64 } else { 32 }
+pub fn query_rows(isa: Isa, tokens: usize) -> usize {
+    if tokens > 2048 { 64 } else { isa.few_rows() }
 }
 
 /// The keys and values of all tokens of one layer.
 #[derive(Debug, Default)]
 pub struct KeysValues {
-    precision: Precision,
+    precision: Float,
     head_dim: usize,
     /// Heads one after another, each with the blocks of its tokens.
     blocks: Vec<Block>,
@@ -56,7 +56,7 @@ pub struct Scratch {
 impl KeysValues {
     /// None yet; both products of attention will be in this precision.
     #[must_use]
-    pub fn new(precision: Precision) -> Self {
+    pub fn new(precision: Float) -> Self {
         Self { precision, ..Self::default() }
     }
 
@@ -95,8 +95,8 @@ impl KeysValues {
         for (head, blocks) in self.blocks.chunks_exact(self.blocks_per_head).enumerate() {
             let left = Left::strided(&queries[head * d..], n, d, dim);
             let left = match self.precision {
-                Precision::F32 => Side::Single(left),
-                Precision::Bf16 | Precision::Int8 => {
+                Float::F32 => Side::Single(left),
+                Float::Bf16 => {
                     rounded.resize(n * d.div_ceil(2), 0);
                     isa.round_rows(left, rounded);
                     Side::Pairs(Left::pairs(rounded, n, d))
@@ -111,11 +111,11 @@ impl KeysValues {
                 scores.resize(n * width, 0.0);
                 isa.gemm_side(left, keys.into(), Start::Zero, scores);
                 let weights = match self.precision {
-                    Precision::F32 => {
+                    Float::F32 => {
                         isa.softmax_step(scores, scale, rows);
                         Side::Single(Left::row_major(scores, n, width))
                     }
-                    Precision::Bf16 | Precision::Int8 => {
+                    Float::Bf16 => {
                         shares.resize(n * width.div_ceil(2), 0);
                         isa.softmax_step_pairs(scores, scale, rows, shares);
                         Side::Pairs(Left::pairs(shares, n, width))

@@ -30,62 +30,40 @@ pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 unsafe fn block<const R: usize>(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) -> usize {
-    // SAFETY: whole panels are read and written as such; of a narrower one only the lanes of its columns are.
+    // SAFETY: the caller's contract, and lanes for exactly the columns.
     unsafe {
         if right.columns == PANEL {
-            lanes::<R, true>(left, right, start, out, stride, [_mm256_setzero_si256(); 2]);
+            multiply::<R, true>(left, right, start, out, stride, Lanes::whole());
         } else {
-            let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            let columns = right.columns as i32;
-            let masks = [0, LANES as i32].map(|first| _mm256_cmpgt_epi32(_mm256_set1_epi32(columns - first), lane));
-            lanes::<R, false>(left, right, start, out, stride, masks);
+            multiply::<R, false>(left, right, start, out, stride, Lanes::first(right.columns));
         }
     }
     R
 }
 
 /// # Safety
-/// As [`block`]; `WHOLE` if there are 16 columns, else `masks` are set for those there are.
+/// As [`block`], with `lanes` for the columns.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn lanes<const R: usize, const WHOLE: bool>(
+unsafe fn multiply<const R: usize, const WHOLE: bool>(
     left: Left<'_>,
     right: View<'_, f32>,
     start: Start<'_>,
     out: &mut [f32],
     stride: usize,
-    masks: [__m256i; 2],
+    lanes: Lanes<WHOLE>,
 ) {
-    let load = |from: *const f32| -> [__m256; 2] {
-        // SAFETY: every caller's pointer begins a row of the block's columns, and masked lanes are not read.
-        unsafe {
-            if WHOLE {
-                [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(LANES))]
-            } else {
-                [_mm256_maskload_ps(from, masks[0]), _mm256_maskload_ps(from.wrapping_add(LANES), masks[1])]
-            }
-        }
-    };
-    let out = out.as_mut_ptr();
-    let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    for (r, sums) in sums.iter_mut().enumerate() {
-        // SAFETY: R rows lie `stride` apart.
-        let before = || load(unsafe { out.add(r * stride) });
-        *sums = match start {
-            Start::Zero => *sums,
-            Start::Bias(bias) => load(bias.as_ptr()),
-            Start::Residual(bias) => {
-                let (b, x) = (load(bias.as_ptr()), before());
-                [_mm256_add_ps(b[0], x[0]), _mm256_add_ps(b[1], x[1])]
-            }
-            Start::Accumulate => before(),
-        };
-    }
+    // SAFETY: the caller's contract is that of `begin`.
+    let mut sums = unsafe { begin::<R, WHOLE>(start, out, stride, lanes) };
     let (a, b) = (left.data.as_ptr(), right.data.as_ptr());
     for k in 0..left.depth {
         // SAFETY: k < depth and r < R <= rows, so both pointers stay inside what the caller vouches for.
         unsafe {
-            let b = load(b.add(k * right.row_stride));
+            if WHOLE {
+                // The panel after this one comes next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+                _mm_prefetch::<_MM_HINT_T1>(b.wrapping_add(k * right.row_stride + right.panel_stride).cast());
+            }
+            let b = lanes.load(b.add(k * right.row_stride));
             for (r, sums) in sums.iter_mut().enumerate() {
                 let a = _mm256_broadcast_ss(&*a.add(r * left.row_stride + k * left.depth_stride));
                 sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
@@ -93,18 +71,113 @@ unsafe fn lanes<const R: usize, const WHOLE: bool>(
             }
         }
     }
-    for (r, sums) in sums.iter().enumerate() {
-        // SAFETY: R rows lie `stride` apart; masked lanes are not written.
+    // SAFETY: the caller's contract is that of `end`.
+    unsafe { end(&sums, out, stride, lanes) };
+}
+
+/// The columns of one panel, in two registers: all 16 if `WHOLE`, else those whose lanes are set.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes<const WHOLE: bool>([__m256i; 2]);
+
+impl Lanes<true> {
+    /// All of them.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub fn whole() -> Self {
+        Self([_mm256_set1_epi32(-1); 2])
+    }
+}
+
+impl Lanes<false> {
+    /// The first `columns`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub fn first(columns: usize) -> Self {
+        let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        Self([0, LANES].map(|before| _mm256_cmpgt_epi32(_mm256_set1_epi32(columns as i32 - before as i32), lane)))
+    }
+}
+
+impl<const WHOLE: bool> Lanes<WHOLE> {
+    /// # Safety
+    /// The processor has AVX2; the columns' values are there to be read.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub unsafe fn load(self, from: *const f32) -> [__m256; 2] {
+        // SAFETY: masked lanes are not read.
         unsafe {
-            let to = out.add(r * stride);
             if WHOLE {
-                _mm256_storeu_ps(to, sums[0]);
-                _mm256_storeu_ps(to.add(LANES), sums[1]);
+                [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(LANES))]
             } else {
-                _mm256_maskstore_ps(to, masks[0], sums[0]);
-                _mm256_maskstore_ps(to.wrapping_add(LANES), masks[1], sums[1]);
+                [_mm256_maskload_ps(from, self.0[0]), _mm256_maskload_ps(from.wrapping_add(LANES), self.0[1])]
             }
         }
+    }
+
+    /// # Safety
+    /// The processor has AVX2; the columns' values are there to be written.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub unsafe fn store(self, to: *mut f32, values: [__m256; 2]) {
+        // SAFETY: masked lanes are not written.
+        unsafe {
+            if WHOLE {
+                _mm256_storeu_ps(to, values[0]);
+                _mm256_storeu_ps(to.add(LANES), values[1]);
+            } else {
+                _mm256_maskstore_ps(to, self.0[0], values[0]);
+                _mm256_maskstore_ps(to.wrapping_add(LANES), self.0[1], values[1]);
+            }
+        }
+    }
+}
+
+/// What the sums begin with.
+///
+/// # Safety
+/// The processor has AVX2; `out` holds `R` rows, `stride` apart, of the columns of `lanes`; a bias holds as many values.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) unsafe fn begin<const R: usize, const WHOLE: bool>(
+    start: Start<'_>,
+    out: &[f32],
+    stride: usize,
+    lanes: Lanes<WHOLE>,
+) -> [[__m256; 2]; R] {
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    for (r, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: R rows lie `stride` apart.
+        let before = || unsafe { lanes.load(out.as_ptr().add(r * stride)) };
+        // SAFETY: a bias holds a value for each column.
+        let bias = |bias: &[f32]| unsafe { lanes.load(bias.as_ptr()) };
+        *sums = match start {
+            Start::Zero => *sums,
+            Start::Bias(b) => bias(b),
+            Start::Residual(b) => {
+                let (b, x) = (bias(b), before());
+                [_mm256_add_ps(b[0], x[0]), _mm256_add_ps(b[1], x[1])]
+            }
+            Start::Accumulate => before(),
+        };
+    }
+    sums
+}
+
+/// Stores the sums.
+///
+/// # Safety
+/// The processor has AVX2; `out` holds `R` rows, `stride` apart, of the columns of `lanes`.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) unsafe fn end<const R: usize, const WHOLE: bool>(
+    sums: &[[__m256; 2]; R],
+    out: &mut [f32],
+    stride: usize,
+    lanes: Lanes<WHOLE>,
+) {
+    for (r, sums) in sums.iter().enumerate() {
+        // SAFETY: R rows lie `stride` apart.
+        unsafe { lanes.store(out.as_mut_ptr().add(r * stride), *sums) };
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! instantiate {
             fn pair_dots(row: &[u32], columns: &[f32], out: &mut [f32]) = pair_dots::<true>;
             fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) = above;
             fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) = expand;
+            fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) = bit_product;
             fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) = pair_rows;
             fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
         }
@@ -314,6 +315,58 @@ pub(super) fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) {
         } else {
             for ((pair, low), high) in pairs.iter_mut().zip(low).zip(high) {
                 *pair = u32::from(to_bf16(*low)) | u32::from(to_bf16(*high)) << 16;
+            }
+        }
+    }
+}
+
+/// Columns of a product with bits that are summed at a time.
+const COLUMNS: usize = 32;
+
+/// `total` and what each four bits of a word select.
+#[inline(always)]
+fn add_subsets(mut total: [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]; 16]; 16]) -> [f32; COLUMNS] {
+    for (group, sums) in subsets.iter().enumerate() {
+        let subset = &sums[(word >> (4 * group) & 15) as usize];
+        for i in 0..COLUMNS {
+            total[i] += subset[i];
+        }
+    }
+    total
+}
+
+/// See [`super::Isa::bit_product`]: some columns at a time, for which the sums of a word's subsets fit the first-level cache.
+#[inline(always)]
+pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
+    let mut subsets = [[[0.0; COLUMNS]; 16]; 16];
+    out.fill(0.0);
+    for first in (0..width).step_by(COLUMNS) {
+        let columns = first..(first + COLUMNS).min(width);
+        for word in 0..words {
+            for (group, sums) in subsets.iter_mut().enumerate() {
+                for bit in 0..4 {
+                    let mut value = [0.0; COLUMNS];
+                    if let Some(row) = values.chunks_exact(width).nth(word * 64 + group * 4 + bit) {
+                        value[..columns.len()].copy_from_slice(&row[columns.clone()]);
+                    }
+                    // Subsets without this row are done: with it, they come to that much more.
+                    let (without, with) = sums.split_at_mut(1 << bit);
+                    for (without, with) in without.iter().zip(with) {
+                        for i in 0..COLUMNS {
+                            with[i] = without[i] + value[i];
+                        }
+                    }
+                }
+            }
+            for (row, out) in bits.chunks_exact(words).zip(out.chunks_exact_mut(width)) {
+                let out = &mut out[columns.clone()];
+                if let Some(whole) = out.first_chunk_mut() {
+                    *whole = add_subsets(*whole, row[word], &subsets);
+                } else {
+                    let mut padded = [0.0; COLUMNS];
+                    padded[..out.len()].copy_from_slice(out);
+                    out.copy_from_slice(&add_subsets(padded, row[word], &subsets)[..out.len()]);
+                }
             }
         }
     }

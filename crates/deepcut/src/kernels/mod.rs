@@ -4,6 +4,7 @@
 //! |-----------------|---------------------------------------------------|
 //! | [`native`]      | any; the plain reference the others are tested against |
 //! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
+//! | `avx2_int8.rs`    | the same: products of factors rounded to int8 |
 //! | `avx512.rs`       | x86-64 with AVX-512F too                          |
 //! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
 //! | `avx512_vnni.rs`  | x86-64 with AVX512-BF16 and AVX512-VNNI: products of factors rounded to int8 |
@@ -25,6 +26,9 @@ pub mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
+mod avx2_int8;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
@@ -42,7 +46,7 @@ pub mod parallel;
 pub mod quantized;
 mod tiles;
 
-use packed::{PANEL, Packed, Precision, Rows};
+use packed::{Float, PANEL, Packed, Precision, Rows};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -231,11 +235,11 @@ impl<'a> From<&'a Packed> for Right<'a> {
         let (depth, columns) = (packed.depth(), packed.columns());
         let view = |rows| (rows, columns, PANEL, rows * PANEL);
         let panels = match packed.precision() {
-            Precision::F32 => {
+            Float::F32 => {
                 let (rows, columns, row_stride, panel_stride) = view(depth);
                 Panels::Single(View { data: packed.single(), rows, columns, row_stride, panel_stride })
             }
-            Precision::Bf16 | Precision::Int8 => {
+            Float::Bf16 => {
                 let (rows, columns, row_stride, panel_stride) = view(depth.div_ceil(2));
                 Panels::Pairs(View { data: packed.pairs(), rows, columns, row_stride, panel_stride })
             }
@@ -375,13 +379,23 @@ impl Isa {
         Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
-    /// The precision whose products are fastest here.
+    /// The rounding whose products in floating point are fastest here.
     #[must_use]
-    pub fn fastest_precision(self) -> Precision {
+    pub fn fastest_float(self) -> Float {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512Bf16 => Precision::Bf16,
-            _ => Precision::F32,
+            Kind::Avx512Bf16 => Float::Bf16,
+            _ => Float::F32,
+        }
+    }
+
+    /// The rounding of products in floating point that goes with a precision.
+    #[must_use]
+    pub fn float(self, precision: Precision) -> Float {
+        match precision {
+            Precision::F32 => Float::F32,
+            Precision::Bf16 => Float::Bf16,
+            Precision::Int8 => self.fastest_float(),
         }
     }
 
@@ -407,6 +421,15 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 | Kind::Avx512Bf16 => 2 * PANEL,
             _ => PANEL,
+        }
+    }
+
+    /// Rows of a task whose intermediate results are to stay in the nearer caches: a multiple of those a kernel keeps in registers.
+    fn few_rows(self) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => 48,
+            _ => 32,
         }
     }
 
@@ -620,6 +643,20 @@ impl Isa {
     pub fn masked_sums(self, row: &[u64], columns: &[f32], out: &mut [f32]) {
         assert_eq!(columns.len(), out.len() * row.len() * 64, "columns of a masked sum");
         dispatch!(self, native::masked_sums(row, columns, out), masked_sums(row, columns, out));
+    }
+
+    /// The product of bits, `[rows, words]`, with a row-major `[n, width]` matrix: `out[r] = Σ_{j: bit j of row r is set} values[j]`, `[rows, width]`;
+    /// n is at most `64 * words`, and no bit beyond it is set.
+    ///
+    /// The sums of every subset of four neighbouring rows are made first, so that four bits take one addition (the method of the four Russians); that
+    /// pays where there are some hundred rows on the left.
+    ///
+    /// # Panics
+    /// If the shapes disagree.
+    pub(crate) fn bit_product(self, bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
+        assert!(width > 0 && words > 0 && values.len() <= 64 * words * width, "values of a product with bits");
+        assert_eq!(bits.len() / words, out.len() / width, "rows of a product with bits");
+        dispatch!(self, elementwise::bit_product(bits, words, values, width, out), bit_product(bits, words, values, width, out));
     }
 
     /// `x ← x Φ(x)`, the exact (erf) GELU.

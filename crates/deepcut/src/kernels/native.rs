@@ -84,16 +84,21 @@ pub(super) fn strip_quads(left: QuadRows<'_>, right: QuadColumns<'_>, start: Sta
 }
 
 /// See [`super::Isa::quantize_row`].
-pub(super) fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
+pub(super) fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let least = row.iter().fold(f32::INFINITY, |m, x| m.min(*x));
-    let rounding = Rounding::between(least, row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x)));
+    let rounding = Rounding::between(least, row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x)), levels);
+    round_quads(row, rounding, quads);
+    rounding
+}
+
+/// Values as integers, rounded as said.
+pub(super) fn round_quads(row: &[f32], rounding: Rounding, quads: &mut [u32]) {
     let inverse = rounding.inverse();
     for (quad, values) in quads.iter_mut().zip(row.chunks(QUAD)) {
         let mut bytes = [0; QUAD];
-        bytes.iter_mut().zip(values).for_each(|(byte, x)| *byte = ((x - least) * inverse).round_ties_even() as u8);
+        bytes.iter_mut().zip(values).for_each(|(byte, x)| *byte = ((x - rounding.least) * inverse).round_ties_even() as u8);
         *quad = u32::from_le_bytes(bytes);
     }
-    rounding
 }
 
 /// Channels `first..` of one output row; see [`super::Isa::depthwise_row`].

@@ -7,25 +7,36 @@ use std::fmt;
 /// Columns of a panel: two AVX2 registers, or one of AVX-512.
 pub const PANEL: usize = 16;
 
-/// How a product's factors are rounded; sums are in f32 always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
+/// How a product's floating-point factors are rounded; sums are in f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Float {
     /// Not at all.
     #[default]
     F32,
     /// To eight significant bits, of which processors with AVX512-BF16 multiply twice as many.
     Bf16,
-    /// Layers that keep their accuracy so: weights and what they are multiplied with to integers of eight bits, of which processors with AVX512-VNNI
-    /// multiply four times as many; see [`super::quantized`]. All other products: as [`Precision::Bf16`].
+}
+
+/// How the factors of a network's products are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As [`Float::F32`].
+    #[default]
+    F32,
+    /// As [`Float::Bf16`].
+    Bf16,
+    /// Layers that keep their accuracy so: weights and what they are multiplied with to integers of eight bits, of which processors with AVX2 multiply
+    /// twice as many, with AVX512-VNNI four times; see [`super::quantized`]. All other products: as is fastest, [`Isa::fastest_float`].
     Int8,
 }
 
-impl Precision {
-    /// The precision of floating-point products that goes with this one.
-    #[must_use]
-    pub fn floating(self) -> Self {
-        if self == Self::Int8 { Self::Bf16 } else { self }
+impl From<Float> for Precision {
+    fn from(float: Float) -> Self {
+        match float {
+            Float::F32 => Self::F32,
+            Float::Bf16 => Self::Bf16,
+        }
     }
 }
 
@@ -33,7 +44,7 @@ impl Precision {
 /// `[⌈columns / 16⌉, ⌈depth / 2⌉, 16]` pairs of bf16, the first row of each pair in the low half.
 #[derive(Clone, Default)]
 pub struct Packed {
-    precision: Precision,
+    precision: Float,
     depth: usize,
     columns: usize,
     single: Vec<f32>,
@@ -67,10 +78,10 @@ pub enum Rows {
 
 impl Rows {
     /// `rows` rows of zeros.
-    pub(crate) fn zeros(rows: usize, depth: usize, precision: Precision) -> Self {
+    pub(crate) fn zeros(rows: usize, depth: usize, precision: Float) -> Self {
         match precision {
-            Precision::F32 => Self::Single { data: vec![0.0; rows * depth], depth },
-            Precision::Bf16 | Precision::Int8 => Self::Pairs { data: vec![0; rows * depth.div_ceil(2)], depth },
+            Float::F32 => Self::Single { data: vec![0.0; rows * depth], depth },
+            Float::Bf16 => Self::Pairs { data: vec![0; rows * depth.div_ceil(2)], depth },
         }
     }
 
@@ -92,10 +103,10 @@ impl Rows {
 
     /// How the values are rounded.
     #[must_use]
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> Float {
         match self {
-            Self::Single { .. } => Precision::F32,
-            Self::Pairs { .. } => Precision::Bf16,
+            Self::Single { .. } => Float::F32,
+            Self::Pairs { .. } => Float::Bf16,
         }
     }
 
@@ -136,10 +147,10 @@ impl Rows {
     }
     /// Takes over a row-major matrix of `depth` columns.
     #[must_use]
-    pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Precision) -> Self {
+    pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Float) -> Self {
         match precision {
-            Precision::F32 => Self::Single { data: values, depth },
-            Precision::Bf16 | Precision::Int8 => {
+            Float::F32 => Self::Single { data: values, depth },
+            Float::Bf16 => {
                 let pairs = depth.div_ceil(2);
                 let mut data = vec![0; values.len() / depth * pairs];
                 data.par_chunks_exact_mut(pairs).zip(values.par_chunks_exact(depth)).for_each(|(pairs, row)| {
@@ -250,7 +261,7 @@ pub(super) fn to_bf16(value: f32) -> u16 {
 impl Packed {
     /// An empty matrix, to be filled.
     #[must_use]
-    pub fn new(precision: Precision) -> Self {
+    pub fn new(precision: Float) -> Self {
         Self { precision, ..Self::default() }
     }
 
@@ -303,7 +314,7 @@ impl Packed {
         (self.depth, self.columns) = (depth, columns);
         let panels = columns.div_ceil(PANEL);
         match self.precision {
-            Precision::F32 => {
+            Float::F32 => {
                 self.single.clear();
                 self.single.resize(panels * depth * PANEL, 0.0);
                 for_each_panel(&mut self.single, depth * PANEL, |p, panel| {
@@ -313,7 +324,7 @@ impl Packed {
                     }
                 });
             }
-            Precision::Bf16 | Precision::Int8 => {
+            Float::Bf16 => {
                 let depth_pairs = depth.div_ceil(2);
                 self.pairs.clear();
                 self.pairs.resize(panels * depth_pairs * PANEL, 0);
@@ -347,7 +358,7 @@ impl Packed {
 
     /// How its values are rounded.
     #[must_use]
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> Float {
         self.precision
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! w[k, j] ≈ scale[j] q[k, j]        q in −127..=127
-//! x[i, k] ≈ least[i] + step[i] u[i, k]    u in 0..=255
+//! x[i, k] ≈ least[i] + step[i] u[i, k]    u in 0..=255, in 0..=127 with AVX2
 //! Σₖ x[i, k] w[k, j] ≈ scale[j] (step[i] Σₖ u[i, k] q[k, j] + least[i] Σₖ q[k, j])
 //! ```
 //!
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 
 #[cfg(target_arch = "x86_64")]
-use super::{Kind, avx512_vnni};
+use super::{Kind, avx2_int8, avx512_vnni};
 
 /// Values of the depth that one 32-bit lane holds.
 pub(super) const QUAD: usize = 4;
@@ -40,9 +40,9 @@ pub(super) struct Rounding {
 }
 
 impl Rounding {
-    /// Of a row whose values lie between these.
-    pub fn between(least: f32, largest: f32) -> Self {
-        Self { step: (largest - least) / 255.0, least }
+    /// Of a row whose values lie between these, to integers up to `levels`.
+    pub fn between(least: f32, largest: f32, levels: u8) -> Self {
+        Self { step: (largest - least) / f32::from(levels), least }
     }
 
     /// What a value less `least` is multiplied by, to be rounded to an integer; 0 for a row of equal values.
@@ -126,7 +126,7 @@ impl Isa {
     pub fn prefers_int8(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512Bf16 => true,
+            Kind::Avx2 | Kind::Avx512Bf16 => true,
             _ => false,
         }
     }
@@ -187,7 +187,20 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F, BW and VNNI were detected; the assertion is the kernel's contract.
             Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, quads) },
-            _ => native::quantize_row(row, quads),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 was detected; likewise.
+            Kind::Avx2 => unsafe { avx2_int8::quantize_row(row, quads) },
+            _ => native::quantize_row(row, self.levels(), quads),
+        }
+    }
+
+    /// Largest integer that a row is rounded to.
+    pub(super) fn levels(self) -> u8 {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2_int8::LEVELS,
+            _ => u8::MAX,
         }
     }
 
@@ -203,6 +216,10 @@ impl Isa {
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F and VNNI were detected; `check_strip` and the assertion are the kernel's contract.
             Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, right, start, out, stride) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected; likewise.
+            Kind::Avx2 => unsafe { avx2_int8::strip(left, right, start, out, stride) },
             _ => native::strip_quads(left, right, start, out, stride),
         }
     }

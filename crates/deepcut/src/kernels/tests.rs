@@ -85,7 +85,7 @@ fn products_in_bf16_match_double_precision() {
             let expected: Vec<f64> = (0..m * n).map(|i| product(i / n, i % n) + f64::from(bias[i % n])).collect();
             let what = format!("{} {m}x{k}x{n}", isa.name());
             let tolerance = 1e-6 * (k as f64 + 1.0);
-            let mut packed = Packed::new(Precision::Bf16);
+            let mut packed = Packed::new(Float::Bf16);
             packed.fill_from_rows(&b, k, n);
             let mut out = vec![7.0; m * n];
             isa.gemm(Left::row_major(&a, m, k), &packed, Start::Bias(&bias), &mut out);
@@ -101,7 +101,7 @@ fn products_in_bf16_match_double_precision() {
             if k > 0 {
                 let mut pairs = vec![9; k.div_ceil(2) * n];
                 isa.pair_rows(&b, n, &mut pairs);
-                let (left, first) = (Rows::new(isa, a.clone(), k, Precision::Bf16), m / 3);
+                let (left, first) = (Rows::new(isa, a.clone(), k, Float::Bf16), m / 3);
                 let mut kept = vec![7.0; (m - first) * n];
                 isa.gemm_rows(&left, first, Right::paired_rows(&pairs, k, n), Start::Bias(&bias), &mut kept);
                 assert_eq!(out[first * n..], kept, "{what}: nor may rounding in advance");
@@ -154,7 +154,7 @@ fn products_in_int8_match_double_precision() {
             let mut expected = Vec::new();
             for row in (0..m).map(|r| &a[r * k..(r + 1) * k]) {
                 let [least, largest] = [f32::min, f32::max].map(|of| row.iter().copied().reduce(of).unwrap_or(0.0));
-                let step = (largest - least) / 255.0;
+                let step = (largest - least) / f32::from(isa.levels());
                 let units = integers(row, least, step);
                 let value = |u: f64| f64::from(least) + f64::from(step) * u;
                 for ((column, scale), bias) in columns.iter().zip(&bias) {
@@ -187,8 +187,8 @@ fn rows_are_rounded_to_their_nearest_integers() {
     for len in [1, 3, 4, 15, 16, 17, 63, 64, 100] {
         let row = sequence(len, 9);
         let mut expected = vec![9; len.div_ceil(4)];
-        native::quantize_row(&row, &mut expected);
         for isa in Isa::available() {
+            native::quantize_row(&row, isa.levels(), &mut expected);
             let mut quads = vec![9; expected.len()];
             let rounding = isa.quantize_row(&row, &mut quads);
             assert_eq!(quads, expected, "{} {len}", isa.name());
@@ -247,6 +247,27 @@ fn masked_sums_match_double_precision() {
             let mut out = vec![0.0; k];
             isa.masked_sums(&row, &columns, &mut out);
             assert_close(&out, &expected, 1e-4, &format!("{} {words} words, {k} columns", isa.name()));
+        }
+    }
+}
+
+#[test]
+fn products_with_bits_match_double_precision() {
+    for isa in Isa::available() {
+        for (rows, n, width) in [(1, 1, 1), (3, 64, 32), (5, 65, 33), (2, 130, 70), (9, 200, 128)] {
+            let values = sequence(n * width, 8);
+            let words = usize::div_ceil(n, 64);
+            let is_set = |r: usize, j: usize| !(r * 31 + j * j * 7 + j).is_multiple_of(3);
+            let mut bits = vec![0u64; rows * words];
+            let mut expected = vec![0.0f64; rows * width];
+            for (r, j) in (0..rows).flat_map(|r| (0..n).map(move |j| (r, j))).filter(|&(r, j)| is_set(r, j)) {
+                bits[r * words + j / 64] |= 1 << (j % 64);
+                let row = &values[j * width..(j + 1) * width];
+                expected[r * width..].iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+            }
+            let mut out = vec![9.0; rows * width];
+            isa.bit_product(&bits, words, &values, width, &mut out);
+            assert_close(&out, &expected, 2e-5, &format!("{} {rows}x{n}x{width}", isa.name()));
         }
     }
 }
@@ -332,10 +353,10 @@ fn attention_matches_the_plain_formula() {
     ] {
         let dim = heads * head_dim;
         let scaled = |salt| -> Vec<f32> { sequence(tokens * dim, salt).iter().map(|x| spread * x).collect() };
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in [Float::F32, Float::Bf16] {
             let rounded = |values: Vec<f32>| match precision {
-                Precision::F32 => values,
-                Precision::Bf16 | Precision::Int8 => values.into_iter().map(round).collect(),
+                Float::F32 => values,
+                Float::Bf16 => values.into_iter().map(round).collect(),
             };
             let (queries, keys, values) = (rounded(scaled(11)), rounded(scaled(12)), rounded(sequence(tokens * dim, 13)));
             let at = |matrix: &[f32], token: usize, head: usize, c: usize| f64::from(matrix[token * dim + head * head_dim + c]);
@@ -362,9 +383,9 @@ fn attention_matches_the_plain_formula() {
                     packed.attend(isa, queries, &mut Scratch::default(), out);
                 }
                 let tolerance = match precision {
-                    Precision::F32 if spread > 10.0 => 5e-5,
-                    Precision::F32 => 5e-6,
-                    Precision::Bf16 | Precision::Int8 => 2f64.powi(-8) + 1e-4,
+                    Float::F32 if spread > 10.0 => 5e-5,
+                    Float::F32 => 5e-6,
+                    Float::Bf16 => 2f64.powi(-8) + 1e-4,
                 };
                 assert_close(&out, &expected, tolerance, &format!("{} {precision:?} {tokens} tokens, {heads} heads", isa.name()));
             }
@@ -420,7 +441,7 @@ fn dots_match_double_precision() {
     for isa in Isa::available() {
         for (len, k) in [(1, 1), (15, 2), (64, 3), (200, 2), (1225, 10)] {
             let (values, matrix) = (sequence(2 * len, 14), sequence(len * k, 15));
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in [Float::F32, Float::Bf16] {
                 let rows = Rows::new(isa, values.clone(), len, precision);
                 let columns = rows.columns(&matrix, k);
                 let what = format!("{} {len}, {k} columns, {precision:?}", isa.name());
@@ -434,7 +455,7 @@ fn dots_match_double_precision() {
                     isa.row_dots(&rows, row, &columns, &mut out);
                     assert_close(&out, &expected, 2e-5, &what);
                     let given: Vec<f64> = values[row * len..(row + 1) * len].iter().map(|v| f64::from(*v)).collect();
-                    assert_close(&stored, &given, if precision == Precision::F32 { 0.0 } else { 2f64.powi(-9) }, &what);
+                    assert_close(&stored, &given, if precision == Float::F32 { 0.0 } else { 2f64.powi(-9) }, &what);
                 }
             }
         }

@@ -60,7 +60,7 @@ pub fn cluster(
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Clustering, ClusterError> {
     let (height, width) = (map.grid_height, map.grid_width);
-    let features = NodeFeatures::from_map(map)?.in_precision(options.precision);
+    let features = NodeFeatures::from_map(map)?.in_precision(isa.float(options.precision));
     let (nodes, n_clusters) = (features.nodes(), options.object_clusters());
     if n_clusters > nodes {
         return Err(ClusterError::TooManyClusters { n_clusters, nodes });
