@@ -1,11 +1,11 @@
 """DeepCut against its peers on this machine, in one run: PyTorch (SDPA), ONNX Runtime and OpenVINO for the backbone, PyTorch Geometric for
 the published training loop.
 
-    pip install -r bench/requirements.txt && python3 bench/compare.py [--rounds 5] [--threads 2] [--slow]
+    pip install -r bench/requirements.txt && python3 bench/compare.py [--rounds 5] [--threads 2] [--slow] [--name RESULTS]
 
 Everyone gets the same random ViT-S/8 weights and the same input, must give the same keys of the last block, and is then timed in turns:
 a round runs each contestant once, and medians over the rounds are compared, so that noise of the machine falls on all alike. Writes
-bench/RESULTS.md and bench/results.json. --slow adds the published training loop at stride 4 (minutes, 10 GB).
+bench/RESULTS.md and bench/results.json, or what --name says. --slow adds the published training loop at stride 4 (minutes, 10 GB).
 """
 import argparse, json, math, os, platform, statistics, subprocess, sys, time
 import numpy as np
@@ -16,6 +16,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--slow", action="store_true")
+parser.add_argument("--name", default="RESULTS", help="what to write: NAME.md, and NAME in small letters as JSON")
 parser.add_argument("--strides", type=int, nargs="+", default=[8, 4])
 args = parser.parse_args()
 os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(args.threads)
@@ -271,6 +272,6 @@ for stride in args.strides:
     lines.append(f"| {stride} | {theirs:.2f} s | {ours:.2f} s | {theirs / ours:.0f} |")
 lines += ["", "## Agreement with PyTorch in f32", "", "| keys of the last block | largest error, relative to the largest key | least cosine of a patch |", "|---|---|---|"]
 lines += [f"| {name} | {a['relative error']:.1e} | {a['least cosine']:.6f} |" for name, a in agreement.items()]
-open(os.path.join(here, "RESULTS.md"), "w").write("\n".join(lines) + "\n")
-json.dump({"seconds": results, "agreement": agreement, "threads": args.threads, "cpu": cpu}, open(os.path.join(here, "results.json"), "w"), indent=1)
+open(os.path.join(here, args.name + ".md"), "w").write("\n".join(lines) + "\n")
+json.dump({"seconds": results, "agreement": agreement, "threads": args.threads, "cpu": cpu}, open(os.path.join(here, args.name.lower() + ".json"), "w"), indent=1)
 print("\n".join(lines))

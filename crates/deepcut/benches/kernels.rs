@@ -76,6 +76,19 @@ fn masked_sums_1225x2(bencher: Bencher<'_, '_>, set: &str) {
     bencher.counter(ItemsCount::new(2 * words * 64)).bench_local(|| isa.masked_sums(black_box(&row), &columns, &mut out));
 }
 
+/// The bit graph's product with features, as many rows as one task takes; items are the operations of a product with every weight.
+#[divan::bench(args = SETS)]
+fn bit_product_256x1936x128(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Isa::by_name(set) else { return };
+    let (rows, nodes, dim) = (256, 1936usize, 128);
+    let words = nodes.div_ceil(64);
+    let bits: Vec<u64> = (0..(rows * words) as u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let (features, mut out) = (values(nodes * dim), vec![0.0; rows * dim]);
+    bencher
+        .counter(ItemsCount::new(2 * rows * nodes * dim))
+        .bench_local(|| isa.bit_product(black_box(&bits), words, &features, dim, &mut out));
+}
+
 /// Items are values.
 #[divan::bench(args = SETS)]
 fn gelu_100k(bencher: Bencher<'_, '_>, set: &str) {

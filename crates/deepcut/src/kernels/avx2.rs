@@ -237,24 +237,30 @@ pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) 
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [f32]) {
-    let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    /// Bits that one register expands before it is loaded anew.
+    const BITS: usize = 32;
     let stride = row.len() * 64;
-    let mut sums = [_mm256_setzero_ps(); G];
-    for (w, word) in row.iter().enumerate() {
-        for (b, byte) in word.to_le_bytes().into_iter().enumerate() {
-            let bits = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), lane);
-            let mask = _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, lane));
+    // Two sums a column: an addition need not wait for the one before.
+    let mut sums = [[_mm256_setzero_ps(); 2]; G];
+    // Shifts that bring bit 8 b + lane to the sign.
+    let last = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+    let shifts = [0, 8, 16, 24].map(|b| _mm256_sub_epi32(last, _mm256_set1_epi32(b)));
+    let halves = row.iter().flat_map(|word| [*word as i32, (word >> BITS) as i32]);
+    for (at, half) in halves.enumerate() {
+        let bits = _mm256_set1_epi32(half);
+        for (b, shift) in shifts.into_iter().enumerate() {
+            let mask = _mm256_castsi256_ps(_mm256_srai_epi32::<31>(_mm256_sllv_epi32(bits, shift)));
             for (g, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 64 w + 8 b + 8 <= stride, and g < G columns of that stride exist.
-                let values = unsafe { _mm256_loadu_ps(columns.as_ptr().add(g * stride + w * 64 + b * LANES)) };
-                *sum = _mm256_add_ps(*sum, _mm256_and_ps(mask, values));
+                // SAFETY: 32 at + 8 b + 8 <= stride, and g < G columns of that stride exist.
+                let values = unsafe { _mm256_loadu_ps(columns.as_ptr().add(g * stride + at * BITS + b * LANES)) };
+                sum[b % 2] = _mm256_add_ps(sum[b % 2], _mm256_and_ps(mask, values));
             }
         }
     }
     for (sum, out) in sums.iter().zip(out) {
         let mut lanes = [0.0f32; LANES];
         // SAFETY: eight lanes into eight values.
-        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), *sum) };
+        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(sum[0], sum[1])) };
         *out = lanes.iter().sum();
     }
 }

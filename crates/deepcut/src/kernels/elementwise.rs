@@ -321,31 +321,34 @@ pub(super) fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) {
 }
 
 /// Columns of a product with bits that are summed at a time.
-const COLUMNS: usize = 32;
+const COLUMNS: usize = 16;
 
-/// `total` and what each four bits of a word select.
+/// Adds to `total` what each four bits of a word select.
 #[inline(always)]
-fn add_subsets(mut total: [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]; 16]; 16]) -> [f32; COLUMNS] {
-    for (group, sums) in subsets.iter().enumerate() {
-        let subset = &sums[(word >> (4 * group) & 15) as usize];
+fn add_subsets(total: &mut [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]; 16]; 16]) {
+    let mut sums = *total;
+    for (group, subsets) in subsets.iter().enumerate() {
+        let subset = &subsets[(word >> (4 * group) & 15) as usize];
         for i in 0..COLUMNS {
-            total[i] += subset[i];
+            sums[i] += subset[i];
         }
     }
-    total
+    *total = sums;
 }
 
-/// See [`super::Isa::bit_product`]: some columns at a time, for which the sums of a word's subsets fit the first-level cache.
+/// See [`super::Isa::bit_product`]: some columns at a time, for which the sums of a word's subsets and of all rows fit the first-level cache.
 #[inline(always)]
 pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
-    let mut subsets = [[[0.0; COLUMNS]; 16]; 16];
-    out.fill(0.0);
+    const NONE: [f32; COLUMNS] = [0.0; COLUMNS];
+    let mut subsets = [[NONE; 16]; 16];
+    let mut totals = vec![NONE; out.len() / width];
     for first in (0..width).step_by(COLUMNS) {
         let columns = first..(first + COLUMNS).min(width);
+        totals.fill(NONE);
         for word in 0..words {
             for (group, sums) in subsets.iter_mut().enumerate() {
                 for bit in 0..4 {
-                    let mut value = [0.0; COLUMNS];
+                    let mut value = NONE;
                     if let Some(row) = values.chunks_exact(width).nth(word * 64 + group * 4 + bit) {
                         value[..columns.len()].copy_from_slice(&row[columns.clone()]);
                     }
@@ -358,16 +361,12 @@ pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usi
                     }
                 }
             }
-            for (row, out) in bits.chunks_exact(words).zip(out.chunks_exact_mut(width)) {
-                let out = &mut out[columns.clone()];
-                if let Some(whole) = out.first_chunk_mut() {
-                    *whole = add_subsets(*whole, row[word], &subsets);
-                } else {
-                    let mut padded = [0.0; COLUMNS];
-                    padded[..out.len()].copy_from_slice(out);
-                    out.copy_from_slice(&add_subsets(padded, row[word], &subsets)[..out.len()]);
-                }
+            for (row, total) in bits.chunks_exact(words).zip(&mut totals) {
+                add_subsets(total, row[word], &subsets);
             }
+        }
+        for (total, out) in totals.iter().zip(out.chunks_exact_mut(width)) {
+            out[columns.clone()].copy_from_slice(&total[..columns.len()]);
         }
     }
 }

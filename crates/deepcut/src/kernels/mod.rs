@@ -653,7 +653,7 @@ impl Isa {
     ///
     /// # Panics
     /// If the shapes disagree.
-    pub(crate) fn bit_product(self, bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
+    pub fn bit_product(self, bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
         assert!(width > 0 && words > 0 && values.len() <= 64 * words * width, "values of a product with bits");
         assert_eq!(bits.len() / words, out.len() / width, "rows of a product with bits");
         dispatch!(self, elementwise::bit_product(bits, words, values, width, out), bit_product(bits, words, values, width, out));
