@@ -165,7 +165,8 @@ impl ConvNet {
         if isa.prefers_int8() { Precision::Int8 } else { isa.fastest_float().into() }
     }
 
-    /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`; of these, in int8 those of the blocks.
+    /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`; of these, in int8 those of the
+    /// blocks, the others in what is then fastest on the kernels `isa`.
     ///
     /// # Errors
     /// Every variant of [`WeightsError`].

@@ -55,7 +55,7 @@ pub struct Identity {
 }
 
 /// Builds the network of safetensors bytes: one of the embedded network's family if the file says so in its metadata, else a vision
-/// transformer.
+/// transformer. `isa` are the kernels that it will run on: they say how products are rounded that int8 does not suit.
 ///
 /// # Errors
 /// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is no vision transformer.
