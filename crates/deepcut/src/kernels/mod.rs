@@ -6,8 +6,8 @@
 //! | `avx2.rs`         | x86-64 with AVX2 and FMA                          |
 //! | `avx2_int8.rs`    | the same: products of factors rounded to int8 |
 //! | `avx512.rs`       | x86-64 with AVX-512F too                          |
+//! | `avx512_vnni.rs`  | x86-64 with AVX512-BW, VL and VNNI too: products of factors rounded to int8 |
 //! | `avx512_bf16.rs`  | x86-64 with AVX512-BF16 too: products of factors rounded to bf16 |
-//! | `avx512_vnni.rs`  | x86-64 with AVX512-BF16 and AVX512-VNNI: products of factors rounded to int8 |
 //! | `neon.rs`         | 64-bit ARM                                        |
 //! | `elementwise.rs`  | bodies shared by all, vectorised by the compiler  |
 //! | `tiles.rs`        | what a kernel keeps in registers at a time          |
@@ -55,7 +55,7 @@ const DEPTH_BLOCK: usize = 512;
 /// Rows one task of [`Isa::gemm_parallel`] computes.
 const TASK_ROWS: usize = 48;
 
-/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_bf16` or `neon`.
+/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
 pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +65,8 @@ enum Kind {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     #[cfg(target_arch = "aarch64")]
@@ -332,7 +334,7 @@ macro_rules! dispatch {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: likewise, with AVX-512F.
-            Kind::Avx512 | Kind::Avx512Bf16 => unsafe { avx512::$name($($argument),*) },
+            Kind::Avx512 | Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512::$name($($argument),*) },
             #[cfg(target_arch = "aarch64")]
             #[allow(unsafe_code)]
             // SAFETY: likewise, with NEON.
@@ -357,12 +359,14 @@ impl Isa {
             sets.push(Self(Kind::Avx2));
             if is_x86_feature_detected!("avx512f") {
                 sets.push(Self(Kind::Avx512));
-                if is_x86_feature_detected!("avx512bf16")
-                    && is_x86_feature_detected!("avx512bw")
+                if is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
                 {
-                    sets.push(Self(Kind::Avx512Bf16));
+                    sets.push(Self(Kind::Avx512Vnni));
+                    if is_x86_feature_detected!("avx512bf16") {
+                        sets.push(Self(Kind::Avx512Bf16));
+                    }
                 }
             }
         }
@@ -399,7 +403,7 @@ impl Isa {
         }
     }
 
-    /// `native`, `avx2`, `avx512`, `avx512_bf16` or `neon`.
+    /// `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -408,6 +412,8 @@ impl Isa {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Vnni => "avx512_vnni",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Bf16 => "avx512_bf16",
             #[cfg(target_arch = "aarch64")]
@@ -419,7 +425,7 @@ impl Isa {
     fn group(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 | Kind::Avx512Bf16 => 2 * PANEL,
+            Kind::Avx512 | Kind::Avx512Vnni | Kind::Avx512Bf16 => 2 * PANEL,
             _ => PANEL,
         }
     }
@@ -619,7 +625,7 @@ impl Isa {
             }
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            Kind::Avx512 | Kind::Avx512Bf16 => {
+            Kind::Avx512 | Kind::Avx512Vnni | Kind::Avx512Bf16 => {
                 // SAFETY: AVX-512F was detected; the assertions above are the kernel's contract on the slices.
                 let done = unsafe { avx512::depthwise_row(shape, input, out) };
                 native::depthwise_row(shape, input, out, done);

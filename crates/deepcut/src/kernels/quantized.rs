@@ -126,7 +126,7 @@ impl Isa {
     pub fn prefers_int8(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 | Kind::Avx512Bf16 => true,
+            Kind::Avx2 | Kind::Avx512Vnni | Kind::Avx512Bf16 => true,
             _ => false,
         }
     }
@@ -186,7 +186,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F, BW and VNNI were detected; the assertion is the kernel's contract.
-            Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, quads) },
+            Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, quads) },
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX2 was detected; likewise.
@@ -215,7 +215,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F and VNNI were detected; `check_strip` and the assertion are the kernel's contract.
-            Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, right, start, out, stride) },
+            Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, right, start, out, stride) },
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX2 and FMA were detected; likewise.
