@@ -89,7 +89,7 @@ impl NodeFeatures {
         Self { precision, ..self }
     }
 
-    /// Float of products with these features: f32 unless set otherwise.
+    /// Rounding of products with these features: none unless set otherwise.
     #[must_use]
     pub fn precision(&self) -> Float {
         self.precision
