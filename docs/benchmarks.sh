@@ -7,7 +7,7 @@ for network in "${@:4}"; do networks+=("$(realpath "$network")"); done
 cd "$(dirname "$0")/.."
 cargo build --release --quiet
 source docs/run.sh
-kernels=$(target/release/deepcut segment examples/pictures/duck.jpg -o "$(mktemp -d)" --json -q | sed -n 's/.*"kernels":"\([a-z0-9_]*\)".*/\1/p' | head -1)
+kernels=$("$deepcut" segment examples/pictures/duck.jpg -o "$cache/duck" --json -q | sed -n 's/.*"kernels":"\([a-z0-9_]*\)".*/\1/p' | head -1)
 printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" "$kernels"
 printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is 61 frames of four\n'

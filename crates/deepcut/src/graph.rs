@@ -358,10 +358,8 @@ impl Graph {
                 crew.for_each(out.chunks_mut(TASK_ROWS * k).zip(bits.chunks(TASK_ROWS * words)), |(out, bits)| {
                     for (out, row) in out.chunks_exact_mut(k).zip(bits.chunks_exact(*words)) {
                         self.isa.masked_sums(row, &columns, out);
-                        for (sum, total) in out.iter_mut().zip(&totals) {
-                            *sum = *sum * (1.0 - WEAK_EDGE) + *total as f32 * WEAK_EDGE;
-                        }
                     }
+                    add_weak_edges(out, &totals);
                 });
             }
             Affinity::Factored { features, offset } => {
@@ -416,11 +414,10 @@ impl Graph {
         match &self.affinity {
             Affinity::Threshold { bits, words } if x.precision == Float::F32 => {
                 let totals = column_sums(&scaled, x.dim);
-                out.par_chunks_mut(BIT_ROWS * x.dim).zip(bits.par_chunks(BIT_ROWS * words)).for_each(|(out, bits)| {
+                let tasks = out.chunks_mut(BIT_ROWS * x.dim).zip(bits.chunks(BIT_ROWS * words));
+                parallel::for_each(tasks, &mut Vec::new(), |(): &mut (), (out, bits)| {
                     self.isa.bit_product(bits, *words, &scaled, x.dim, out);
-                    for (sum, total) in out.iter_mut().zip(totals.iter().cycle()) {
-                        *sum = *sum * (1.0 - WEAK_EDGE) + *total as f32 * WEAK_EDGE;
-                    }
+                    add_weak_edges(out, &totals);
                 });
             }
             Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
@@ -520,6 +517,13 @@ fn transpose(square: &mut [u64; 64]) {
         }
         half /= 2;
         mask ^= mask << half;
+    }
+}
+
+/// From sums over the edges that a threshold keeps, `[rows, k]`, to those over all edges: `totals` are sums over all nodes, `[k]`.
+fn add_weak_edges(sums: &mut [f32], totals: &[f64]) {
+    for (sum, total) in sums.iter_mut().zip(totals.iter().cycle()) {
+        *sum = *sum * (1.0 - WEAK_EDGE) + *total as f32 * WEAK_EDGE;
     }
 }
 

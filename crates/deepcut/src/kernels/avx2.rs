@@ -4,7 +4,7 @@ use super::packed::PANEL;
 use super::{Depthwise, Left, Start, View, elementwise, tiles};
 use std::arch::x86_64::*;
 
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// See [`super::Isa::gemm`]: one panel of columns, up to six rows at a time.
 ///

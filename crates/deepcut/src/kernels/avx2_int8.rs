@@ -1,6 +1,6 @@
 //! AVX2: products of int8, whose sums of two fit 16 bits, summed in 32-bit integers. That they fit is why the left side has seven bits here.
 
-use super::avx2::{Lanes, begin, end};
+use super::avx2::{LANES, Lanes, begin, end};
 use super::packed::PANEL;
 use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
 use super::{Start, native, tiles};
@@ -8,8 +8,6 @@ use std::arch::x86_64::*;
 
 /// Largest integer of the left side: `2 · 127 · 127` is less than 2¹⁵.
 pub(super) const LEVELS: u8 = 127;
-
-const LANES: usize = 8;
 
 /// See [`super::Isa::gemm_quantized`]: one panel of columns, up to four rows at a time.
 ///
@@ -99,7 +97,7 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
 /// # Safety
 /// The processor has AVX2; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
+pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let (eights, rest) = row.as_chunks::<LANES>();
     let mut ends = [_mm256_set1_ps(f32::INFINITY), _mm256_set1_ps(f32::NEG_INFINITY)];
     for eight in eights {
@@ -115,7 +113,7 @@ pub(super) unsafe fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
     });
     let least = least.iter().chain(rest).fold(f32::INFINITY, |m, x| m.min(*x));
     let largest = largest.iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| m.max(*x));
-    let rounding = Rounding::between(least, largest, LEVELS);
+    let rounding = Rounding::between(least, largest, levels);
 
     let (offset, inverse) = (_mm256_set1_ps(least), _mm256_set1_ps(rounding.inverse()));
     let integers = |eight: *const f32| {

@@ -93,7 +93,7 @@ unsafe fn block<const R: usize, const P: usize>(
 /// # Safety
 /// The processor has AVX-512F and BW; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) unsafe fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
+pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let mut ends = [_mm512_set1_ps(f32::INFINITY), _mm512_set1_ps(f32::NEG_INFINITY)];
     for values in row.chunks(PANEL) {
         let mask = lanes(values.len());
@@ -101,7 +101,7 @@ pub(super) unsafe fn quantize_row(row: &[f32], quads: &mut [u32]) -> Rounding {
         let values = unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr()) };
         ends = [_mm512_mask_min_ps(ends[0], mask, ends[0], values), _mm512_mask_max_ps(ends[1], mask, ends[1], values)];
     }
-    let rounding = Rounding::between(_mm512_reduce_min_ps(ends[0]), _mm512_reduce_max_ps(ends[1]), u8::MAX);
+    let rounding = Rounding::between(_mm512_reduce_min_ps(ends[0]), _mm512_reduce_max_ps(ends[1]), levels);
     let (least, inverse) = (_mm512_set1_ps(rounding.least), _mm512_set1_ps(rounding.inverse()));
     for (values, quads) in row.chunks(PANEL).zip(quads.chunks_mut(PANEL / QUAD)) {
         let mask = lanes(values.len());

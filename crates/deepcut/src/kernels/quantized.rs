@@ -186,11 +186,11 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX-512F, BW and VNNI were detected; the assertion is the kernel's contract.
-            Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, quads) },
+            Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, self.levels(), quads) },
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             // SAFETY: AVX2 was detected; likewise.
-            Kind::Avx2 => unsafe { avx2_int8::quantize_row(row, quads) },
+            Kind::Avx2 => unsafe { avx2_int8::quantize_row(row, self.levels(), quads) },
             _ => native::quantize_row(row, self.levels(), quads),
         }
     }
