@@ -1,71 +1,44 @@
-"""Packs what the student learns from into one folder: pictures, pseudo-masks, how far to trust them, and the teacher's features.
+"""Packs what the labeller and the student learn from into one folder: pictures, pseudo-masks and how far to trust them.
 
-    prepare.py PICTURES FEATURES OUT MASKS [MASKS...]
+    prepare.py PICTURES OUT MASKS [MASKS...]
 
-PICTURES is a folder of photographs, FEATURES what `deepcut features` made of them (24 x 24 patches), each MASKS what
-`deepcut segment --format mask,json` did with other settings; see README.md for the commands. The pseudo-mask is the vote of all; a picture is
-trusted as far as the first two agree. (Agreement with a student would pick the pictures that it can do already.)
+PICTURES is a folder of photographs, each MASKS what `deepcut segment --format mask,json` made of it with other settings; see README.md for the
+commands. The pseudo-mask is the vote of all; a picture is trusted as far as the first two agree. (Agreement with a student would pick the
+pictures that it can do already.)
 
-Written for each of three shapes (landscape 256 x 336, portrait 336 x 256, square 288 x 288), so that a batch is of one shape and hardly
-distorted:
-    SHAPE.pictures.npy  (N, H, W, 3) u8
-    SHAPE.masks.npy     (N, H/4, W/4) u8, 255 is foreground in every mask
-    SHAPE.targets.npy   (N, 24, 24, 128) f16, unit features on their first 128 uncentred principal directions
-    SHAPE.trust.npy     (N, 2) f32: confidence of the first cut, and IoU of the first two masks (1 if there is one)
+    index.json    a list of [shape, begin, middle, end, confidence of the first cut, IoU of the first two masks (1 if there is one)]
+    pictures.bin  each picture's file from begin to middle; to end its pseudo-mask, (H/4, W/4) u8 in zlib, 255 is foreground in every mask
 """
-import argparse, json, os
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np, torch, torch.nn.functional as F
+import argparse, json, os, zlib
+import numpy as np
 from PIL import Image
-from safetensors.numpy import load_file
-
-SHAPES = {"landscape": (256, 336), "portrait": (336, 256), "square": (288, 288)}
-
-
-def shape_of(width, height):
-    return "landscape" if width > 1.15 * height else "portrait" if height > 1.15 * width else "square"
-
-
-def load_mask(folder, stem, size):
-    return Image.open(f"{folder}/{stem}.mask.png").convert("L").resize(size, Image.BOX)
-
+from data import SHAPES, parallel, shape_of, share
 
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("pictures"); ap.add_argument("features"); ap.add_argument("out"); ap.add_argument("masks", nargs="+")
+    ap.add_argument("pictures"); ap.add_argument("out"); ap.add_argument("masks", nargs="+")
     a = ap.parse_args()
     os.makedirs(a.out, exist_ok=True)
 
     # A picture without a mask was refused by `segment`, which said why.
-    names = sorted(n for n in os.listdir(a.pictures) if all(os.path.exists(f"{m}/{os.path.splitext(n)[0]}.mask.png") for m in a.masks))
-    stems = [os.path.splitext(n)[0] for n in names]
-    features = lambda stem: torch.from_numpy(load_file(f"{a.features}/{stem}.features.safetensors")["features"])
-    unit = lambda f: F.normalize(f.reshape(-1, f.shape[-1]), dim=-1)
+    names = [n for n in sorted(os.listdir(a.pictures)) if all(os.path.exists(f"{m}/{os.path.splitext(n)[0]}.mask.png") for m in a.masks)]
 
-    sample = torch.cat([unit(features(s)) for s in stems[::53]])
-    energy, basis = torch.linalg.eigh(sample.T @ sample / len(sample))
-    basis = basis[:, -128:].flip(1)
-    print(f"{len(stems)} pictures; 128 directions keep {float(energy[-128:].sum() / energy.sum()):.4f} of the features' energy")
+    def entry(name):
+        stem, file = os.path.splitext(name)[0], open(f"{a.pictures}/{name}", "rb").read()
+        shape = shape_of(*Image.open(f"{a.pictures}/{name}").size)
+        votes = [share(Image.open(f"{m}/{stem}.mask.png"), SHAPES[shape]) for m in a.masks]
+        first, second = (v > 127 for v in (votes * 2)[:2])
+        agreement = (first & second).sum() / max(1, (first | second).sum())
+        confidence = json.load(open(f"{a.masks[0]}/{stem}.json"))["confidence"] or 0.0
+        # Sixteen levels, in which the vote compresses well.
+        vote = (np.mean(votes, 0) / 17).round().astype(np.uint8) * 17
+        return shape, file, zlib.compress(vote.tobytes(), 9), float(confidence), float(agreement)
 
-    groups = {shape: [] for shape in SHAPES}
-    for name, stem in zip(names, stems):
-        groups[shape_of(*Image.open(f"{a.pictures}/{name}").size)].append((name, stem))
-    for shape, (height, width) in SHAPES.items():
-        group = groups[shape]; n = len(group)
-        array = lambda what, dtype, *size: np.lib.format.open_memmap(f"{a.out}/{shape}.{what}.npy", mode="w+", dtype=dtype, shape=(n, *size))
-        pictures, masks = array("pictures", np.uint8, height, width, 3), array("masks", np.uint8, height // 4, width // 4)
-        targets, trust = array("targets", np.float16, 24, 24, 128), array("trust", np.float32, 2)
-
-        def fill(i):
-            name, stem = group[i]
-            pictures[i] = Image.open(f"{a.pictures}/{name}").convert("RGB").resize((width, height), Image.LANCZOS)
-            targets[i] = (unit(features(stem)) @ basis).reshape(24, 24, 128).half().numpy()
-            votes = [np.asarray(load_mask(m, stem, (width // 4, height // 4))) for m in a.masks]
-            masks[i] = np.mean(votes, 0)
-            first, second = (v > 127 for v in (votes * 2)[:2])
-            agreement = (first & second).sum() / max(1, (first | second).sum())
-            trust[i] = json.load(open(f"{a.masks[0]}/{stem}.json"))["confidence"] or 0.0, agreement
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(fill, range(n)))
-        print(f"{shape}: {n}")
+    index, position = [], 0
+    with open(f"{a.out}/pictures.bin", "wb") as out:
+        for shape, file, mask, *trust in parallel(entry, names):
+            out.write(file + mask)
+            index.append([shape, position, position + len(file), position + len(file) + len(mask), *trust])
+            position = index[-1][3]
+    json.dump(index, open(f"{a.out}/index.json", "w"))
+    print(f"{len(index)} pictures")
