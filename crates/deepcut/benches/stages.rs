@@ -6,7 +6,7 @@ use deepcut::backbone::{Backbone, Input, embedded};
 use deepcut::gnn::{Network, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::kernels::packed::Float::{self, Bf16, F32};
-use deepcut::segment::bilateral::BilateralGrid;
+use deepcut::segment::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA};
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Objective, Options, Segmenter};
 use divan::Bencher;
@@ -58,7 +58,7 @@ fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, u
 #[divan::bench]
 fn bilateral_solver(bencher: Bencher<'_, '_>) {
     let image = Image::decode(&bytes()).expect("the example picture");
-    bencher.bench_local(|| BilateralGrid::new(&image).solve(|at| if at % 7 < 3 { 1.0 } else { 0.0 }));
+    bencher.bench_local(|| BilateralGrid::new(&image).solve(LAMBDA, |at| if at % 7 < 3 { 1.0 } else { 0.0 }, |_| CONFIDENCE));
 }
 
 #[divan::bench]

@@ -32,7 +32,7 @@ pub enum Mode {
 pub enum Refine {
     /// Nothing.
     None,
-    /// The bilateral solver: edges move to the picture's edges.
+    /// The bilateral solver: edges move to the picture's edges, where the grid of patches leaves them open.
     Bilateral,
     /// The same, ended as in the published code: the holes of an object of one label are filled and only its largest component is kept.
     BilateralPublished,

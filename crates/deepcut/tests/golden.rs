@@ -10,7 +10,7 @@ use deepcut::gnn::{Network, Pass, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::image::Filter;
 use deepcut::kernels::parallel::Crew;
-use deepcut::segment::bilateral::{BilateralGrid, finish_as_published};
+use deepcut::segment::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA, finish_as_published};
 use deepcut::train::{Schedule, train};
 use deepcut::{Image, Isa, Objective};
 use safetensors::SafeTensors;
@@ -309,7 +309,7 @@ fn the_bilateral_solver_matches_the_published_code() {
     let bytes = fixture("bilateral_expected.safetensors");
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let target = tensor(&file, "target").1;
-    let solution = BilateralGrid::new(&image).solve(|at| f64::from(target[at]));
+    let solution = BilateralGrid::new(&image).solve(LAMBDA, |at| f64::from(target[at]), |_| CONFIDENCE);
     assert_close("solution", &solution, &tensor(&file, "solution").1, 1e-6);
     let expected: Vec<bool> = tensor(&file, "binary").1.iter().map(|&x| x > 0.5).collect();
     let mut binary: Vec<bool> = solution.iter().map(|&x| x > 0.5).collect();

@@ -21,10 +21,10 @@ const SIGMA_SPATIAL: usize = 24;
 const SIGMA_LUMA: f64 = 4.0;
 /// Side of a cell in steps of colour.
 const SIGMA_CHROMA: f64 = 4.0;
-/// Weight of smoothness.
-const LAMBDA: f64 = 256.0;
-/// Confidence of every pixel of the target.
-const CONFIDENCE: f64 = 0.999;
+/// Weight of smoothness, λ, in the published code.
+pub const LAMBDA: f64 = 256.0;
+/// Confidence of every pixel of the target there.
+pub const CONFIDENCE: f64 = 0.999;
 /// Conjugate-gradient steps at most.
 const STEPS: usize = 25;
 /// Relative residual at which they stop.
@@ -108,39 +108,41 @@ impl BilateralGrid {
             .collect()
     }
 
-    /// The system's matrix times `x`.
-    fn apply(&self, x: &[f64]) -> Vec<f64> {
+    /// The system's matrix times `x`; `weight` is the confidence of each vertex's pixels, summed.
+    fn apply(&self, lambda: f64, weight: &[f64], x: &[f64]) -> Vec<f64> {
         let inner: Vec<f64> = x.iter().zip(&self.n).map(|(x, n)| x * n).collect();
         let mut out = self.blur(&inner);
-        for ((((o, n), m), x), count) in out.iter_mut().zip(&self.n).zip(&self.m).zip(x).zip(&self.count) {
-            *o = LAMBDA * (m * x - n * *o) + CONFIDENCE * count * x;
+        for ((((o, n), m), x), weight) in out.iter_mut().zip(&self.n).zip(&self.m).zip(x).zip(weight) {
+            *o = lambda * (m * x - n * *o) + weight * x;
         }
         out
     }
 
-    /// The soft solution, a value a pixel, for a `target` in [0, 1] a pixel.
+    /// The soft solution, a value a pixel, for a `target` in [0, 1] a pixel and how far to trust it, `confidence` in (0, 1] a pixel. The larger
+    /// `lambda`, the further the solution leaves the target for the picture's edges.
     ///
     /// # Panics
-    /// If `target` does not have a value for each pixel of the picture.
+    /// If either does not have a value for each pixel of the picture.
     #[must_use]
-    pub fn solve(&self, target: impl Fn(usize) -> f64) -> Vec<f32> {
-        let mut b = vec![0.0; self.count.len()];
+    pub fn solve(&self, lambda: f64, target: impl Fn(usize) -> f64, confidence: impl Fn(usize) -> f64) -> Vec<f32> {
+        let (mut weight, mut b) = (vec![0.0; self.count.len()], vec![0.0; self.count.len()]);
         for (at, &v) in self.vertex.iter().enumerate() {
-            b[v as usize] += CONFIDENCE * target(at);
+            weight[v as usize] += confidence(at);
+            b[v as usize] += confidence(at) * target(at);
         }
-        let start = b.iter().zip(&self.count).map(|(b, count)| b / (CONFIDENCE * count)).collect();
-        let diagonal: Vec<f64> = (self.m.iter().zip(&self.n).zip(&self.count))
-            .map(|((m, n), count)| LAMBDA * (m - 2.0 * DIMENSIONS as f64 * n * n) + CONFIDENCE * count)
+        let start = b.iter().zip(&weight).map(|(b, weight)| b / weight).collect();
+        let diagonal: Vec<f64> = (self.m.iter().zip(&self.n).zip(&weight))
+            .map(|((m, n), weight)| lambda * (m - 2.0 * DIMENSIONS as f64 * n * n) + weight)
             .map(|d| d.max(DIAGONAL_MIN))
             .collect();
-        let y = self.conjugate_gradients(&b, start, &diagonal);
+        let y = self.conjugate_gradients(lambda, &weight, &b, start, &diagonal);
         self.vertex.iter().map(|&v| y[v as usize] as f32).collect()
     }
 
     /// Preconditioned conjugate gradients, as `scipy.sparse.linalg.cg`.
-    fn conjugate_gradients(&self, b: &[f64], mut x: Vec<f64>, diagonal: &[f64]) -> Vec<f64> {
+    fn conjugate_gradients(&self, lambda: f64, weight: &[f64], b: &[f64], mut x: Vec<f64>, diagonal: &[f64]) -> Vec<f64> {
         let limit = TOLERANCE * dot(b, b).sqrt();
-        let mut r: Vec<f64> = b.iter().zip(self.apply(&x)).map(|(b, ax)| b - ax).collect();
+        let mut r: Vec<f64> = b.iter().zip(self.apply(lambda, weight, &x)).map(|(b, ax)| b - ax).collect();
         let mut p = vec![0.0; b.len()];
         let mut before = f64::INFINITY;
         for _ in 0..STEPS {
@@ -150,7 +152,7 @@ impl BilateralGrid {
             let z: Vec<f64> = r.iter().zip(diagonal).map(|(r, d)| r / d).collect();
             let rho = dot(&r, &z);
             p.iter_mut().zip(&z).for_each(|(p, z)| *p = z + rho / before * *p);
-            let q = self.apply(&p);
+            let q = self.apply(lambda, weight, &p);
             let alpha = rho / dot(&p, &q);
             x.iter_mut().zip(&p).for_each(|(x, p)| *x += alpha * p);
             r.iter_mut().zip(&q).for_each(|(r, q)| *r -= alpha * q);
