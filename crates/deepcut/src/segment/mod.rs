@@ -210,7 +210,7 @@ pub fn to_pixels(image: &Image, clustering: &Clustering, options: &Options, obse
 
 /// Weight of smoothness unless the published solver is asked for, whose 256 takes more of good masks than it gives.
 const LAMBDA_OURS: f64 = 8.0;
-/// Confidence of pixels less than half a patch from another label.
+/// Confidence of pixels within half a patch of another label.
 const CONFIDENCE_AT_EDGES: f64 = 0.1;
 
 /// Solves for every label that occurs and gives each pixel the label of the largest solution: with two labels, solution above one half.
@@ -261,7 +261,7 @@ fn within_label(of: &Segmentation, down: usize, across: usize) -> Vec<bool> {
     both.into_iter().map(|label| label != MIXED).collect()
 }
 
-/// Copies the values at the places `line`, but for those less than `reach` from another value, which become [`MIXED`].
+/// Copies the values at the places `line`, but for those with another value within `reach` places, which become [`MIXED`].
 fn within_run(from: &[u8], to: &mut [u8], line: impl DoubleEndedIterator<Item = usize> + Clone, reach: usize) {
     line.clone().for_each(|at| to[at] = from[at]);
     let mut mark = |line: &mut dyn Iterator<Item = usize>| {
