@@ -1,5 +1,6 @@
 """Random views of pictures, so that the student cannot learn its teachers' errors by heart."""
 import torch, torch.nn.functional as F
+from data import contrast
 
 
 def resize(x, size):
@@ -53,7 +54,7 @@ def views(pictures, masks, size, paste, narrow=0.5):
     area = masks.mean((1, 2, 3)).roll(-1)
     pasted = ((uniform(pictures, 0, 1) < paste) & (area > 0.02) & (area < 0.5)).float().view(-1, 1, 1, 1)
     frame = frames(pictures, uniform(pictures, 0.9, 1.5) * zoom, torch.full_like(zoom, 0.2))
-    sharp = lambda mask: ((mask - 0.5) * 3 + 0.5).clamp(0, 1) * pasted
+    sharp = lambda mask: contrast(mask, 3) * pasted
     other = sharp(look(masks.roll(-1, 0), frame, size, "zeros"))
     x = torch.lerp(x, look(pictures.roll(-1, 0), frame, size), other)
     return x, s + (1 - s) * sharp(look(masks.roll(-1, 0), frame, quarter, "zeros"))

@@ -22,6 +22,16 @@ def share(mask, size):
     return np.asarray(mask.convert("L").resize((size[1] // 4, size[0] // 4), Image.BOX))
 
 
+def contrast(mask, by):
+    """A mask in 0..1 with `by` times its contrast about a half."""
+    return ((mask - 0.5) * by + 0.5).clamp(0, 1)
+
+
+def sound(area):
+    """Whether a pseudo-mask of this share of the picture is neither nearly nothing nor nearly everything."""
+    return (area > 0.02) & (area < 0.75)
+
+
 def together(rows, device):
     """Rows (shape, picture, mask, trust) as tensors by shape: pictures (N, 3, H, W) u8, masks (N, H/4, W/4) u8, trust (N, 2)."""
     out = {}
@@ -72,13 +82,13 @@ def annotated(folder, device):
 
 
 def trusted(data, keep):
-    """Of each shape, the indices of the `keep` most trusted pictures whose pseudo-mask is neither nearly nothing nor nearly everything."""
+    """Of each shape, the indices of the `keep` most trusted pictures whose pseudo-mask is sound."""
     trust = torch.cat([of["trust"] for of in data.values()])
     area = torch.cat([of["masks"].float().mean((1, 2)) / 255 for of in data.values()])
     # Both kinds of trust are used as ranks, as neither is calibrated.
     rank = lambda v: v.argsort().argsort() / len(v)
-    value, sound = rank(trust[:, 0]) + rank(trust[:, 1]), (area > 0.02) & (area < 0.75)
-    chosen = sound & (value >= value[sound].quantile(1 - keep))
+    value, good = rank(trust[:, 0]) + rank(trust[:, 1]), sound(area)
+    chosen = good & (value >= value[good].quantile(1 - keep))
     return {shape: part.nonzero()[:, 0] for shape, part in zip(data, chosen.split([len(of["trust"]) for of in data.values()]))}
 
 
@@ -93,5 +103,4 @@ def batches(indices, size, seed):
 
 def batch(of, pick, sharpen=1.0):
     """Of the pictures `pick`: pixels in 0..1, (B, 3, H, W), and masks in 0..1, (B, 1, H/4, W/4), `sharpen` times their contrast."""
-    masks = (of["masks"][pick].float()[:, None] / 255 - 0.5) * sharpen + 0.5
-    return of["pictures"][pick].float() / 255, masks.clamp(0, 1)
+    return of["pictures"][pick].float() / 255, contrast(of["masks"][pick].float()[:, None] / 255, sharpen)

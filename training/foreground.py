@@ -11,6 +11,7 @@ import numpy as np, torch, torch.nn.functional as F
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from data import contrast, share, sound
 from export import CARD
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -22,11 +23,10 @@ suffix = ".features.safetensors"
 rows, shares = [], []
 for name in sorted(os.listdir(a.features)):
     features = load_file(f"{a.features}/{name}")["features"].float(); h, w, _ = features.shape
-    votes = [Image.open(f"{folder}/{name.removesuffix(suffix)}.mask.png").convert("L").resize((w, h), Image.BOX) for folder in a.masks]
+    votes = [share(Image.open(f"{folder}/{name.removesuffix(suffix)}.mask.png"), (4 * h, 4 * w)) for folder in a.masks]
     vote = torch.from_numpy(np.mean(votes, 0, dtype=np.float32) / 255)
-    # Nearly nothing or nearly everything: not to be trusted, as in data.py.
-    if 0.02 < vote.mean() < 0.75:
-        rows.append(features.flatten(0, 1)); shares.append(((vote - 0.5) * a.sharpen + 0.5).clamp(0, 1).flatten())
+    if sound(vote.mean()):
+        rows.append(features.flatten(0, 1)); shares.append(contrast(vote, a.sharpen).flatten())
 x, y = torch.cat(rows), torch.cat(shares)
 
 plane, bias = torch.zeros(x.shape[1], requires_grad=True), torch.zeros(1, requires_grad=True)

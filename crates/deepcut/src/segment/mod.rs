@@ -210,27 +210,24 @@ pub fn to_pixels(image: &Image, clustering: &Clustering, options: &Options, obse
 
 /// Weight of smoothness unless the published solver is asked for, whose 256 takes more of good masks than it gives.
 const LAMBDA_OURS: f64 = 8.0;
-/// Confidence of pixels within half a patch of another label.
-const CONFIDENCE_AT_EDGES: f64 = 0.1;
+/// Pixels so near to another label, in patches, are in doubt then: only there does the grid leave the edge open.
+const DOUBT: f64 = 0.5;
+/// Their confidence.
+const CONFIDENCE_IN_DOUBT: f64 = 0.1;
 
 /// Solves for every label that occurs and gives each pixel the label of the largest solution: with two labels, solution above one half.
 fn refine(image: &Image, segmentation: &mut Segmentation, published: bool) {
     let present: Vec<u8> = segmentation.regions().iter().map(|region| region.label).collect();
     let Some((&first, others)) = present.split_first() else { return };
     let grid = BilateralGrid::new(image);
-    // Only where the grid of patches leaves the edge open is the mask in doubt. The published code trusts every pixel alike.
-    let half = |side: usize, cells: usize| (side as f64 / cells.max(1) as f64 / 2.0).round() as usize;
+    // The published code trusts every pixel alike.
+    let (lambda, doubt) = if published { (LAMBDA, 0.0) } else { (LAMBDA_OURS, DOUBT) };
+    let reach = |side: usize, cells: usize| (side as f64 / cells.max(1) as f64 * doubt).round() as usize;
     let (rows, columns) = segmentation.grid;
-    let certain = if published {
-        vec![true; segmentation.labels.len()]
-    } else {
-        within_label(segmentation, half(segmentation.height, rows), half(segmentation.width, columns))
-    };
+    let certain = within_label(segmentation, reach(segmentation.height, rows), reach(segmentation.width, columns));
     let solve = |label: u8| {
         let target = |at: usize| if segmentation.labels[at] == label { 1.0 } else { 0.0 };
-        grid.solve(if published { LAMBDA } else { LAMBDA_OURS }, target, |at| {
-            if certain[at] { CONFIDENCE } else { CONFIDENCE_AT_EDGES }
-        })
+        grid.solve(lambda, target, |at| if certain[at] { CONFIDENCE } else { CONFIDENCE_IN_DOUBT })
     };
     // The solutions of all labels sum to one, so two labels need one solution.
     let mut best: Vec<f32> = if others.len() == 1 { vec![0.5; segmentation.labels.len()] } else { solve(first) };
