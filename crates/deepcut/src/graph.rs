@@ -226,7 +226,7 @@ impl Graph {
     fn dense(isa: Isa, nodes: usize, precision: Float, positive: bool, fill: &FillRows<'_>) -> Self {
         let mut weights = Rows::zeros(nodes, nodes, precision);
         let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
-        parallel::for_each(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, rows)| {
+        parallel::for_each(tasks, |block: &mut Vec<f32>, (task, rows)| {
             let first = task * TASK_ROWS;
             block.resize(TASK_ROWS.min(nodes - first) * (nodes - first), 0.0);
             fill(first, block);
@@ -254,7 +254,7 @@ impl Graph {
         let mut bits = vec![0u64; n * words];
         // Half of the matrix, from the diagonal on, in squares of 64.
         let bounds = vec![tau; n];
-        parallel::for_each(bits.chunks_mut(64 * words).enumerate(), &mut Vec::new(), |block: &mut Vec<f32>, (task, bits)| {
+        parallel::for_each(bits.chunks_mut(64 * words).enumerate(), |block: &mut Vec<f32>, (task, bits)| {
             let (rows, first) = (bits.len() / words, task * 64);
             let columns = n - first;
             block.resize(rows * columns, 0.0);
@@ -277,7 +277,7 @@ impl Graph {
         let bounds: Vec<f32> = (0..n).map(|i| tau * weights.get(i, i).max(0.0).sqrt()).collect();
         let mut bits = vec![0u64; n * words];
         let tasks = bits.chunks_mut(TASK_ROWS * words).enumerate();
-        parallel::for_each(tasks, &mut Vec::new(), |row: &mut Vec<f32>, (task, bits)| {
+        parallel::for_each(tasks, |row: &mut Vec<f32>, (task, bits)| {
             row.resize(n, 0.0);
             for (r, bits) in bits.chunks_exact_mut(words).enumerate() {
                 let i = task * TASK_ROWS + r;
@@ -415,14 +415,14 @@ impl Graph {
             Affinity::Threshold { bits, words } if x.precision == Float::F32 => {
                 let totals = column_sums(&scaled, x.dim);
                 let tasks = out.chunks_mut(BIT_ROWS * x.dim).zip(bits.chunks(BIT_ROWS * words));
-                parallel::for_each(tasks, &mut Vec::new(), |(): &mut (), (out, bits)| {
+                parallel::for_each(tasks, |(): &mut (), (out, bits)| {
                     self.isa.bit_product(bits, *words, &scaled, x.dim, out);
                     add_weak_edges(out, &totals);
                 });
             }
             Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
                 let right = packed();
-                parallel::for_each(out.chunks_mut(TASK_ROWS * x.dim).enumerate(), &mut Vec::new(), |(): &mut (), (task, out)| {
+                parallel::for_each(out.chunks_mut(TASK_ROWS * x.dim).enumerate(), |(): &mut (), (task, out)| {
                     self.isa.gemm_rows(weights, task * TASK_ROWS, &right, Start::Zero, out);
                 });
             }
@@ -463,24 +463,20 @@ impl Graph {
                 })
             }
         };
-        parallel::for_each(
-            out.chunks_mut(TASK_ROWS * width).enumerate(),
-            &mut Vec::new(),
-            |block: &mut Vec<f32>, (task, out)| {
-                let first = task * TASK_ROWS;
-                block.resize(out.len() / width * n, 0.0);
-                fill(first, block);
-                if !self.is_messages() {
-                    for (r, row) in block.chunks_exact_mut(n).enumerate() {
-                        row.iter_mut().for_each(|w| *w = w.max(0.0));
-                        if row[first + r] <= 0.0 {
-                            row[first + r] = 1.0;
-                        }
+        parallel::for_each(out.chunks_mut(TASK_ROWS * width).enumerate(), |block: &mut Vec<f32>, (task, out)| {
+            let first = task * TASK_ROWS;
+            block.resize(out.len() / width * n, 0.0);
+            fill(first, block);
+            if !self.is_messages() {
+                for (r, row) in block.chunks_exact_mut(n).enumerate() {
+                    row.iter_mut().for_each(|w| *w = w.max(0.0));
+                    if row[first + r] <= 0.0 {
+                        row[first + r] = 1.0;
                     }
                 }
-                compute(block, out);
-            },
-        );
+            }
+            compute(block, out);
+        });
     }
 }
 

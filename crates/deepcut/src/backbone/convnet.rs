@@ -18,8 +18,8 @@ use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
 use crate::kernels::packed::Precision;
-use crate::kernels::{Depthwise, Isa, parallel};
-use rayon::prelude::*;
+use crate::kernels::parallel::{Crew, crew};
+use crate::kernels::{Depthwise, Isa};
 use serde::Deserialize;
 use std::fmt;
 
@@ -211,28 +211,27 @@ impl Backbone for ConvNet {
     }
 
     fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
-        let pad = self.architecture.kernel / 2;
-        let image = Plane::from_rows(
-            input.height.next_multiple_of(SIZE_MULTIPLE),
-            input.width.next_multiple_of(SIZE_MULTIPLE),
-            3,
-            0,
-            input,
-        );
-        let x = image.patches(isa, &self.stem, STEM, pad);
-        let x = run(isa, &self.stages[0], x);
-        let x = x.patches(isa, &self.down[0], 2, pad);
-        let x = run(isa, &self.stages[1], x);
-        let y = x.patches(isa, &self.down[1], 2, pad);
-        let y = run(isa, &self.stages[2], y);
+        crew(|crew| self.features_with(isa, crew, input))
+    }
+}
 
-        let (height, width, dim) = (x.height, x.width, self.architecture.output);
-        let mut merged = self.lateral.apply_parallel(isa, &x.rows());
-        let coarse = self.top.apply_parallel(isa, &y.rows());
-        add_upsampled(&mut merged, &coarse, height, width, dim);
-        let z = Plane::from_rows(height, width, dim, pad, Input { height, width, data: &merged });
-        let z = run(isa, &self.mix, z);
-        let data = self.head.apply_parallel(isa, &z.rows());
+impl ConvNet {
+    fn features_with(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> FeatureMap {
+        let pad = self.architecture.kernel / 2;
+        let scratch = &mut Vec::new();
+        let image =
+            Plane::from_input(input.height.next_multiple_of(SIZE_MULTIPLE), input.width.next_multiple_of(SIZE_MULTIPLE), input);
+        let mut forward = |x: &Plane, linear: &Linear, size: usize, blocks: &[Block]| {
+            run(isa, crew, blocks, x.patches(isa, crew, linear, size, pad, scratch), scratch)
+        };
+        let x = forward(&image, &self.stem, STEM, &self.stages[0]);
+        let x = forward(&x, &self.down[0], 2, &self.stages[1]);
+        let y = forward(&x, &self.down[1], 2, &self.stages[2]);
+        let coarse = y.patches(isa, crew, &self.top, 1, 0, scratch);
+        let mut z = x.patches(isa, crew, &self.lateral, 1, pad, scratch);
+        add_upsampled(crew, &mut z, &coarse);
+        let z = run(isa, crew, &self.mix, z, scratch);
+        let Plane { height, width, channels: dim, data, .. } = z.patches(isa, crew, &self.head, 1, 0, scratch);
 
         // Patches that lie wholly in the padding are dropped.
         let (grid_height, grid_width) = (input.height.div_ceil(STRIDE), input.width.div_ceil(STRIDE));
@@ -266,14 +265,11 @@ impl Plane {
         Self { height, width, channels, pad, data }
     }
 
-    /// Copies rows that may be shorter and fewer than the plane's; the rest stays zero.
-    fn from_rows(height: usize, width: usize, channels: usize, pad: usize, rows: Input<'_>) -> Self {
-        assert_eq!(rows.data.len(), rows.height * rows.width * channels, "rows of a plane");
-        let mut plane = Self::zeros(height, width, channels, pad);
-        for (y, row) in rows.data.chunks_exact((rows.width * channels).max(1)).enumerate() {
-            let at = plane.at(y, 0);
-            plane.data[at..at + row.len()].copy_from_slice(row);
-        }
+    /// A picture that may be lower and narrower than the plane; the rest is zero.
+    fn from_input(height: usize, width: usize, input: Input<'_>) -> Self {
+        assert_eq!(input.data.len(), input.height * input.width * 3, "values of a picture");
+        let mut plane = Self::zeros(height, width, 3, 0);
+        store(input.data, &mut plane.data, width * 3, input.width * 3, 0);
         plane
     }
 
@@ -290,11 +286,6 @@ impl Plane {
         &self.data[self.at(y, 0)..self.at(y, self.width)]
     }
 
-    /// The values without the border.
-    fn rows(&self) -> Vec<f32> {
-        (0..self.height).flat_map(|y| self.row(y)).copied().collect()
-    }
-
     /// Rows that make up one task.
     fn task_rows(&self) -> usize {
         TASK_PIXELS.div_ceil(self.width).min(self.height)
@@ -308,11 +299,11 @@ impl Plane {
     }
 
     /// A convolution of stride `size` with a `size × size` kernel.
-    fn patches(&self, isa: Isa, linear: &Linear, size: usize, pad: usize) -> Self {
+    fn patches(&self, isa: Isa, crew: &Crew, linear: &Linear, size: usize, pad: usize, scratch: &mut Vec<Scratch>) -> Self {
         let mut out = Self::zeros(self.height / size, self.width / size, linear.outputs(), pad);
         let (rows, stride, width, channels) = (out.task_rows(), out.stride(), out.width, out.channels);
         let run = size * self.channels;
-        parallel::for_each(out.tasks_mut().enumerate(), &mut Vec::new(), |scratch: &mut Scratch, (task, out)| {
+        crew.for_each_with(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
             let height = out.len() / stride;
             let patches = resized(&mut scratch.rows, height * width * size * run);
             for (at, patch) in patches.chunks_exact_mut(run).enumerate() {
@@ -345,14 +336,13 @@ fn store(rows: &[f32], out: &mut [f32], stride: usize, width: usize, indent: usi
 }
 
 /// Runs a stage's blocks, back and forth between two planes.
-fn run(isa: Isa, blocks: &[Block], mut x: Plane) -> Plane {
+fn run(isa: Isa, crew: &Crew, blocks: &[Block], mut x: Plane, scratch: &mut Vec<Scratch>) -> Plane {
     if blocks.is_empty() {
         return x;
     }
     let mut out = Plane::zeros(x.height, x.width, x.channels, x.pad);
-    let mut scratch = Vec::new();
     for block in blocks {
-        block.apply(isa, &x, &mut scratch, &mut out);
+        block.apply(isa, crew, &x, scratch, &mut out);
         std::mem::swap(&mut x, &mut out);
     }
     x
@@ -360,10 +350,10 @@ fn run(isa: Isa, blocks: &[Block], mut x: Plane) -> Plane {
 
 impl Block {
     /// `out = x + project(GELU(expand(depthwise(x))))`.
-    fn apply(&self, isa: Isa, x: &Plane, scratch: &mut Vec<Scratch>, out: &mut Plane) {
+    fn apply(&self, isa: Isa, crew: &Crew, x: &Plane, scratch: &mut Vec<Scratch>, out: &mut Plane) {
         let (rows, stride, channels, width) = (x.task_rows(), x.stride(), x.channels, x.width);
         let shape = Depthwise { weights: &self.depthwise, bias: &self.depthwise_bias, kernel: self.kernel, channels, width };
-        parallel::for_each(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
+        crew.for_each_with(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
             let height = out.len() / stride;
             let pixels = height * width;
             let filtered = resized(&mut scratch.rows, pixels * channels);
@@ -384,20 +374,25 @@ impl Block {
     }
 }
 
-/// Adds `coarse` (half the height and width), upsampled bilinearly about pixel centres, to `fine`.
-fn add_upsampled(fine: &mut [f32], coarse: &[f32], height: usize, width: usize, dim: usize) {
+/// Adds `coarse` (half the height and width, no border), upsampled bilinearly about pixel centres, to `fine`.
+fn add_upsampled(crew: &Crew, fine: &mut Plane, coarse: &Plane) {
     let half = |i: usize, n: usize| {
         // Centre i + ½ of the fine grid lies at i/2 − ¼ of the coarse one.
         let (near, far) = (i / 2, if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n / 2 - 1) });
         [(near, 0.75f32), (far, 0.25)]
     };
-    fine.par_chunks_mut(width * dim).enumerate().for_each(|(y, row)| {
-        for (x, out) in row.chunks_exact_mut(dim).enumerate() {
-            for (cy, wy) in half(y, height) {
-                for (cx, wx) in half(x, width) {
-                    let at = (cy * (width / 2) + cx) * dim;
-                    for (o, c) in out.iter_mut().zip(&coarse[at..at + dim]) {
-                        *o += wy * wx * c;
+    let Plane { height, width, channels, pad, .. } = *fine;
+    let (rows, stride) = (fine.task_rows(), fine.stride());
+    crew.for_each(fine.tasks_mut().enumerate(), |(task, fine)| {
+        for (i, row) in fine.chunks_exact_mut(stride).enumerate() {
+            let pixels = row[pad * channels..].chunks_exact_mut(channels).take(width);
+            for (x, out) in pixels.enumerate() {
+                for (cy, wy) in half(task * rows + i, height) {
+                    for (cx, wx) in half(x, width) {
+                        let at = coarse.at(cy, cx);
+                        for (o, c) in out.iter_mut().zip(&coarse.data[at..at + channels]) {
+                            *o += wy * wx * c;
+                        }
                     }
                 }
             }

@@ -74,18 +74,6 @@ impl Linear {
         }
     }
 
-    /// [`Linear::apply`] over the threads of the current pool.
-    pub fn apply_parallel(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
-        let left = self.left(rows);
-        let mut out = vec![0.0; rows.len() / self.inputs() * self.outputs()];
-        let start = Start::Bias(&self.bias);
-        match &self.weights {
-            Weights::Float(packed) => isa.gemm_parallel(left, packed, start, &mut out),
-            Weights::Int8(quantized) => isa.gemm_quantized_parallel(left, quantized, start, &mut out),
-        }
-        out
-    }
-
     fn left<'a>(&self, rows: &'a [f32]) -> Left<'a> {
         Left::row_major(rows, rows.len() / self.inputs(), self.inputs())
     }

@@ -21,9 +21,10 @@ use super::linear::{Linear, resized};
 use super::position::Interpolation;
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
+use crate::kernels::Isa;
 use crate::kernels::attention::{self, KeysValues, query_rows};
 use crate::kernels::packed::Precision;
-use crate::kernels::{Isa, parallel};
+use crate::kernels::parallel::{Crew, crew};
 use std::fmt;
 use std::str::FromStr;
 
@@ -447,7 +448,7 @@ impl VisionTransformer {
     }
 
     /// `x₀`, `[tokens, dim]`.
-    fn embed(&self, isa: Isa, input: Input<'_>) -> Vec<f32> {
+    fn embed(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> Vec<f32> {
         let (grid_height, grid_width) = self.grid(input);
         let (dim, patch, stride) = (self.dim, self.patch_size, self.stride);
         let interpolation = self.family.interpolation(self.registers());
@@ -456,7 +457,7 @@ impl VisionTransformer {
         x.extend(positions);
         let rows = query_rows(isa, x.len() / dim);
         let tasks = x[self.prefix.len()..].chunks_mut(rows * dim).enumerate();
-        parallel::for_each(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
+        crew.for_each_with(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
             let patches = resized(patches, out.len() / dim * patch * patch * 3);
             for (at, row) in patches.chunks_exact_mut(patch * 3).enumerate() {
                 let (cell, i) = (task * rows + at / patch, at % patch);
@@ -502,7 +503,14 @@ struct Scratch {
 
 impl Block {
     /// The first pass: `linear(norm₁(x))` for each output.
-    fn project(&self, isa: Isa, x: &[f32], scratch: &mut Vec<Scratch>, outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
+    fn project(
+        &self,
+        isa: Isa,
+        crew: &Crew,
+        x: &[f32],
+        scratch: &mut Vec<Scratch>,
+        outputs: &mut [(Facet, &Linear, &mut Vec<f32>)],
+    ) {
         let dim = self.norm1.weight.len();
         let rows = query_rows(isa, x.len() / dim) * dim;
         // Each task has its rows of every output.
@@ -511,7 +519,7 @@ impl Block {
             out.resize(x.len(), 0.0);
             tasks.iter_mut().zip(out.chunks_mut(rows)).for_each(|(task, out)| task.1.push((*linear, out)));
         }
-        parallel::for_each(tasks.into_iter(), scratch, |scratch, (rows, outputs)| {
+        crew.for_each_with(tasks.into_iter(), scratch, |scratch, (rows, outputs)| {
             let normed = resized(&mut scratch.normed, rows.len());
             self.norm1.apply(isa, rows, normed);
             outputs.into_iter().for_each(|(linear, out)| linear.apply(isa, normed, out));
@@ -519,12 +527,12 @@ impl Block {
     }
 
     /// The second pass: attention and MLP.
-    fn mix(&self, isa: Isa, heads: usize, state: &mut State) {
+    fn mix(&self, isa: Isa, crew: &Crew, heads: usize, state: &mut State) {
         let dim = self.norm1.weight.len();
         let State { x, query, key, value, keys_values, scratch } = state;
-        keys_values.fill(key, value, dim, heads);
+        keys_values.fill(crew, key, value, dim, heads);
         let rows = query_rows(isa, x.len() / dim) * dim;
-        parallel::for_each(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
+        crew.for_each_with(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
             let normed = resized(&mut scratch.normed, x.len());
             keys_values.attend(isa, query, &mut scratch.attention, normed);
             self.projection.add(isa, normed, x);
@@ -560,12 +568,18 @@ impl Backbone for VisionTransformer {
     }
 
     fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
+        crew(|crew| self.features_with(isa, crew, input))
+    }
+}
+
+impl VisionTransformer {
+    fn features_with(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> FeatureMap {
         assert_eq!(input.data.len(), input.height * input.width * 3, "values of a picture");
         let (grid_height, grid_width) = self.grid(input);
         assert!(grid_height > 0 && grid_width > 0, "a picture smaller than a patch");
         let mut found: Vec<Option<FeatureMap>> = vec![None; self.facets.len()];
         let keys_values = KeysValues::new(isa.float(self.identity.precision));
-        let mut state = State { x: self.embed(isa, input), keys_values, ..State::default() };
+        let mut state = State { x: self.embed(isa, crew, input), keys_values, ..State::default() };
         for (index, block) in self.blocks.iter().enumerate() {
             let wanted = |facet: Facet| self.facets.contains(&(facet, index));
             let mut keep = |facet: Facet, tokens: &[f32]| {
@@ -580,12 +594,12 @@ impl Backbone for VisionTransformer {
             let mut outputs =
                 vec![(Facet::Query, &block.query, query), (Facet::Key, &block.key, key), (Facet::Value, &block.value, value)];
             outputs.retain(|(facet, ..)| goes_on || wanted(*facet));
-            block.project(isa, x, scratch, &mut outputs);
+            block.project(isa, crew, x, scratch, &mut outputs);
             outputs.iter().for_each(|(facet, _, tokens)| keep(*facet, tokens));
             if !goes_on {
                 break;
             }
-            block.mix(isa, self.heads, &mut state);
+            block.mix(isa, crew, self.heads, &mut state);
             keep(Facet::Token, &state.x);
             if wanted(Facet::NormToken) {
                 let mut normed = vec![0.0; state.x.len()];

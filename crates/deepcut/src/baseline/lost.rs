@@ -25,7 +25,7 @@ pub fn object(problem: &Problem<'_>) -> Vec<bool> {
     let mut degree = vec![0usize; n];
     let right = Packed::from_columns(features.data(), dim, n);
     let tasks = degree.chunks_mut(TASK_ROWS).enumerate();
-    parallel::for_each(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, degree)| {
+    parallel::for_each(tasks, |block: &mut Vec<f32>, (task, degree)| {
         block.resize(degree.len() * n, 0.0);
         let left = Left::row_major(&features.data()[task * TASK_ROWS * dim..], degree.len(), dim);
         problem.isa.gemm(left, &right, Start::Zero, block);

@@ -6,22 +6,29 @@
 //! | K, V   | [`KeysValues`] | `[tokens, heads · d]` | all tokens' keys and values, packed     |
 //! | O      | `out`     | `[rows, heads · d]`  |                                            |
 //!
-//! The scores of [`query_rows`] tokens with [`KEY_BLOCK`] others are all that is ever held; the softmax's maximum and sum are
+//! The scores of [`query_rows`] tokens with [`key_block`] others are all that is ever held; the softmax's maximum and sum are
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
-use super::packed::{Float, Packed};
+use super::packed::{Float, PANEL, Packed};
+use super::parallel::Crew;
 use super::{Isa, Left, Side, SoftmaxRow, Start};
-use rayon::prelude::*;
 
-/// Keys read together: their scores with [`query_rows`] queries stay in the nearer caches.
-pub const KEY_BLOCK: usize = 192;
+/// Keys read together, of so many tokens: their scores with [`query_rows`] queries stay in the second-level cache. Every block costs each query a maximum,
+/// a sum and a rescaling, so there are few, all alike.
+fn key_block(tokens: usize) -> usize {
+    const MOST: usize = 640;
+    tokens.div_ceil(tokens.div_ceil(MOST).max(1)).next_multiple_of(2 * PANEL).max(1)
+}
 
-/// Queries answered together. Of many tokens, a head's keys and values do not fit the second-level cache and are read from farther away for
-/// every such group: it is larger then.
+/// Tokens that make up one task of a layer: as many as let what they become stay in the second-level cache, for weights, keys and values come from farther
+/// away for every task; and so that no thread of the current pool is left with much more to do than another.
 #[must_use]
 pub fn query_rows(isa: Isa, tokens: usize) -> usize {
-    if tokens > 2048 { 64 } else { isa.few_rows() }
+    let (step, most) = isa.task_rows();
+    let threads = rayon::current_num_threads();
+    let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads) * rows;
+    (most.div_ceil(2 * step)..=most / step).rev().map(|steps| steps * step).min_by_key(busiest).unwrap_or(most)
 }
 
 /// The keys and values of all tokens of one layer.
@@ -64,17 +71,18 @@ impl KeysValues {
     ///
     /// # Panics
     /// If `keys` and `values` differ in length or are no matrices of `dim` columns, or `heads` does not divide `dim`.
-    pub fn fill(&mut self, keys: &[f32], values: &[f32], dim: usize, heads: usize) {
+    pub fn fill(&mut self, crew: &Crew, keys: &[f32], values: &[f32], dim: usize, heads: usize) {
         assert!(keys.len() == values.len() && keys.len().is_multiple_of(dim) && dim.is_multiple_of(heads), "keys and values");
         let tokens = keys.len() / dim;
         self.head_dim = dim / heads;
-        self.blocks_per_head = tokens.div_ceil(KEY_BLOCK);
+        let most = key_block(tokens);
+        self.blocks_per_head = tokens.div_ceil(most);
         let empty = || Packed::new(self.precision);
         self.blocks.resize_with(heads * self.blocks_per_head, || Block { keys: empty(), values: empty() });
         let (head_dim, blocks_per_head) = (self.head_dim, self.blocks_per_head);
-        self.blocks.par_iter_mut().enumerate().for_each(|(at, block)| {
-            let (head, first) = (at / blocks_per_head, at % blocks_per_head * KEY_BLOCK);
-            let count = KEY_BLOCK.min(tokens - first);
+        crew.for_each(self.blocks.iter_mut().enumerate(), |(at, block)| {
+            let (head, first) = (at / blocks_per_head, at % blocks_per_head * most);
+            let count = most.min(tokens - first);
             let from = first * dim + head * head_dim;
             block.keys.fill(&keys[from..], [head_dim, count], [1, dim]);
             block.values.fill(&values[from..], [count, head_dim], [dim, 1]);

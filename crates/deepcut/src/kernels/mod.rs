@@ -54,6 +54,8 @@ use std::cell::RefCell;
 const DEPTH_BLOCK: usize = 512;
 /// Rows one task of [`Isa::gemm_parallel`] computes.
 const TASK_ROWS: usize = 48;
+/// Rows of the largest task of any layer, and as many as are rounded at a time.
+const MOST_ROWS: usize = 112;
 
 /// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
 pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
@@ -430,12 +432,15 @@ impl Isa {
         }
     }
 
-    /// Rows of a task whose intermediate results are to stay in the nearer caches: a multiple of those a kernel keeps in registers.
-    fn few_rows(self) -> usize {
+    /// The rows a kernel keeps in registers, and as many of them as a task may have whose intermediate results are to stay in the second-level cache:
+    /// processors with AVX-512 have a large one.
+    fn task_rows(self) -> (usize, usize) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => 48,
-            _ => 32,
+            Kind::Avx2 => (6, 48),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Avx512Vnni | Kind::Avx512Bf16 => (8, MOST_ROWS),
+            _ => (8, 48),
         }
     }
 
@@ -465,18 +470,18 @@ impl Isa {
                 }
             }
             Panels::Pairs(view) => {
-                let chunks = out.chunks_mut((TASK_ROWS * n).max(1)).enumerate();
-                chunks.for_each(|(task, out)| self.gemm_pairs(left.slice(task * TASK_ROWS, out.len() / n), view, start, out));
+                let chunks = out.chunks_mut((MOST_ROWS * n).max(1)).enumerate();
+                chunks.for_each(|(task, out)| self.gemm_pairs(left.slice(task * MOST_ROWS, out.len() / n), view, start, out));
             }
         }
     }
 
-    /// The product of up to [`TASK_ROWS`] rows with pairs of bf16.
+    /// The product of up to [`MOST_ROWS`] rows with pairs of bf16.
     fn gemm_pairs(self, left: Left<'_>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32]) {
         const PAIRS: usize = DEPTH_BLOCK / 2;
         thread_local! {
             /// The rounded left side: too large to clear each time.
-            static ROUNDED: RefCell<Vec<u32>> = RefCell::new(vec![0; TASK_ROWS * PAIRS]);
+            static ROUNDED: RefCell<Vec<u32>> = RefCell::new(vec![0; MOST_ROWS * PAIRS]);
         }
         ROUNDED.with_borrow_mut(|rounded| self.gemm_rounded::<PAIRS>(left, right, start, rounded, out));
     }

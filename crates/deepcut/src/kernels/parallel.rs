@@ -1,30 +1,16 @@
-//! Work over independent pieces: [`for_each`] for long ones, each thread with buffers of its own, and [`crew`] for many short steps one after
-//! another, between which threads stay awake.
+//! Work over independent pieces: [`for_each`] for one step of them, and [`crew`] for many short steps one after another, between which threads
+//! stay awake.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Calls `work` with every item, in some order, on the threads of the current pool. A thread takes the next item when it is done with
-/// its last, and keeps one of `buffers` all the while; they outlive the call, so that the next one need not allocate.
-pub fn for_each<I, B>(items: I, buffers: &mut Vec<B>, work: impl Fn(&mut B, I::Item) + Sync)
+/// [`Crew::for_each_with`] of a crew of its own, for one long step.
+pub fn for_each<I, B>(items: I, work: impl Fn(&mut B, I::Item) + Sync)
 where
     I: Iterator + Send,
     B: Default + Send,
 {
-    let threads = rayon::current_num_threads();
-    if buffers.len() < threads {
-        buffers.resize_with(threads, B::default);
-    }
-    let items = Mutex::new(items);
-    let buffers: Vec<Mutex<&mut B>> = buffers.iter_mut().map(Mutex::new).collect();
-    rayon::broadcast(|context| {
-        let mut buffer = lock(&buffers[context.index()]);
-        loop {
-            let item = lock(&items).next();
-            let Some(item) = item else { return };
-            work(&mut buffer, item);
-        }
-    });
+    crew(|crew| crew.for_each_with(items, &mut Vec::new(), work));
 }
 
 /// Looks at the crew's next step this often before it offers the processor to other programs.
@@ -97,6 +83,25 @@ impl Crew {
         });
     }
 
+    /// The same, each thread with a buffer of its own: one of `buffers`, which outlive the call, so that the next one need not allocate.
+    pub fn for_each_with<I, B>(&self, items: I, buffers: &mut Vec<B>, work: impl Fn(&mut B, I::Item) + Sync)
+    where
+        I: Iterator + Send,
+        B: Default + Send,
+    {
+        let items = Mutex::new(items);
+        let spare = Mutex::new(buffers);
+        self.run(&|| {
+            let mut buffer = lock(&spare).pop().unwrap_or_default();
+            loop {
+                let item = lock(&items).next();
+                let Some(item) = item else { break };
+                work(&mut buffer, item);
+            }
+            lock(&spare).push(buffer);
+        });
+    }
+
     /// Calls `step` on this thread and on every helper that comes before it returns here.
     fn run(&self, step: &(dyn Fn() + Sync)) {
         /// Waits for the helpers, even if the step panicked here: it must outlive their calls.
@@ -166,26 +171,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_item_is_worked_on_once() {
-        for threads in [1, 2, 5] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut buffers: Vec<Vec<usize>> = Vec::new();
-            let mut values = vec![0; 1000];
-            for round in 1..=3 {
-                pool.install(|| {
-                    for_each(values.chunks_mut(7).enumerate(), &mut buffers, |buffer, (task, chunk)| {
-                        buffer.push(task);
-                        chunk.iter_mut().for_each(|v| *v += 1);
-                    });
-                });
-                assert!(values.iter().all(|v| *v == round));
-            }
-            assert_eq!(buffers.len(), threads);
-            assert_eq!(buffers.iter().map(Vec::len).sum::<usize>(), 3 * 1000usize.div_ceil(7));
-        }
-    }
-
     fn pool(threads: usize) -> rayon::ThreadPool {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
     }
@@ -208,6 +193,27 @@ mod tests {
         crew(|crew| count(crew, &mut values));
         count(&Crew::alone(), &mut values);
         assert!(values.iter().all(|v| *v == 2 * (199 * 200 / 2)));
+    }
+
+    #[test]
+    fn buffers_are_shared_by_no_two_threads_and_kept() {
+        for threads in [1, 2, 5] {
+            let mut buffers: Vec<Vec<usize>> = Vec::new();
+            let mut values = vec![0; 1000];
+            pool(threads).install(|| {
+                crew(|crew| {
+                    for _ in 0..3 {
+                        crew.for_each_with(values.chunks_mut(7).enumerate(), &mut buffers, |buffer, (task, chunk)| {
+                            buffer.push(task);
+                            chunk.iter_mut().for_each(|v| *v += 1);
+                        });
+                    }
+                });
+            });
+            assert!(values.iter().all(|v| *v == 3));
+            assert!((1..=threads).contains(&buffers.len()));
+            assert_eq!(buffers.iter().map(Vec::len).sum::<usize>(), 3 * 1000usize.div_ceil(7));
+        }
     }
 
     /// Every thread of a pool leads a crew of its own: nobody may wait for the others.

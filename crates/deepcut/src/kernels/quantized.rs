@@ -10,7 +10,6 @@
 
 use super::packed::PANEL;
 use super::{Isa, Left, Start, TASK_ROWS, View, native};
-use rayon::prelude::*;
 use std::cell::RefCell;
 
 #[cfg(target_arch = "x86_64")]
@@ -162,17 +161,6 @@ impl Isa {
                     self.strip_quads(left, right, start.at_column(column), &mut out[column..], n);
                 }
             }
-        });
-    }
-
-    /// [`Isa::gemm_quantized`] over the threads of the current pool.
-    ///
-    /// # Panics
-    /// If the shapes disagree.
-    pub fn gemm_quantized_parallel(self, left: Left<'_>, right: &Quantized, start: Start<'_>, out: &mut [f32]) {
-        assert_eq!(out.len(), left.rows * right.columns, "output of a product");
-        out.par_chunks_mut((TASK_ROWS * right.columns).max(1)).enumerate().for_each(|(task, out)| {
-            self.gemm_quantized(left.slice(task * TASK_ROWS, out.len() / right.columns), right, start, out);
         });
     }
 

@@ -169,9 +169,12 @@ fn products_in_int8_match_double_precision() {
             isa.gemm_quantized(Left::row_major(&a, m, k), &right, Start::Bias(&bias), &mut out);
             assert_close(&out, &expected, tolerance, &what);
 
-            let mut parallel = vec![7.0; m * n];
-            isa.gemm_quantized_parallel(Left::row_major(&a, m, k), &right, Start::Bias(&bias), &mut parallel);
-            assert_eq!(out, parallel, "{what}: tasks must not change a bit");
+            let mut parts = vec![7.0; m * n];
+            for (task, part) in parts.chunks_mut(5 * n).enumerate() {
+                let rows = Left::row_major(&a, m, k).slice(5 * task, part.len() / n);
+                isa.gemm_quantized(rows, &right, Start::Bias(&bias), part);
+            }
+            assert_eq!(out, parts, "{what}: tasks must not change a bit");
 
             let mut residual = vec![0.5; m * n];
             isa.gemm_quantized(Left::row_major(&a, m, k), &right, Start::Residual(&bias), &mut residual);
@@ -338,9 +341,29 @@ fn layer_norm_matches_double_precision() {
 /// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
 /// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows. In bf16
 /// the formula is given what the products are, and the rounding of the softmax is left: of each share up to 2⁻⁸ and the cubic's error.
+/// No thread has more than a task's rows to do beyond its share, and no task outgrows the cache.
+#[test]
+fn tasks_of_a_layer_are_balanced() {
+    use super::attention::query_rows;
+    for threads in 1..=6 {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            for (isa, tokens) in
+                Isa::available().into_iter().flat_map(|isa| [1, 7, 197, 785, 1226, 4762].map(|tokens| (isa, tokens)))
+            {
+                let (step, most) = isa.task_rows();
+                let rows = query_rows(isa, tokens);
+                assert!(rows.is_multiple_of(step) && (most / 2..=most).contains(&rows), "{rows} of {tokens}");
+                let busiest = |rows: usize| tokens.div_ceil(rows).div_ceil(threads) * rows;
+                assert!(busiest(rows) <= busiest(most), "{rows} of {tokens} for {threads}");
+            }
+        });
+    }
+}
+
 #[test]
 fn attention_matches_the_plain_formula() {
     use super::attention::{KeysValues, Scratch};
+    use super::parallel::Crew;
     for (tokens, heads, head_dim, spread) in [
         (1, 2, 32, 1.0),
         (2, 1, 64, 1.0),
@@ -376,8 +399,8 @@ fn attention_matches_the_plain_formula() {
             }
             for isa in Isa::available() {
                 let mut packed = KeysValues::new(precision);
-                packed.fill(&sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
-                packed.fill(&keys, &values, dim, heads);
+                packed.fill(&Crew::alone(), &sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
+                packed.fill(&Crew::alone(), &keys, &values, dim, heads);
                 let mut out = vec![0.0; tokens * dim];
                 for (queries, out) in queries.chunks(48 * dim).zip(out.chunks_mut(48 * dim)) {
                     packed.attend(isa, queries, &mut Scratch::default(), out);
