@@ -21,7 +21,6 @@ use crate::kernels::packed::{Float, Packed, Rows};
 use crate::kernels::parallel::Crew;
 use crate::kernels::{Adam, Isa, Left, Right, Start};
 use crate::random::Random;
-use rayon::prelude::*;
 
 /// Width of the graph convolution.
 pub const CONVOLUTION_WIDTH: usize = 64;
@@ -108,22 +107,10 @@ impl Propagated {
     /// If the graph has another number of nodes.
     #[must_use]
     pub fn new(graph: &Graph, features: &NodeFeatures) -> Self {
-        let (isa, precision) = (graph.isa(), features.precision());
+        let precision = features.precision();
         let (nodes, dim) = (features.nodes(), features.dim());
         let rows = graph.propagate(features);
-        let mut columns = vec![0.0; rows.len()];
-        // Blocks that fit the first-level cache both ways.
-        columns.par_chunks_mut(16 * nodes).enumerate().for_each(|(block, out)| {
-            for first in (0..nodes).step_by(64) {
-                for (c, out) in out.chunks_exact_mut(nodes).enumerate() {
-                    let end = (first + 64).min(nodes);
-                    for (node, out) in out[first..end].iter_mut().enumerate() {
-                        *out = rows[(first + node) * dim + block * 16 + c];
-                    }
-                }
-            }
-        });
-        let (rows, columns) = (Rows::new(isa, rows, dim, precision), Rows::new(isa, columns, nodes, precision));
+        let columns = rows.transposed();
         Self { nodes, dim, rows, columns, precision }
     }
 }

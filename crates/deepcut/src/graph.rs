@@ -69,8 +69,10 @@ impl NodeFeatures {
         if nodes == 0 || dim == 0 || data.len() != nodes * dim {
             return Err(GraphError::Empty { nodes, dim });
         }
-        match data.iter().position(|x| !x.is_finite()) {
-            Some(at) => Err(GraphError::NotFinite { node: at / dim }),
+        // Rows without a way out of the loop, which the compiler turns into vector code.
+        let finite = |row: &[f32]| row.iter().fold(true, |finite, x| finite & x.is_finite());
+        match data.chunks_exact(dim).position(|row| !finite(row)) {
+            Some(node) => Err(GraphError::NotFinite { node }),
             None => Ok(Self { nodes, dim, data, precision: Float::F32 }),
         }
     }
@@ -155,7 +157,7 @@ impl NodeFeatures {
     }
 
     fn largest_squared_norm(&self) -> f32 {
-        self.data.chunks_exact(self.dim).map(squared_norm).fold(0.0, f32::max)
+        self.data.par_chunks_exact(self.dim).with_min_len(TASK_ROWS).map(squared_norm).reduce(|| 0.0, f32::max)
     }
 
     fn packed_columns(&self) -> Packed {
@@ -380,7 +382,8 @@ impl Graph {
         }
     }
 
-    /// `Z = Â X` for node features `x` of dimension `dim`, both `[n, dim]`: the linear half of the graph convolution.
+    /// `Z = Â X` for node features `x` of dimension `dim`, both `[n, dim]`: the linear half of the graph convolution. It is rounded as products
+    /// with `x` are.
     ///
     /// Only positive weights carry messages. A node whose own weight is not positive gets a self loop of weight 1 before the
     /// degrees are taken, as PyG's `GCNConv` does.
@@ -388,52 +391,79 @@ impl Graph {
     /// # Panics
     /// If `x` has another number of nodes.
     #[must_use]
-    pub fn propagate(&self, x: &NodeFeatures) -> Vec<f32> {
+    pub fn propagate(&self, x: &NodeFeatures) -> Rows {
         assert_eq!(x.nodes, self.nodes, "features of another graph");
+        let n = self.nodes;
         let mut root = self.degree.clone();
         if !self.is_messages() {
-            self.for_positive_rows(&mut root, 1, |rows, root| {
-                for (row, root) in rows.chunks_exact(self.nodes).zip(root) {
+            let fill = self.messages();
+            parallel::for_each(root.chunks_mut(TASK_ROWS).enumerate(), |block: &mut Vec<f32>, (task, root)| {
+                block.resize(root.len() * n, 0.0);
+                fill(task * TASK_ROWS, block);
+                for (row, root) in block.chunks_exact(n).zip(root) {
                     *root = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
                 }
             });
         }
         root.iter_mut().for_each(|d| *d = 1.0 / d.sqrt());
-        let mut scaled = x.data.clone();
-        let scale = |rows: &mut [f32]| {
-            let rows = rows.par_chunks_exact_mut(x.dim).with_min_len(TASK_ROWS);
-            rows.zip(&root).for_each(|(row, r)| row.iter_mut().for_each(|x| *x *= r));
-        };
-        scale(&mut scaled);
-        let mut out = vec![0.0; self.nodes * x.dim];
         let packed = || {
             let mut right = Packed::new(x.precision);
-            right.fill_from_rows(&scaled, self.nodes, x.dim);
+            right.fill_from_scaled_rows(&x.data, &root, x.dim);
             right
         };
         match &self.affinity {
             Affinity::Threshold { bits, words } if x.precision == Float::F32 => {
+                let mut scaled = x.data.clone();
+                scale_rows(&mut scaled, x.dim, &root);
                 let totals = column_sums(&scaled, x.dim);
-                let tasks = out.chunks_mut(BIT_ROWS * x.dim).zip(bits.chunks(BIT_ROWS * words));
-                parallel::for_each(tasks, |(): &mut (), (out, bits)| {
-                    self.isa.bit_product(bits, *words, &scaled, x.dim, out);
+                self.scaled_rows(x, &root, BIT_ROWS, |(): &mut (), first, out| {
+                    self.isa.bit_product(&bits[first * words..][..out.len() / x.dim * words], *words, &scaled, x.dim, out);
                     add_weak_edges(out, &totals);
-                });
+                })
+            }
+            Affinity::Threshold { bits, words } => {
+                let right = packed();
+                self.scaled_rows(x, &root, TASK_ROWS, |weights: &mut Rows, first, out| {
+                    let bits = &bits[first * words..][..out.len() / x.dim * words];
+                    weights.fill_from_bits(self.isa, bits, *words, n, [WEAK_EDGE, 1.0]);
+                    self.isa.gemm_rows(weights, 0, &right, Start::Zero, out);
+                })
             }
             Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
                 let right = packed();
-                parallel::for_each(out.chunks_mut(TASK_ROWS * x.dim).enumerate(), |(): &mut (), (task, out)| {
-                    self.isa.gemm_rows(weights, task * TASK_ROWS, &right, Start::Zero, out);
-                });
+                self.scaled_rows(x, &root, TASK_ROWS, |(): &mut (), first, out| {
+                    self.isa.gemm_rows(weights, first, &right, Start::Zero, out);
+                })
             }
             _ => {
-                let right = packed();
-                self.for_positive_rows(&mut out, x.dim, |rows, out| {
-                    self.isa.gemm(Left::row_major(rows, out.len() / x.dim, self.nodes), &right, Start::Zero, out);
-                });
+                let (right, fill) = (packed(), self.messages());
+                self.scaled_rows(x, &root, TASK_ROWS, |weights: &mut Vec<f32>, first, out| {
+                    let rows = out.len() / x.dim;
+                    weights.resize(rows * n, 0.0);
+                    fill(first, weights);
+                    self.isa.gemm(Left::row_major(weights, rows, n), &right, Start::Zero, out);
+                })
             }
         }
-        scale(&mut out);
+    }
+
+    /// `D̂^-½ Y`, rounded as `x` is: `compute` is given a buffer of its thread and writes some rows of Y, from the row of this index on; `root` is the
+    /// diagonal of `D̂^-½`.
+    fn scaled_rows<B: Default + Send>(
+        &self,
+        x: &NodeFeatures,
+        root: &[f32],
+        task_rows: usize,
+        compute: impl Fn(&mut B, usize, &mut [f32]) + Sync,
+    ) -> Rows {
+        let mut out = Rows::zeros(self.nodes, x.dim, x.precision);
+        let tasks = out.tasks_mut(task_rows).zip(root.chunks(task_rows)).enumerate();
+        parallel::for_each(tasks, |(block, buffer): &mut (Vec<f32>, B), (task, (rows, root))| {
+            block.resize(root.len() * x.dim, 0.0);
+            compute(buffer, task * task_rows, block);
+            scale_rows(block, x.dim, root);
+            rows.store(self.isa, block, x.dim, 0);
+        });
         out
     }
 
@@ -442,8 +472,8 @@ impl Graph {
         matches!(self.affinity, Affinity::Threshold { .. } | Affinity::Dense { messages: true, .. })
     }
 
-    /// Calls `compute` with some rows of Ŵ, `[rows, n]`, and the matching rows of `out`, `[rows, width]`, until all are done.
-    fn for_positive_rows(&self, out: &mut [f32], width: usize, compute: impl Fn(&[f32], &mut [f32]) + Sync) {
+    /// Ŵ, `[n, n]`, some rows at a time.
+    fn messages(&self) -> Box<FillRows<'_>> {
         let n = self.nodes;
         let fill: Box<FillRows<'_>> = match &self.affinity {
             Affinity::Dense { weights, .. } => Box::new(move |first, block| {
@@ -451,7 +481,8 @@ impl Graph {
             }),
             Affinity::Threshold { bits, words } => Box::new(move |first, block| {
                 for (row, bits) in block.chunks_exact_mut(n).zip(bits[first * words..].chunks_exact(*words)) {
-                    self.isa.expand(bits, [WEAK_EDGE, 1.0], row);
+                    let set = |j: usize| bits[j / 64] >> (j % 64) & 1 == 1;
+                    row.iter_mut().enumerate().for_each(|(j, w)| *w = if set(j) { 1.0 } else { WEAK_EDGE });
                 }
             }),
             Affinity::Factored { features, offset } => {
@@ -463,21 +494,24 @@ impl Graph {
                 })
             }
         };
-        parallel::for_each(out.chunks_mut(TASK_ROWS * width).enumerate(), |block: &mut Vec<f32>, (task, out)| {
-            let first = task * TASK_ROWS;
-            block.resize(out.len() / width * n, 0.0);
+        if self.is_messages() {
+            return fill;
+        }
+        Box::new(move |first, block| {
             fill(first, block);
-            if !self.is_messages() {
-                for (r, row) in block.chunks_exact_mut(n).enumerate() {
-                    row.iter_mut().for_each(|w| *w = w.max(0.0));
-                    if row[first + r] <= 0.0 {
-                        row[first + r] = 1.0;
-                    }
+            for (r, row) in block.chunks_exact_mut(n).enumerate() {
+                row.iter_mut().for_each(|w| *w = w.max(0.0));
+                if row[first + r] <= 0.0 {
+                    row[first + r] = 1.0;
                 }
             }
-            compute(block, out);
-        });
+        })
     }
+}
+
+/// Row r of `[rows, dim]` values is multiplied by `scales[r]`.
+fn scale_rows(rows: &mut [f32], dim: usize, scales: &[f32]) {
+    rows.chunks_exact_mut(dim).zip(scales).for_each(|(row, scale)| row.iter_mut().for_each(|x| *x *= scale));
 }
 
 /// The columns of an assignment, each padded with zeros to `length`.

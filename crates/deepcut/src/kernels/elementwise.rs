@@ -18,7 +18,7 @@ macro_rules! instantiate {
             fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) = dots::<true>;
             fn pair_dots(row: &[u32], columns: &[f32], out: &mut [f32]) = pair_dots::<true>;
             fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) = above;
-            fn expand(row: &[u64], values: [f32; 2], out: &mut [f32]) = expand;
+            fn expand(row: &[u64], values: [u16; 2], pairs: &mut [u32]) = expand;
             fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) = bit_product;
             fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) = pair_rows;
             fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
@@ -284,13 +284,17 @@ pub(super) fn adam(step: Adam, gradient: &[f32], [parameters, first, second]: [&
     }
 }
 
+/// See [`super::Isa::expand`].
 #[inline(always)]
-pub(super) fn expand(row: &[u64], [clear, set]: [f32; 2], out: &mut [f32]) {
-    for (word, out) in row.iter().zip(out.chunks_mut(64)) {
-        // Halves, whose bits shift in lanes as wide as the values.
-        for (half, out) in [*word as u32, (word >> 32) as u32].into_iter().zip(out.chunks_mut(32)) {
-            for (j, out) in out.iter_mut().enumerate() {
-                *out = if half >> j & 1 == 1 { set } else { clear };
+pub(super) fn expand(row: &[u64], [clear, set]: [u16; 2], pairs: &mut [u32]) {
+    let (clear, set) = (u32::from(clear), u32::from(set));
+    for (word, pairs) in row.iter().zip(pairs.chunks_mut(32)) {
+        // Halves, whose bits shift in lanes as wide as the pairs.
+        for (half, pairs) in [*word as u32, (word >> 32) as u32].into_iter().zip(pairs.chunks_mut(16)) {
+            for (j, pair) in pairs.iter_mut().enumerate() {
+                let two = half >> (2 * j);
+                let (low, high) = (if two & 1 == 1 { set } else { clear }, if two & 2 == 2 { set } else { clear });
+                *pair = low | high << 16;
             }
         }
     }

@@ -781,13 +781,14 @@ impl Isa {
         dispatch!(self, elementwise::above(row, scale, bounds, bits), above(row, scale, bounds, bits));
     }
 
-    /// `out[j] = values[bit j of row]`, for as many bits as `out` holds.
+    /// `values[bit j of row]`, rounded to bf16, in pairs: for as many bits as `pairs` holds.
     ///
     /// # Panics
     /// If `row` has fewer bits.
-    pub fn expand(self, row: &[u64], values: [f32; 2], out: &mut [f32]) {
-        assert!(out.len() <= row.len() * 64, "bits of a row");
-        dispatch!(self, elementwise::expand(row, values, out), expand(row, values, out));
+    pub(crate) fn expand(self, row: &[u64], values: [f32; 2], pairs: &mut [u32]) {
+        assert!(pairs.len() <= row.len() * 32, "bits of a row");
+        let values = values.map(packed::to_bf16);
+        dispatch!(self, elementwise::expand(row, values, pairs), expand(row, values, pairs));
     }
 }
 

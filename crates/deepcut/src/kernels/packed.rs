@@ -110,6 +110,77 @@ impl Rows {
         }
     }
 
+    /// The values, row-major.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<f32> {
+        match self {
+            Self::Single { data, .. } => data.clone(),
+            Self::Pairs { data, depth } => {
+                let pairs = depth.div_ceil(2).max(1);
+                let mut out = vec![0.0; data.len() / pairs * depth];
+                out.chunks_exact_mut((*depth).max(1)).zip(data.chunks_exact(pairs)).for_each(|(out, row)| load_pairs(row, out));
+                out
+            }
+        }
+    }
+
+    /// Rows of bits, `[rows, words]`, in bf16, in the memory of earlier ones: `values[bit j of row r]`, for `depth` columns.
+    pub(crate) fn fill_from_bits(&mut self, isa: Isa, bits: &[u64], words: usize, depth: usize, values: [f32; 2]) {
+        let mut data = if let Self::Pairs { data, .. } = self { std::mem::take(data) } else { Vec::new() };
+        let pairs = depth.div_ceil(2);
+        data.resize(bits.len() / words * pairs, 0);
+        data.chunks_exact_mut(pairs).zip(bits.chunks_exact(words)).for_each(|(row, bits)| isa.expand(bits, values, row));
+        *self = Self::Pairs { data, depth };
+    }
+
+    /// The transpose.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        match self {
+            Self::Single { data, depth } => {
+                let rows = data.len() / (*depth).max(1);
+                let mut out = vec![0.0; data.len()];
+                out.par_chunks_mut((2 * TILE * rows).max(1)).enumerate().for_each(|(task, out)| {
+                    // Tiles that fit the first-level cache both ways.
+                    for first in (0..rows).step_by(TILE) {
+                        let last = (first + TILE).min(rows);
+                        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+                            let from = data[first * depth + 2 * TILE * task + column..].iter().step_by(*depth);
+                            out[first..last].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                        }
+                    }
+                });
+                Self::Single { data: out, depth: rows }
+            }
+            Self::Pairs { data, depth } => {
+                let stride = depth.div_ceil(2);
+                let rows = data.len() / stride.max(1);
+                let pairs = rows.div_ceil(2);
+                let mut out = vec![0; depth * pairs];
+                out.par_chunks_mut((2 * TILE * pairs).max(1)).enumerate().for_each(|(task, out)| {
+                    for first in (0..pairs).step_by(TILE) {
+                        for (column, two) in out.chunks_mut(2 * pairs).enumerate() {
+                            let (even, odd) = two.split_at_mut(pairs);
+                            let upper = &data[2 * first * stride + task * TILE + column..];
+                            for (at, pair) in (first..pairs.min(first + TILE)).enumerate() {
+                                let a = upper[2 * at * stride];
+                                // After an odd last row there is none.
+                                let b = upper.get((2 * at + 1) * stride).copied().unwrap_or_default();
+                                let square = transposed_square([a, b]);
+                                even[pair] = square[0];
+                                // After an odd last column there is none.
+                                if let Some(odd) = odd.get_mut(pair) {
+                                    *odd = square[1];
+                                }
+                            }
+                        }
+                    }
+                });
+                Self::Pairs { data: out, depth: rows }
+            }
+        }
+    }
+
     /// One row.
     pub(crate) fn load(&self, row: usize, out: &mut [f32]) {
         match self {
@@ -162,6 +233,12 @@ impl Rows {
     }
 }
 
+impl Default for Rows {
+    fn default() -> Self {
+        Self::Single { data: Vec::new(), depth: 0 }
+    }
+}
+
 /// Some rows of [`Rows`], to be written.
 pub(crate) enum RowsMut<'a> {
     Single(&'a mut [f32]),
@@ -182,6 +259,15 @@ impl RowsMut<'_> {
         }
     }
 }
+
+/// Two rows of two values become two columns.
+#[inline(always)]
+fn transposed_square([a, b]: [u32; 2]) -> [u32; 2] {
+    [a & 0xffff | b << 16, a >> 16 | b & 0xffff_0000]
+}
+
+/// Rows that are transposed together, so that what is read and what is written stay in the nearest cache.
+const TILE: usize = 32;
 
 /// Columns that are mirrored together, so that what they are read from stays in the nearest cache.
 const MIRROR: usize = 64;
@@ -224,10 +310,11 @@ fn mirror_pairs(upper: &[u32], column: usize, lower: &mut [u32], row: usize, str
             let squares = upper.chunks_exact(2 * stride).map(|two| [two[row / 2 + r], two[stride + row / 2 + r]]);
             for (p, [a, b]) in squares.enumerate() {
                 let at = (column + part * MIRROR) / 2 + p;
-                even[at] = a & 0xffff | b << 16;
+                let square = transposed_square([a, b]);
+                even[at] = square[0];
                 // After an odd last row there is none.
                 if let Some(odd) = odd.get_mut(at) {
-                    *odd = a >> 16 | b & 0xffff_0000;
+                    *odd = square[1];
                 }
             }
         }
@@ -305,12 +392,36 @@ impl Packed {
         self.fill(matrix, [depth, columns], [1, depth]);
     }
 
+    /// As [`Packed::fill_from_rows`], row k multiplied by `scales[k]`.
+    ///
+    /// # Panics
+    /// If `matrix` does not hold `scales.len() * columns` values.
+    pub fn fill_from_scaled_rows(&mut self, matrix: &[f32], scales: &[f32], columns: usize) {
+        assert_eq!(matrix.len(), scales.len() * columns, "matrix to pack");
+        self.fill_by([scales.len(), columns], |k, column, out| {
+            let row = &matrix[k * columns + column..];
+            out.iter_mut().zip(row).for_each(|(to, from)| *to = from * scales[k]);
+        });
+    }
+
     /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`, in the memory of an
     /// earlier one and in its precision.
     ///
     /// # Panics
     /// If `values` ends before the last element.
-    pub fn fill(&mut self, values: &[f32], [depth, columns]: [usize; 2], strides: [usize; 2]) {
+    pub fn fill(&mut self, values: &[f32], shape: [usize; 2], strides: [usize; 2]) {
+        self.fill_by(shape, |k, column, out| {
+            let from = &values[k * strides[0] + column * strides[1]..];
+            if strides[1] == 1 {
+                out.copy_from_slice(&from[..out.len()]);
+            } else {
+                out.iter_mut().zip(from.iter().step_by(strides[1])).for_each(|(to, from)| *to = *from);
+            }
+        });
+    }
+
+    /// Packs the matrix of which `read` tells some of a row's values, from a column on.
+    fn fill_by(&mut self, [depth, columns]: [usize; 2], read: impl Fn(usize, usize, &mut [f32]) + Sync) {
         (self.depth, self.columns) = (depth, columns);
         let panels = columns.div_ceil(PANEL);
         match self.precision {
@@ -320,7 +431,7 @@ impl Packed {
                 for_each_panel(&mut self.single, depth * PANEL, |p, panel| {
                     let columns = PANEL.min(columns - p * PANEL);
                     for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
-                        read_row(&values[k * strides[0] + p * PANEL * strides[1]..], strides[1], &mut row[..columns]);
+                        read(k, p * PANEL, &mut row[..columns]);
                     }
                 });
             }
@@ -333,7 +444,7 @@ impl Packed {
                     for (pair, pairs) in panel.chunks_exact_mut(PANEL).enumerate() {
                         let mut rows = [[0.0f32; PANEL]; 2];
                         for (row, k) in rows.iter_mut().zip(2 * pair..depth) {
-                            read_row(&values[k * strides[0] + p * PANEL * strides[1]..], strides[1], &mut row[..columns]);
+                            read(k, p * PANEL, &mut row[..columns]);
                         }
                         for ((pair, low), high) in pairs.iter_mut().zip(rows[0]).zip(rows[1]) {
                             *pair = u32::from(to_bf16(low)) | u32::from(to_bf16(high)) << 16;
@@ -384,14 +495,5 @@ fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &m
         data.chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
     } else {
         data.par_chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
-    }
-}
-
-/// `out[j] = from[j * stride]`.
-fn read_row(from: &[f32], stride: usize, out: &mut [f32]) {
-    if stride == 1 {
-        out.copy_from_slice(&from[..out.len()]);
-    } else {
-        out.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
     }
 }

@@ -529,14 +529,27 @@ fn elu_gradients_and_adam_match_double_precision() {
 
 #[test]
 fn bits_are_expanded() {
-    let row: Vec<u64> = (1..4u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let bits: Vec<u64> = (1..7u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
     for isa in Isa::available() {
-        for len in [0, 1, 31, 32, 63, 64, 65, 130, 192] {
-            let mut out = vec![9.0; len];
-            isa.expand(&row, [-1.0, 2.0], &mut out);
-            for (j, value) in out.iter().enumerate() {
-                assert_eq!(*value, if row[j / 64] >> (j % 64) & 1 == 1 { 2.0 } else { -1.0 }, "{} {j}", isa.name());
-            }
+        let mut rows = Rows::default();
+        for depth in [1, 31, 32, 63, 64, 65, 130, 192] {
+            rows.fill_from_bits(isa, &bits, 3, depth, [-1.0, 2.0]);
+            let value = |r: usize, j: usize| if bits[3 * r + j / 64] >> (j % 64) & 1 == 1 { 2.0 } else { -1.0 };
+            let expected: Vec<f32> = (0..2 * depth).map(|at| value(at / depth, at % depth)).collect();
+            assert_eq!(rows.to_vec(), expected, "{} {depth}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn rows_are_transposed() {
+    for (rows, depth) in [(1, 1), (1, 5), (2, 3), (3, 2), (64, 64), (65, 127), (131, 70), (200, 33)] {
+        for precision in [Float::F32, Float::Bf16] {
+            let matrix = Rows::new(Isa::detect(), sequence(rows * depth, 1), depth, precision);
+            let (values, transposed) = (matrix.to_vec(), matrix.transposed());
+            let expected: Vec<f32> = (0..depth * rows).map(|at| values[at % rows * depth + at / rows]).collect();
+            assert_eq!(transposed.to_vec(), expected, "{rows} x {depth}");
+            assert_eq!(transposed.transposed().to_vec(), values, "{rows} x {depth}");
         }
     }
 }
