@@ -1,5 +1,5 @@
 //! Answers each line on standard input with seconds on standard output, so that `bench/compare.py` can time this library and its peers
-//! in turns. `stopwatch WEIGHTS`, then lines of
+//! in turns. `DEEPCUT_ISA` forces an instruction set. `stopwatch WEIGHTS`, then lines of
 //!
 //! * `backbone PRECISION STRIDE [FILE]`: keys of the last block at 280 × 280; the file takes them as raw f32;
 //! * `cut PRECISION EPOCHS STRIDE`: graph, training and mask of the keys of the last `backbone`, as the profile `paper`;
@@ -9,7 +9,7 @@
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
-use deepcut::kernels::Start;
+use deepcut::kernels::{ISA_VARIABLE, Start};
 use deepcut::kernels::packed::{Float, Packed, Precision, Rows};
 use deepcut::segment::{cluster, to_pixels};
 use deepcut::{FeatureMap, Image, Isa, Options};
@@ -27,7 +27,10 @@ const SIDE: usize = 280;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let weights = std::fs::read(std::env::args().nth(1).ok_or("usage: stopwatch WEIGHTS")?)?;
-    let isa = Isa::detect();
+    let isa = match std::env::var(ISA_VARIABLE) {
+        Ok(name) => Isa::by_name(&name).ok_or_else(|| format!("no instruction set `{name}` here"))?,
+        Err(_) => Isa::detect(),
+    };
     // What the script gives the others.
     let data: Vec<f32> = (0..SIDE * SIDE * 3).map(|i| ((i * 7919) % 1001) as f32 / 500.0 - 1.0).collect();
     let image = Image::new(300, 400, (0..300 * 400 * 3).map(|i| (i % 251) as u8).collect())?;
