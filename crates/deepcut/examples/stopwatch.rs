@@ -9,8 +9,8 @@
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
-use deepcut::kernels::{ISA_VARIABLE, Start};
 use deepcut::kernels::packed::{Float, Packed, Precision, Rows};
+use deepcut::kernels::{ISA_VARIABLE, Start};
 use deepcut::segment::{cluster, to_pixels};
 use deepcut::{FeatureMap, Image, Isa, Options};
 use rayon::prelude::*;

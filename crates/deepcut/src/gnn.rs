@@ -63,7 +63,7 @@ impl Layer {
         let outputs = self.bias.len();
         let right = Right::row_major(output_gradient, output_gradient.len() / outputs, outputs);
         isa.gemm(input, right, Start::Zero, &mut self.weight);
-        bias_gradient(output_gradient, &mut self.bias);
+        bias_gradient(isa, output_gradient, &mut self.bias);
     }
 
     /// The weights as the gradient of the layer's input needs them: `output_gradient · weightᵀ`.
@@ -72,8 +72,8 @@ impl Layer {
     }
 }
 
-fn bias_gradient(output_gradient: &[f32], bias: &mut [f32]) {
-    let sums = crate::graph::column_sums(output_gradient, bias.len());
+fn bias_gradient(isa: Isa, output_gradient: &[f32], bias: &mut [f32]) {
+    let sums = isa.column_sums(output_gradient, bias.len());
     bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
 }
 
@@ -263,7 +263,7 @@ impl Network {
             Sum::Convolution((task, out)) => isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out),
             Sum::Hidden(layer) => layer.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2),
             Sum::Output(layer) => layer.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output),
-            Sum::Bias(bias) => bias_gradient(&pass.d_h1, bias),
+            Sum::Bias(bias) => bias_gradient(isa, &pass.d_h1, bias),
         });
     }
 }

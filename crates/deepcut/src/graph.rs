@@ -356,7 +356,7 @@ impl Graph {
             }
             Affinity::Threshold { bits, words } => {
                 let columns = columns(assignment, k, words * 64);
-                let totals = column_sums(assignment, k);
+                let totals = self.isa.column_sums(assignment, k);
                 crew.for_each(out.chunks_mut(TASK_ROWS * k).zip(bits.chunks(TASK_ROWS * words)), |(out, bits)| {
                     for (out, row) in out.chunks_exact_mut(k).zip(bits.chunks_exact(*words)) {
                         self.isa.masked_sums(row, &columns, out);
@@ -372,7 +372,7 @@ impl Graph {
                     let columns = Left::transposed(&features.data, d, n).slice(task * TASK_ROWS, out.len() / k);
                     self.isa.gemm(columns, &right, Start::Zero, out);
                 });
-                let bias: Vec<f32> = column_sums(assignment, k).iter().map(|t| -(*t as f32) * offset).collect();
+                let bias: Vec<f32> = self.isa.column_sums(assignment, k).iter().map(|t| -(*t as f32) * offset).collect();
                 let right = Packed::from_rows(&projected, d, k);
                 crew.for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
                     let rows = Left::row_major(&features.data[task * TASK_ROWS * d..], out.len() / k, d);
@@ -415,7 +415,7 @@ impl Graph {
             Affinity::Threshold { bits, words } if x.precision == Float::F32 => {
                 let mut scaled = x.data.clone();
                 scale_rows(&mut scaled, x.dim, &root);
-                let totals = column_sums(&scaled, x.dim);
+                let totals = self.isa.column_sums(&scaled, x.dim);
                 self.scaled_rows(x, &root, BIT_ROWS, |(): &mut (), first, out| {
                     self.isa.bit_product(&bits[first * words..][..out.len() / x.dim * words], *words, &scaled, x.dim, out);
                     add_weak_edges(out, &totals);
@@ -555,15 +555,6 @@ fn add_weak_edges(sums: &mut [f32], totals: &[f64]) {
     for (sum, total) in sums.iter_mut().zip(totals.iter().cycle()) {
         *sum = *sum * (1.0 - WEAK_EDGE) + *total as f32 * WEAK_EDGE;
     }
-}
-
-/// `1ᵀ S`, `[k]`.
-pub(crate) fn column_sums(assignment: &[f32], k: usize) -> Vec<f64> {
-    let mut sums = vec![0.0; k];
-    for row in assignment.chunks_exact(k) {
-        sums.iter_mut().zip(row).for_each(|(sum, s)| *sum += f64::from(*s));
-    }
-    sums
 }
 
 #[cfg(test)]

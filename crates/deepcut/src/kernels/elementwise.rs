@@ -20,6 +20,7 @@ macro_rules! instantiate {
             fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) = above;
             fn expand(row: &[u64], values: [u16; 2], pairs: &mut [u32]) = expand;
             fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) = bit_product;
+            fn add_columns(rows: &[f32], sums: &mut [f64]) = add_columns;
             fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) = pair_rows;
             fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
         }
@@ -306,6 +307,14 @@ pub(super) fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {
     for ((row, bounds), word) in row.chunks(64).zip(bounds.chunks(64)).zip(bits) {
         let bit = |(j, (w, bound)): (usize, (&f32, &f32))| u64::from(*w > scale * bound) << j;
         *word = row.iter().zip(bounds).enumerate().map(bit).fold(0, |word, bit| word | bit);
+    }
+}
+
+/// `sums[c] += Σ_r rows[r, c]`, row after row.
+#[inline(always)]
+pub(super) fn add_columns(rows: &[f32], sums: &mut [f64]) {
+    for row in rows.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
     }
 }
 

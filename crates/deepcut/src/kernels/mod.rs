@@ -36,7 +36,7 @@ mod avx512_bf16;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx512_vnni;
-pub(crate) mod elementwise;
+mod elementwise;
 pub mod native;
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code)]
@@ -770,6 +770,16 @@ impl Isa {
     pub fn pair_rows(self, rows: &[f32], columns: usize, pairs: &mut [u32]) {
         assert_eq!(pairs.len(), (rows.len() / columns).div_ceil(2) * columns, "pairs of rows");
         dispatch!(self, elementwise::pair_rows(rows, columns, pairs), pair_rows(rows, columns, pairs));
+    }
+
+    /// Sums over the rows of a row-major matrix: `[columns]`.
+    ///
+    /// # Panics
+    /// If there are no columns.
+    pub(crate) fn column_sums(self, rows: &[f32], columns: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; columns];
+        dispatch!(self, elementwise::add_columns(rows, &mut sums), add_columns(rows, &mut sums));
+        sums
     }
 
     /// Bit j of a row of bits becomes whether `row[j] > scale · bounds[j]`; bits beyond the row are cleared.

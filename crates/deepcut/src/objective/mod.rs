@@ -42,9 +42,9 @@ impl Objective {
         graph.multiply(crew, assignment, k, gradient);
         match self {
             Self::Mincut => mincut::evaluate(graph.degree(), assignment, k, gradient),
-            Self::NormalizedCut => normalized_cut::evaluate(graph.degree(), assignment, k, gradient),
+            Self::NormalizedCut => normalized_cut::evaluate(graph.isa(), graph.degree(), assignment, k, gradient),
             Self::Correlation => correlation::evaluate(assignment, gradient),
-            Self::Modularity => modularity::evaluate(graph.degree(), assignment, k, gradient),
+            Self::Modularity => modularity::evaluate(graph.isa(), graph.degree(), assignment, k, gradient),
         }
     }
 }
