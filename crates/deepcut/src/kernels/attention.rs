@@ -6,7 +6,7 @@
 //! | K, V   | [`KeysValues`] | `[tokens, heads · d]` | all tokens' keys and values, packed     |
 //! | O      | `out`     | `[rows, heads · d]`  |                                            |
 //!
-//! The scores of [`query_rows`] tokens with [`key_block`] others are all that is ever held; the softmax's maximum and sum are
+//! The scores of [`query_rows`] tokens with a block of keys are all that is ever held; the softmax's maximum and sum are
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
