@@ -171,6 +171,14 @@ impl ConvNet {
     /// # Errors
     /// Every variant of [`WeightsError`].
     pub fn from_bytes(name: &str, bytes: &[u8], isa: Isa, precision: Precision) -> Result<Self, WeightsError> {
+        let (network, sha256) = rayon::join(|| Self::read(name, bytes, isa, precision), || sha256(bytes));
+        let mut network = network?;
+        network.identity.sha256 = sha256;
+        Ok(network)
+    }
+
+    /// [`ConvNet::from_bytes`], but for the checksum.
+    fn read(name: &str, bytes: &[u8], isa: Isa, precision: Precision) -> Result<Self, WeightsError> {
         let weights = Weights::parse(bytes)?;
         let architecture: Architecture =
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
@@ -188,7 +196,7 @@ impl ConvNet {
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;
         let identity =
-            Identity { name: name.into(), sha256: sha256(bytes), features: "output".into(), stride: STRIDE, precision };
+            Identity { name: name.into(), sha256: String::new(), features: "output".into(), stride: STRIDE, precision };
         Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }

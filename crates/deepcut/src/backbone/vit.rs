@@ -343,6 +343,14 @@ impl VisionTransformer {
     /// # Errors
     /// Every variant of [`WeightsError`] but `NoMetadata`; `Unsuited` if `options` ask for what the network does not have.
     pub fn from_bytes(name: &str, bytes: &[u8], options: &VitOptions) -> Result<Self, WeightsError> {
+        let (network, sha256) = rayon::join(|| Self::read(name, bytes, options), || sha256(bytes));
+        let mut network = network?;
+        network.identity.sha256 = sha256;
+        Ok(network)
+    }
+
+    /// [`VisionTransformer::from_bytes`], but for the checksum.
+    fn read(name: &str, bytes: &[u8], options: &VitOptions) -> Result<Self, WeightsError> {
         let weights = Weights::parse(bytes)?;
         let naming = Naming::detect(&weights);
         let layer_scale = weights.names().any(is_layer_scale);
@@ -389,7 +397,7 @@ impl VisionTransformer {
         let features = Facets(facets.iter().map(|&(facet, block)| BlockFacet { facet, block: Some(block) }).collect());
         let identity = Identity {
             name: name.into(),
-            sha256: sha256(bytes),
+            sha256: String::new(),
             features: features.to_string(),
             stride,
             precision: options.precision,

@@ -127,14 +127,15 @@ impl<'a> Weights<'a> {
             return Err(WeightsError::Shape { name: name.into(), expected: shape.into(), got: tensor.shape().into() });
         }
         let bytes = tensor.data();
-        let pairs = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
+        let pairs = bytes.as_chunks::<2>().0;
         let values: Vec<f32> = match tensor.dtype() {
-            Dtype::F16 => pairs().map(f16::from_le_bytes).collect::<Vec<_>>().to_f32_vec(),
-            Dtype::BF16 => pairs().map(bf16::from_le_bytes).collect::<Vec<_>>().to_f32_vec(),
-            Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Dtype::F16 => pairs.iter().map(|&b| f16::from_le_bytes(b)).collect::<Vec<_>>().to_f32_vec(),
+            Dtype::BF16 => pairs.iter().map(|&b| bf16::from_le_bytes(b)).collect::<Vec<_>>().to_f32_vec(),
+            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
             other => return Err(WeightsError::Type { name: name.into(), got: format!("{other:?}") }),
         };
-        if !values.iter().all(|v| v.is_finite()) {
+        // No way out of the loop, so that the compiler turns it into vector code.
+        if !values.iter().fold(true, |finite, v| finite & v.is_finite()) {
             return Err(WeightsError::NotFinite { name: name.into() });
         }
         self.left.remove(name);

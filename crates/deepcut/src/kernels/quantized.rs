@@ -88,13 +88,19 @@ impl Quantized {
         let rows = depth.div_ceil(QUAD);
         let mut quads = vec![0u32; columns.div_ceil(PANEL) * rows * PANEL];
         let (mut scales, mut sums) = (vec![0.0; columns], vec![0.0; columns]);
+        let mut integers = vec![0i32; rows * QUAD];
         for (j, column) in matrix.chunks_exact(depth.max(1)).enumerate() {
-            let scale = column.iter().fold(0.0f32, |m, w| m.max(w.abs())) / 127.0;
-            let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            for (k, w) in column.iter().enumerate() {
-                let q = (w * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
-                sums[j] += f32::from(q);
-                quads[(j / PANEL * rows + k / QUAD) * PANEL + j % PANEL] |= u32::from(q as u8) << (k % QUAD * 8);
+            let scale = largest_magnitude(column) / 127.0;
+            // A subnormal scale has no finite inverse.
+            let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+            for (to, w) in integers.iter_mut().zip(column) {
+                // Ties go to even: the sum keeps the nearest integer in its low bits.
+                *to = (((w * inverse).clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+            }
+            sums[j] = integers.iter().sum::<i32>() as f32;
+            let panel = quads[j / PANEL * rows * PANEL..].iter_mut().skip(j % PANEL).step_by(PANEL);
+            for (quad, four) in panel.zip(integers.as_chunks::<QUAD>().0) {
+                *quad = u32::from_le_bytes(four.map(|q| q as u8));
             }
             scales[j] = scale;
         }
@@ -117,6 +123,20 @@ impl Quantized {
         let rows = self.depth.div_ceil(QUAD);
         View { data: &self.quads, rows, columns: self.columns, row_stride: PANEL, panel_stride: rows * PANEL }
     }
+}
+
+/// 1.5 · 2²³.
+const ROUND: f32 = 12_582_912.0;
+
+/// `max |x|`, of sixteen lanes at a time.
+fn largest_magnitude(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b.abs() > a { b.abs() } else { a };
+    let (whole, rest) = values.as_chunks::<PANEL>();
+    let mut lanes = [0.0; PANEL];
+    for chunk in whole {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = larger(*lane, *x));
+    }
+    lanes.iter().chain(rest).fold(0.0, |a, b| larger(a, *b))
 }
 
 impl Isa {
