@@ -1,4 +1,4 @@
-"""Puts the medians of bench/results.json into the README, between its two marks: python3 bench/readme.py"""
+"""Puts the medians of bench/results.json and bench/folder.json into the README, between its two marks: python3 bench/readme.py"""
 import json, os, statistics
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -13,6 +13,11 @@ for title, seconds in run["seconds"].items():
     for name in sorted(median.keys() - set(ours), key=median.get):
         same = [o for o in ours if o.split()[-1] == name.split()[-1]] or ours[:1]
         rows.append(f"| {name} | {median[name]:.3f} | {median[name] / median[same[0]]:.2f} × as fast |")
+folder = json.load(open(os.path.join(here, "folder.json")))
+rates = {name: rate for name, rate in folder["pictures a second"].items() if name.startswith("auto")}
+rows += ["", f"The embedded network, from a folder of {folder['pictures']} JPEGs to their masks: "
+         + ", ".join(f"{rate:.0f} pictures a second on {name.split(', ')[1]}" for name, rate in rates.items())
+         + f"; a single picture takes {1e3 * folder['one picture, seconds']:.0f} ms from launch to exit ([`bench/FOLDER.md`](bench/FOLDER.md)).", ""]
 path = os.path.join(os.path.dirname(here), "README.md")
 begin, end = "<!-- bench/readme.py writes from here -->", "<!-- to here -->"
 text = open(path).read()
