@@ -596,6 +596,40 @@ mod tests {
         }
     }
 
+    /// Every kind of graph, in both precisions, against the definition.
+    #[test]
+    fn features_are_averaged_over_the_positive_weights() {
+        for n in [1, 2, 47, 49, 64, 150, 257] {
+            let dim = 5;
+            let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
+            for (isa, precision) in Isa::available().into_iter().flat_map(|isa| [(isa, Float::F32), (isa, Float::Bf16)]) {
+                let features = NodeFeatures::new(n, dim, data.clone()).unwrap().in_precision(precision);
+                let graphs =
+                    [Graph::relu(isa, &features), Graph::threshold(isa, &features, 0.2), Graph::correlation(isa, &features, 3.0)];
+                for graph in graphs {
+                    let mut weights = vec![0.0; n * n];
+                    let fill = graph.messages();
+                    weights.chunks_mut(TASK_ROWS * n).enumerate().for_each(|(task, block)| fill(task * TASK_ROWS, block));
+                    let weight = |i: usize, j: usize| f64::from(weights[i * n + j]);
+                    assert!(weights.iter().all(|w| *w >= 0.0) && (0..n).all(|i| weight(i, i) > 0.0));
+                    let degree: Vec<f64> = (0..n).map(|i| (0..n).map(|j| weight(i, j)).sum()).collect();
+                    for (at, z) in graph.propagate(&features).to_vec().into_iter().enumerate() {
+                        let (i, c) = (at / dim, at % dim);
+                        let terms = (0..n).map(|j| weight(i, j) / (degree[i] * degree[j]).sqrt() * f64::from(data[j * dim + c]));
+                        let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+                        // In bf16 the weights, the features and the result are rounded, each by up to 2⁻⁸ of it.
+                        let tolerance = if precision == Float::F32 { 1e-5 } else { 3.0 * 2f64.powi(-8) + 1e-4 };
+                        assert!(
+                            (f64::from(z) - sum).abs() <= tolerance * size,
+                            "{} {precision:?}, {n} nodes, {i}: {z}, not {sum}",
+                            isa.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+
     /// Every bit against its cosine; only half of them are computed. A graph of weights gives the same bits.
     #[test]
     fn bits_are_cosines_above_the_threshold() {

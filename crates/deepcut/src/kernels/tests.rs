@@ -372,7 +372,10 @@ fn attention_matches_the_plain_formula() {
         (65, 2, 5, 20.0),
         (197, 3, 64, 4.0),
         (256, 1, 8, 1.0),
+        // Two blocks of keys, then three.
+        (641, 2, 16, 20.0),
         (1226, 1, 64, 4.0),
+        (1283, 1, 5, 4.0),
     ] {
         let dim = heads * head_dim;
         let scaled = |salt| -> Vec<f32> { sequence(tokens * dim, salt).iter().map(|x| spread * x).collect() };
