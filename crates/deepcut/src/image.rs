@@ -5,7 +5,7 @@
 
 use fast_image_resize as fir;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::ffi::OsStr;
 use std::io::Cursor;
 use std::path::Path;
@@ -26,6 +26,9 @@ pub enum ImageError {
     /// The decoder gave up.
     #[error("cannot decode the picture")]
     Decode(#[source] image::ImageError),
+    /// A JPEG without its end: the decoder would make up the rest.
+    #[error("the picture was cut short; copy or download it again")]
+    Truncated,
     /// More than [`MAX_PIXELS`].
     #[error("the picture has {width} × {height} pixels, more than {MAX_PIXELS}; shrink it first")]
     TooLarge {
@@ -108,8 +111,10 @@ impl Image {
             return Err(ImageError::Empty);
         }
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|_| ImageError::UnknownFormat)?;
-        if reader.format().is_none() {
-            return Err(ImageError::UnknownFormat);
+        match reader.format() {
+            None => return Err(ImageError::UnknownFormat),
+            Some(ImageFormat::Jpeg) if !has_end(bytes) => return Err(ImageError::Truncated),
+            _ => {}
         }
         let mut decoder = reader.into_decoder().map_err(ImageError::Decode)?;
         let (width, height) = decoder.dimensions();
@@ -222,6 +227,22 @@ pub fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multi
     (side(height), side(width))
 }
 
+/// Whether a JPEG's first scan is followed by the marker that ends the picture (ITU T.81, annex B). Within a scan no other bytes look like it; what
+/// comes before may hold a picture of its own.
+fn has_end(jpeg: &[u8]) -> bool {
+    const SCAN: u8 = 0xda;
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
+        if marker == SCAN {
+            return jpeg[at..].windows(2).rev().any(|two| two == [0xff, 0xd9]);
+        }
+        // Any number of fill bytes may come before a marker.
+        at += if marker == 0xff { 1 } else { 2 + usize::from(u16::from_be_bytes([high, low])) };
+    }
+    // The end, or no segment: of the latter the decoder knows more.
+    at + 4 <= jpeg.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +276,24 @@ mod tests {
         assert!(matches!(Image::decode(&[]), Err(ImageError::Empty)));
         assert!(matches!(Image::decode(b"not a picture"), Err(ImageError::UnknownFormat)));
         assert!(matches!(Image::decode(b"\x89PNG\r\n\x1a\n cut short"), Err(ImageError::Decode(_))));
+    }
+
+    #[test]
+    fn jpegs_that_were_cut_short_are_errors() {
+        let mut jpeg = Vec::new();
+        RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, 9]))
+            .write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg)
+            .unwrap();
+        assert!(Image::decode(&jpeg).is_ok());
+        for length in 3..jpeg.len() {
+            assert!(Image::decode(&jpeg[..length]).is_err(), "{length} of {} bytes", jpeg.len());
+        }
+        // Fill bytes, and a thumbnail in a segment before the picture.
+        let thumbnail = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9], &jpeg[2..]].concat();
+        assert!(Image::decode(&[&[0xff, 0xd8, 0xff, 0xff][..], &thumbnail].concat()).is_ok());
+        assert!(Image::decode(&[&[0xff, 0xd8][..], &thumbnail[..thumbnail.len() - 2]].concat()).is_err());
+        // Some cameras write something after the end.
+        assert!(Image::decode(&[&jpeg[..], b"after"].concat()).is_ok());
     }
 
     #[test]

@@ -136,6 +136,8 @@ fn one_bad_picture_is_named_and_the_rest_go_on() {
     save(&input.join("good.png"));
     let whole = std::fs::read(input.join("good.png")).unwrap();
     std::fs::write(input.join("truncated.png"), &whole[..whole.len() / 2]).unwrap();
+    let duck = std::fs::read(example("duck.jpg")).unwrap();
+    std::fs::write(input.join("half.jpg"), &duck[..duck.len() / 2]).unwrap();
     std::fs::write(input.join("empty.jpg"), b"").unwrap();
     std::fs::write(input.join("text.jpg"), b"<html>not found</html>").unwrap();
     save(&input.join("zlast.png"));
@@ -144,6 +146,7 @@ fn one_bad_picture_is_named_and_the_rest_go_on() {
     let text = stderr(&output);
     for part in [
         "truncated.png: cannot decode",
+        "half.jpg: the picture was cut short",
         "empty.jpg: the file is empty",
         "text.jpg: not a picture in a format",
         "missing.jpg: cannot read the file",
@@ -153,8 +156,8 @@ fn one_bad_picture_is_named_and_the_rest_go_on() {
     assert_eq!(tree(&dir.path().join("out")), ["good.mask.png", "zlast.mask.png"]);
     let lines = json_lines(&output);
     let kinds: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["error", "picture", "error", "error", "picture", "error", "summary"]);
-    assert_eq!(lines[6]["failures"], 4);
+    assert_eq!(kinds, ["error", "picture", "error", "error", "error", "picture", "error", "summary"]);
+    assert_eq!(lines[7]["failures"], 5);
     assert!(lines[0]["input"].as_str().unwrap().ends_with("empty.jpg"));
 }
 
