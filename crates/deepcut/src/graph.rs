@@ -165,6 +165,13 @@ impl NodeFeatures {
         packed.fill_from_columns(&self.data, self.dim, self.nodes);
         packed
     }
+
+    /// Each row multiplied by its scale.
+    fn packed_rows(&self, scales: &[f32]) -> Packed {
+        let mut packed = Packed::new(self.precision);
+        packed.fill_from_scaled_rows(&self.data, scales, self.dim);
+        packed
+    }
 }
 
 fn squared_norm(row: &[f32]) -> f32 {
@@ -394,54 +401,72 @@ impl Graph {
     pub fn propagate(&self, x: &NodeFeatures) -> Rows {
         assert_eq!(x.nodes, self.nodes, "features of another graph");
         let n = self.nodes;
-        let mut root = self.degree.clone();
-        if !self.is_messages() {
-            let fill = self.messages();
-            parallel::for_each(root.chunks_mut(TASK_ROWS).enumerate(), |block: &mut Vec<f32>, (task, root)| {
-                block.resize(root.len() * n, 0.0);
-                fill(task * TASK_ROWS, block);
-                for (row, root) in block.chunks_exact(n).zip(root) {
-                    *root = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
+        let weights: Box<FillRows<'_>> = match &self.affinity {
+            Affinity::Threshold { bits, words } => return self.propagate_bits(bits, *words, x),
+            Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
+                let root = inverse_roots(&self.degree);
+                let right = x.packed_rows(&root);
+                return self.scaled_rows(x, &root, TASK_ROWS, |(): &mut (), first, out| {
+                    self.isa.gemm_rows(weights, first, &right, Start::Zero, out);
+                });
+            }
+            Affinity::Dense { weights, .. } => Box::new(move |first, block| {
+                block.chunks_exact_mut(n).enumerate().for_each(|(r, row)| weights.load(first + r, row));
+            }),
+            Affinity::Factored { features, offset } => {
+                let right = features.packed_columns();
+                let bias = vec![-offset; n];
+                Box::new(move |first, block| {
+                    let left = Left::row_major(&features.data[first * features.dim..], block.len() / n, features.dim);
+                    self.isa.gemm(left, &right, Start::Bias(&bias), block);
+                })
+            }
+        };
+        let messages = matches!(self.affinity, Affinity::Dense { messages: true, .. });
+        let fill = |first: usize, rows: usize, block: &mut Vec<f32>| {
+            block.resize(rows * n, 0.0);
+            weights(first, block);
+            if !messages {
+                keep_positive(first, n, block);
+            }
+        };
+        let mut degree = self.degree.clone();
+        if !messages {
+            parallel::for_each(degree.chunks_mut(TASK_ROWS).enumerate(), |block: &mut Vec<f32>, (task, degree)| {
+                fill(task * TASK_ROWS, degree.len(), block);
+                for (row, degree) in block.chunks_exact(n).zip(degree) {
+                    *degree = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
                 }
             });
         }
-        root.iter_mut().for_each(|d| *d = 1.0 / d.sqrt());
-        let packed = || {
-            let mut right = Packed::new(x.precision);
-            right.fill_from_scaled_rows(&x.data, &root, x.dim);
-            right
-        };
-        match &self.affinity {
-            Affinity::Threshold { bits, words } if x.precision == Float::F32 => {
+        let root = inverse_roots(&degree);
+        let right = x.packed_rows(&root);
+        self.scaled_rows(x, &root, TASK_ROWS, |block: &mut Vec<f32>, first, out| {
+            let rows = out.len() / x.dim;
+            fill(first, rows, block);
+            self.isa.gemm(Left::row_major(block, rows, n), &right, Start::Zero, out);
+        })
+    }
+
+    /// [`Graph::propagate`] over a thresholded graph, whose weights are all positive.
+    fn propagate_bits(&self, bits: &[u64], words: usize, x: &NodeFeatures) -> Rows {
+        let root = inverse_roots(&self.degree);
+        let bits = |first: usize, out: &[f32]| &bits[first * words..][..out.len() / x.dim * words];
+        match x.precision {
+            Float::F32 => {
                 let mut scaled = x.data.clone();
                 scale_rows(&mut scaled, x.dim, &root);
                 let totals = self.isa.column_sums(&scaled, x.dim);
                 self.scaled_rows(x, &root, BIT_ROWS, |(): &mut (), first, out| {
-                    self.isa.bit_product(&bits[first * words..][..out.len() / x.dim * words], *words, &scaled, x.dim, out);
+                    self.isa.bit_product(bits(first, out), words, &scaled, x.dim, out);
                     add_weak_edges(out, &totals);
                 })
             }
-            Affinity::Threshold { bits, words } => {
-                let right = packed();
+            Float::Bf16 => {
+                let right = x.packed_rows(&root);
                 self.scaled_rows(x, &root, TASK_ROWS, |weights: &mut Rows, first, out| {
-                    let bits = &bits[first * words..][..out.len() / x.dim * words];
-                    weights.fill_from_bits(self.isa, bits, *words, n, [WEAK_EDGE, 1.0]);
+                    weights.fill_from_bits(self.isa, bits(first, out), words, self.nodes, [WEAK_EDGE, 1.0]);
                     self.isa.gemm_rows(weights, 0, &right, Start::Zero, out);
-                })
-            }
-            Affinity::Dense { weights, messages: true } if weights.precision() == x.precision => {
-                let right = packed();
-                self.scaled_rows(x, &root, TASK_ROWS, |(): &mut (), first, out| {
-                    self.isa.gemm_rows(weights, first, &right, Start::Zero, out);
-                })
-            }
-            _ => {
-                let (right, fill) = (packed(), self.messages());
-                self.scaled_rows(x, &root, TASK_ROWS, |weights: &mut Vec<f32>, first, out| {
-                    let rows = out.len() / x.dim;
-                    weights.resize(rows * n, 0.0);
-                    fill(first, weights);
-                    self.isa.gemm(Left::row_major(weights, rows, n), &right, Start::Zero, out);
                 })
             }
         }
@@ -466,47 +491,21 @@ impl Graph {
         });
         out
     }
+}
 
-    /// Whether W is Ŵ: so of a thresholded graph, whose weights are all positive.
-    fn is_messages(&self) -> bool {
-        matches!(self.affinity, Affinity::Threshold { .. } | Affinity::Dense { messages: true, .. })
-    }
-
-    /// Ŵ, `[n, n]`, some rows at a time.
-    fn messages(&self) -> Box<FillRows<'_>> {
-        let n = self.nodes;
-        let fill: Box<FillRows<'_>> = match &self.affinity {
-            Affinity::Dense { weights, .. } => Box::new(move |first, block| {
-                block.chunks_exact_mut(n).enumerate().for_each(|(r, row)| weights.load(first + r, row));
-            }),
-            Affinity::Threshold { bits, words } => Box::new(move |first, block| {
-                for (row, bits) in block.chunks_exact_mut(n).zip(bits[first * words..].chunks_exact(*words)) {
-                    let set = |j: usize| bits[j / 64] >> (j % 64) & 1 == 1;
-                    row.iter_mut().enumerate().for_each(|(j, w)| *w = if set(j) { 1.0 } else { WEAK_EDGE });
-                }
-            }),
-            Affinity::Factored { features, offset } => {
-                let right = features.packed_columns();
-                let bias = vec![-offset; n];
-                Box::new(move |first, block| {
-                    let left = Left::row_major(&features.data[first * features.dim..], block.len() / n, features.dim);
-                    self.isa.gemm(left, &right, Start::Bias(&bias), block);
-                })
-            }
-        };
-        if self.is_messages() {
-            return fill;
+/// Makes rows of W, `[rows, n]` from the row of this index on, rows of Ŵ.
+fn keep_positive(first: usize, n: usize, rows: &mut [f32]) {
+    for (r, row) in rows.chunks_exact_mut(n).enumerate() {
+        row.iter_mut().for_each(|w| *w = w.max(0.0));
+        if row[first + r] <= 0.0 {
+            row[first + r] = 1.0;
         }
-        Box::new(move |first, block| {
-            fill(first, block);
-            for (r, row) in block.chunks_exact_mut(n).enumerate() {
-                row.iter_mut().for_each(|w| *w = w.max(0.0));
-                if row[first + r] <= 0.0 {
-                    row[first + r] = 1.0;
-                }
-            }
-        })
     }
+}
+
+/// The diagonal of `D^-½`.
+fn inverse_roots(degree: &[f32]) -> Vec<f32> {
+    degree.iter().map(|d| 1.0 / d.sqrt()).collect()
 }
 
 /// Row r of `[rows, dim]` values is multiplied by `scales[r]`.
@@ -607,11 +606,13 @@ mod tests {
                 let graphs =
                     [Graph::relu(isa, &features), Graph::threshold(isa, &features, 0.2), Graph::correlation(isa, &features, 3.0)];
                 for graph in graphs {
+                    let identity: Vec<f32> = (0..n * n).map(|at| if at / n == at % n { 1.0 } else { 0.0 }).collect();
                     let mut weights = vec![0.0; n * n];
-                    let fill = graph.messages();
-                    weights.chunks_mut(TASK_ROWS * n).enumerate().for_each(|(task, block)| fill(task * TASK_ROWS, block));
-                    let weight = |i: usize, j: usize| f64::from(weights[i * n + j]);
-                    assert!(weights.iter().all(|w| *w >= 0.0) && (0..n).all(|i| weight(i, i) > 0.0));
+                    graph.multiply(&Crew::alone(), &identity, n, &mut weights);
+                    let weight = |i: usize, j: usize| match f64::from(weights[i * n + j]) {
+                        w if i == j && w <= 0.0 => 1.0,
+                        w => w.max(0.0),
+                    };
                     let degree: Vec<f64> = (0..n).map(|i| (0..n).map(|j| weight(i, j)).sum()).collect();
                     for (at, z) in graph.propagate(&features).to_vec().into_iter().enumerate() {
                         let (i, c) = (at / dim, at % dim);

@@ -41,11 +41,12 @@ fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// 1.5 · 2²³: adding it leaves the nearest integer, of two the even one, in the low bits of the sum.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
 /// `eˣ` for x in [−87, 88] (clamped to it): `2ⁿ · p(r)`, `x = n ln 2 + r`, with Cephes' polynomial of degree 5 for `p`.
 #[inline(always)]
 fn exp<const FMA: bool>(x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it leaves the nearest integer in the low bits of the sum.
-    const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.0);
@@ -64,8 +65,6 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
 /// `2ˣ` for x up to 0, at least 2⁻¹²⁶: `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
 #[inline(always)]
 fn exp2<const FMA: bool>(x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it leaves the nearest integer in the low bits of the sum.
-    const ROUND: f32 = 12_582_912.0;
     let x = if x > -126.0 { x } else { -126.0 };
     let shifted = x + ROUND;
     let r = x - (shifted - ROUND);

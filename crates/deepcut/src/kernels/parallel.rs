@@ -73,14 +73,7 @@ impl Crew {
 
     /// Calls `work` with every item, in some order; a thread takes the next item when it is done with its last.
     pub fn for_each<I: Iterator + Send>(&self, items: I, work: impl Fn(I::Item) + Sync) {
-        let items = Mutex::new(items);
-        self.run(&|| {
-            loop {
-                let item = lock(&items).next();
-                let Some(item) = item else { return };
-                work(item);
-            }
-        });
+        self.for_each_with(items, &mut Vec::new(), |(): &mut (), item| work(item));
     }
 
     /// The same, each thread with a buffer of its own: one of `buffers`, which outlive the call, so that the next one need not allocate.

@@ -8,6 +8,7 @@
 //!
 //! The sums of `u q` are exact, so a product does not depend on the instruction set but for how its row was rounded.
 
+use super::elementwise::ROUND;
 use super::packed::PANEL;
 use super::{Isa, Left, Start, TASK_ROWS, View, native};
 use std::cell::RefCell;
@@ -94,7 +95,6 @@ impl Quantized {
             // A subnormal scale has no finite inverse.
             let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
             for (to, w) in integers.iter_mut().zip(column) {
-                // Ties go to even: the sum keeps the nearest integer in its low bits.
                 *to = (((w * inverse).clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
             }
             sums[j] = integers.iter().sum::<i32>() as f32;
@@ -124,9 +124,6 @@ impl Quantized {
         View { data: &self.quads, rows, columns: self.columns, row_stride: PANEL, panel_stride: rows * PANEL }
     }
 }
-
-/// 1.5 · 2²³.
-const ROUND: f32 = 12_582_912.0;
 
 /// `max |x|`, of sixteen lanes at a time.
 fn largest_magnitude(values: &[f32]) -> f32 {

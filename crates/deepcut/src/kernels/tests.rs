@@ -338,9 +338,6 @@ fn layer_norm_matches_double_precision() {
     }
 }
 
-/// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
-/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows. In bf16
-/// the formula is given what the products are, and the rounding of the softmax is left: of each share up to 2⁻⁸ and the cubic's error.
 /// No thread has more than a task's rows to do beyond its share, and no task outgrows the cache.
 #[test]
 fn tasks_of_a_layer_are_balanced() {
@@ -360,6 +357,9 @@ fn tasks_of_a_layer_are_balanced() {
     }
 }
 
+/// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
+/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows. In bf16
+/// the formula is given what the products are, and the rounding of the softmax is left: of each share up to 2⁻⁸ and the cubic's error.
 #[test]
 fn attention_matches_the_plain_formula() {
     use super::attention::{KeysValues, Scratch};
