@@ -3,6 +3,8 @@
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
 
+pub mod jpeg;
+
 use fast_image_resize as fir;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
@@ -26,9 +28,12 @@ pub enum ImageError {
     /// The decoder gave up.
     #[error("cannot decode the picture")]
     Decode(#[source] image::ImageError),
-    /// A JPEG without its end: the decoder would make up the rest.
-    #[error("the picture was cut short; copy or download it again")]
-    Truncated,
+    /// A JPEG that cannot be decoded.
+    #[error(transparent)]
+    Jpeg(#[from] jpeg::JpegError),
+    /// Something of the picture is missing or wrong: the rest would be shown as if it were whole.
+    #[error("the picture is damaged: {0}; copy or download it again")]
+    Damaged(String),
     /// More than [`MAX_PIXELS`].
     #[error("the picture has {width} × {height} pixels, more than {MAX_PIXELS}; shrink it first")]
     TooLarge {
@@ -113,7 +118,7 @@ impl Image {
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|_| ImageError::UnknownFormat)?;
         match reader.format() {
             None => return Err(ImageError::UnknownFormat),
-            Some(ImageFormat::Jpeg) if !has_end(bytes) => return Err(ImageError::Truncated),
+            Some(ImageFormat::Jpeg) => return Self::decode_jpeg(bytes),
             _ => {}
         }
         let mut decoder = reader.into_decoder().map_err(ImageError::Decode)?;
@@ -130,6 +135,19 @@ impl Image {
         picture.apply_orientation(orientation);
         let picture = over_white(picture);
         Self::new(picture.height() as usize, picture.width() as usize, picture.into_raw())
+    }
+
+    fn decode_jpeg(bytes: &[u8]) -> Result<Self, ImageError> {
+        let decoded = jpeg::decode(bytes, &jpeg::Limits { max_pixels: MAX_PIXELS })?;
+        if let Some(damage) = decoded.damage {
+            return Err(ImageError::Damaged(damage));
+        }
+        let orientation = decoded.exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        let (height, width) = (decoded.height as u32, decoded.width as u32);
+        let rgb = RgbImage::from_raw(width, height, decoded.into_rgb()).ok_or(jpeg::JpegError::Truncated)?;
+        let mut picture = DynamicImage::from(rgb);
+        picture.apply_orientation(orientation);
+        Self::new(picture.height() as usize, picture.width() as usize, picture.into_bytes())
     }
 
     /// Rows.
@@ -227,22 +245,6 @@ pub fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multi
     (side(height), side(width))
 }
 
-/// Whether a JPEG's first scan is followed by the marker that ends the picture (ITU T.81, annex B). Within a scan no other bytes look like it; what
-/// comes before may hold a picture of its own.
-fn has_end(jpeg: &[u8]) -> bool {
-    const SCAN: u8 = 0xda;
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
-        if marker == SCAN {
-            return jpeg[at..].windows(2).rev().any(|two| two == [0xff, 0xd9]);
-        }
-        // Any number of fill bytes may come before a marker.
-        at += if marker == 0xff { 1 } else { 2 + usize::from(u16::from_be_bytes([high, low])) };
-    }
-    // The end, or no segment: of the latter the decoder knows more.
-    at + 4 <= jpeg.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,13 +287,14 @@ mod tests {
             .write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg)
             .unwrap();
         assert!(Image::decode(&jpeg).is_ok());
+        // The last two bytes only say that the picture ends.
         for length in 3..jpeg.len() {
-            assert!(Image::decode(&jpeg[..length]).is_err(), "{length} of {} bytes", jpeg.len());
+            assert_eq!(Image::decode(&jpeg[..length]).is_err(), length < jpeg.len() - 2, "{length} of {} bytes", jpeg.len());
         }
         // Fill bytes, and a thumbnail in a segment before the picture.
         let thumbnail = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9], &jpeg[2..]].concat();
         assert!(Image::decode(&[&[0xff, 0xd8, 0xff, 0xff][..], &thumbnail].concat()).is_ok());
-        assert!(Image::decode(&[&[0xff, 0xd8][..], &thumbnail[..thumbnail.len() - 2]].concat()).is_err());
+        assert!(Image::decode(&[&[0xff, 0xd8][..], &thumbnail[..thumbnail.len() - 3]].concat()).is_err());
         // Some cameras write something after the end.
         assert!(Image::decode(&[&jpeg[..], b"after"].concat()).is_ok());
     }
