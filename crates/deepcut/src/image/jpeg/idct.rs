@@ -19,14 +19,38 @@ pub(super) const GREY: u8 = 128;
 
 /// Dequantises and transforms a block, into eight rows of a plane that begin `stride` bytes after each other.
 pub(super) fn inverse(coefficients: &Block, steps: &Block, plane: &mut [u8], stride: usize) {
-    let rows: [Lanes; 8] =
-        std::array::from_fn(|v| std::array::from_fn(|u| coefficients[8 * v + u].wrapping_mul(steps[8 * v + u])));
-    let columns = if coefficients[8..].iter().fold(0, |any, c| any | c) == 0 {
+    // Most blocks have frequencies in a corner alone: half of the products are then zeros.
+    let rows = coefficients.as_chunks::<8>().0;
+    let mut beyond = [0; 4];
+    for row in rows {
+        (0..4).for_each(|i| beyond[i] |= row[4 + i]);
+    }
+    for row in &rows[4..] {
+        (0..4).for_each(|i| beyond[i] |= row[i]);
+    }
+    if beyond == [0; 4] {
+        transform::<4>(coefficients, steps, plane, stride);
+    } else {
+        transform::<8>(coefficients, steps, plane, stride);
+    }
+}
+
+/// [`inverse`] of a block that has frequencies below `SIDE` only, in both directions.
+#[inline(always)]
+fn transform<const SIDE: usize>(coefficients: &Block, steps: &Block, plane: &mut [u8], stride: usize) {
+    let mut rows = [[0; 8]; 8];
+    for (v, row) in rows.iter_mut().enumerate().take(SIDE) {
+        for (u, value) in row.iter_mut().enumerate() {
+            *value = coefficients[8 * v + u].wrapping_mul(steps[8 * v + u]);
+        }
+    }
+    let mut columns = if coefficients[8..].iter().fold(0, |any, c| any | c) == 0 {
         // Without vertical frequencies all rows are alike.
         transpose(&[rows[0].map(|c| c << PASS1); 8])
     } else {
         transpose(&pass::<{ FRACTION - PASS1 }>(&rows))
     };
+    columns[SIDE..].fill([0; 8]);
     let samples = transpose(&pass::<{ FRACTION + PASS1 + 3 }>(&columns));
     for (row, samples) in plane.chunks_mut(stride).zip(&samples) {
         for (out, sample) in row.iter_mut().zip(samples) {
@@ -51,9 +75,16 @@ fn to_byte(sample: i16) -> u8 {
     sample.clamp(-128, 127) as u8 ^ 0x80
 }
 
+/// Rows become columns: three times, halves of the sixty-four numbers are interleaved.
 #[inline(always)]
 fn transpose(m: &[Lanes; 8]) -> [Lanes; 8] {
-    std::array::from_fn(|r| std::array::from_fn(|c| m[c][r]))
+    let interleave = |m: &[Lanes; 8]| -> [Lanes; 8] {
+        std::array::from_fn(|r| {
+            let (a, b, half) = (&m[r / 2], &m[r / 2 + 4], r % 2 * 4);
+            [a[half], b[half], a[half + 1], b[half + 1], a[half + 2], b[half + 2], a[half + 3], b[half + 3]]
+        })
+    };
+    interleave(&interleave(&interleave(m)))
 }
 
 /// One-dimensional transforms of eight vectors at once, each result divided by 2^`SHIFT`.

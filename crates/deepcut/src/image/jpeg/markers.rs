@@ -352,8 +352,15 @@ impl<'a> Reader<'a> {
             let steps = self.quantisation[frame.components[index].quantisation]
                 .clone()
                 .ok_or_else(|| broken("a quantisation table is missing"))?;
-            let table = |tables: &[Option<Arc<Huffman>>; 4], place: u8| tables.get(usize::from(place)).cloned().flatten();
-            components.push(ScanComponent { index, steps, dc: table(&self.dc, tables >> 4), ac: table(&self.ac, tables & 15) });
+            if tables >> 4 > 3 || tables & 15 > 3 {
+                return Err(broken("a scan names a Huffman table beyond the fourth"));
+            }
+            let [dc, ac] = [(false, &self.dc, tables >> 4), (true, &self.ac, tables & 15)].map(|(is_ac, tables, slot)| {
+                let standard =
+                    || if slot < 2 && !frame.progressive { Huffman::standard(is_ac, slot == 1).map(Arc::new) } else { None };
+                tables[usize::from(slot)].clone().or_else(standard)
+            });
+            components.push(ScanComponent { index, steps, dc, ac });
         }
         let (first, last, approximation) = (usize::from(segment.byte()?), usize::from(segment.byte()?), segment.byte()?);
         let (high, low) = (u32::from(approximation >> 4), u32::from(approximation & 15));
@@ -368,11 +375,6 @@ impl<'a> Reader<'a> {
                 self.damage.note("a sequential scan has the parameters of a progressive one".into());
             }
             (scan.first, scan.last, scan.high, scan.low) = (0, 63, 0, 0);
-            let standard = |ac, index| Huffman::standard(ac, index != 0).map(Arc::new);
-            for component in &mut scan.components {
-                component.dc = component.dc.take().or_else(|| standard(false, component.index));
-                component.ac = component.ac.take().or_else(|| standard(true, component.index));
-            }
         } else if low > 13
             || last > 63
             || (high != 0 && high != low + 1)
