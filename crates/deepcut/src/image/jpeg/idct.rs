@@ -3,6 +3,8 @@
 //! The same steps, constants of 13 bits and roundings as libjpeg-turbo's accurate integer method (`islow`) in its vector form: sums of
 //! inputs wrap in 16 bits, products are added in 32, results saturate. So the samples are the same, byte for byte, for any coefficients.
 
+use crate::kernels::widest::{Work, widest};
+
 /// Bits of the constants' fractions.
 const FRACTION: u32 = 13;
 /// Bits by which the first pass leaves its results larger.
@@ -19,42 +21,34 @@ pub(super) const GREY: u8 = 128;
 
 /// Dequantises and transforms a block, into eight rows of a plane that begin `stride` bytes after each other.
 pub(super) fn inverse(coefficients: &Block, steps: &Block, plane: &mut [u8], stride: usize) {
-    // Most blocks have frequencies in a corner alone: half of the products are then zeros.
-    let rows = coefficients.as_chunks::<8>().0;
-    let mut beyond = [0; 4];
-    for row in rows {
-        (0..4).for_each(|i| beyond[i] |= row[4 + i]);
-    }
-    for row in &rows[4..] {
-        (0..4).for_each(|i| beyond[i] |= row[i]);
-    }
-    if beyond == [0; 4] {
-        transform::<4>(coefficients, steps, plane, stride);
-    } else {
-        transform::<8>(coefficients, steps, plane, stride);
-    }
+    widest(Inverse { coefficients, steps, plane, stride });
 }
 
-/// [`inverse`] of a block that has frequencies below `SIDE` only, in both directions.
-#[inline(always)]
-fn transform<const SIDE: usize>(coefficients: &Block, steps: &Block, plane: &mut [u8], stride: usize) {
-    let mut rows = [[0; 8]; 8];
-    for (v, row) in rows.iter_mut().enumerate().take(SIDE) {
-        for (u, value) in row.iter_mut().enumerate() {
-            *value = coefficients[8 * v + u].wrapping_mul(steps[8 * v + u]);
+struct Inverse<'a> {
+    coefficients: &'a Block,
+    steps: &'a Block,
+    plane: &'a mut [u8],
+    stride: usize,
+}
+
+impl Work for Inverse<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let mut rows = [[0; 8]; 8];
+        for ((value, &coefficient), &step) in rows.as_flattened_mut().iter_mut().zip(self.coefficients).zip(self.steps) {
+            *value = coefficient.wrapping_mul(step);
         }
-    }
-    let mut columns = if coefficients[8..].iter().fold(0, |any, c| any | c) == 0 {
-        // Without vertical frequencies all rows are alike.
-        transpose(&[rows[0].map(|c| c << PASS1); 8])
-    } else {
-        transpose(&pass::<{ FRACTION - PASS1 }>(&rows))
-    };
-    columns[SIDE..].fill([0; 8]);
-    let samples = transpose(&pass::<{ FRACTION + PASS1 + 3 }>(&columns));
-    for (row, samples) in plane.chunks_mut(stride).zip(&samples) {
-        for (out, sample) in row.iter_mut().zip(samples) {
-            *out = to_byte(*sample);
+        let columns = if self.coefficients[8..].iter().fold(0, |any, c| any | c) == 0 {
+            // Without vertical frequencies all rows are alike.
+            transpose(&[rows[0].map(|c| c << PASS1); 8])
+        } else {
+            transpose(&pass::<{ FRACTION - PASS1 }>(&rows))
+        };
+        let samples = transpose(&pass::<{ FRACTION + PASS1 + 3 }>(&columns));
+        for (row, samples) in self.plane.chunks_mut(self.stride).zip(&samples) {
+            for (out, sample) in row.iter_mut().zip(samples) {
+                *out = to_byte(*sample);
+            }
         }
     }
 }
