@@ -2,8 +2,8 @@
 
 use super::foreign::RAW;
 use super::memory::Reservation;
-use super::picture::{Channels, Header, Picture, upright};
-use super::{FIRST_BYTES, Image, ImageError, Memory, foreign, foreign_bytes};
+use super::picture::{Channels, Header, Picture, Space, upright};
+use super::{FIRST_BYTES, Image, ImageError, Memory, bmp, exif, foreign, foreign_bytes, gif, png, pnm, profile, tiff, webp};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -206,37 +206,75 @@ fn stored(_: &std::fs::Metadata) -> Option<u64> {
 }
 
 fn header(format: Format, bytes: &[u8]) -> Result<Header, ImageError> {
-    let _ = format;
-    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
-    let (width, height) = reader.into_dimensions().map_err(|e| ImageError::Broken(e.to_string()))?;
-    Ok(Header { height: height as usize, width: width as usize, bytes_per_pixel: 8, pixels_per_byte: 1 << 14 })
+    match format {
+        Format::Jpeg => jpeg_header(bytes),
+        Format::Png => png::header(bytes),
+        Format::WebP => webp::header(bytes),
+        Format::Tiff => tiff::header(bytes),
+        Format::Gif => gif::header(bytes),
+        Format::Bmp => bmp::header(bytes),
+        Format::Pnm => pnm::header(bytes),
+    }
 }
 
 fn pixels_of(format: Format, bytes: &[u8]) -> Result<Picture, ImageError> {
-    use image::ImageDecoder;
-    let _ = format;
-    let broken = |e: image::ImageError| ImageError::Broken(e.to_string());
+    match format {
+        Format::Jpeg => jpeg_pixels(bytes),
+        Format::Png => png::decode(bytes),
+        Format::WebP => webp::decode(bytes),
+        Format::Tiff => tiff::decode(bytes),
+        Format::Gif => gif::decode(bytes),
+        Format::Bmp => bmp::decode(bytes),
+        Format::Pnm => pnm::decode(bytes),
+    }
+}
+
+fn jpeg_header(bytes: &[u8]) -> Result<Header, ImageError> {
     let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
+    let (width, height) = reader.into_dimensions().map_err(|e| ImageError::Broken(e.to_string()))?;
+    Ok(Header { height: height as usize, width: width as usize, bytes_per_pixel: 12, pixels_per_byte: 2048 })
+}
+
+fn jpeg_pixels(bytes: &[u8]) -> Result<Picture, ImageError> {
+    use image::ImageDecoder;
+    let broken = |e: image::ImageError| ImageError::Broken(e.to_string());
+    let reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), image::ImageFormat::Jpeg);
     let mut decoder = reader.into_decoder().map_err(broken)?;
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms).to_exif();
+    let exif = decoder.exif_metadata().ok().flatten();
+    let icc = decoder.icc_profile().ok().flatten();
     let picture = image::DynamicImage::from_decoder(decoder).map_err(broken)?;
     let (height, width) = (picture.height() as usize, picture.width() as usize);
-    let mut out = if picture.color().has_alpha() {
-        Picture::with_alpha(height, width, Channels::Rgb, picture.into_rgba8().as_raw())
+    let mut out = if picture.color().channel_count() == 1 {
+        Picture::new(height, width, Channels::Grey, picture.into_luma8().into_raw())
     } else {
         Picture::new(height, width, Channels::Rgb, picture.into_rgb8().into_raw())
     };
-    if format == Format::Jpeg && !super::has_end(bytes) {
+    if !super::has_end(bytes) {
         out.damaged("it was cut short");
     }
-    out.orientation = orientation;
+    out.orientation = exif::first_of(exif.as_deref(), None);
+    out.space = icc.map_or(Space::Srgb, Space::Icc);
     Ok(out)
 }
 
-fn finish(picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
+/// The samples of a JPEG stream that is part of another file, `[rows, columns, samples]`.
+pub(super) fn jpeg_samples(stream: &[u8], (rows, columns): (usize, usize), samples: usize) -> Result<Vec<u8>, ImageError> {
+    let header = jpeg_header(stream)?;
+    if header.width != columns || header.height > rows.next_multiple_of(16) {
+        return Err(ImageError::Broken("a strip of it has another size than its header says".to_owned()));
+    }
+    let picture = jpeg_pixels(stream)?;
+    if picture.channels.count() != samples {
+        return Err(ImageError::Broken("a strip of it has other channels than its header says".to_owned()));
+    }
+    Ok(picture.data)
+}
+
+fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
+    let rgb = profile::into_srgb(&mut picture);
     let stored = (picture.height, picture.width);
-    let Picture { data, alpha, orientation, damage, notes, .. } = picture;
-    let (rgb, (height, width)) = upright(data, stored, 3, orientation);
+    let Picture { alpha, orientation, damage, notes, .. } = picture;
+    let (rgb, (height, width)) = upright(rgb, stored, 3, orientation);
     let alpha = alpha.map(|alpha| upright(alpha, stored, 1, orientation).0);
     let mut image = Image::with_alpha(height, width, rgb, alpha)?;
     (image.damage, image.notes) = (damage, notes);

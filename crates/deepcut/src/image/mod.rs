@@ -3,11 +3,20 @@
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
 
+mod bmp;
 mod decoder;
+mod depth;
 mod error;
+mod exif;
 mod foreign;
+mod gif;
 mod memory;
 mod picture;
+mod png;
+mod pnm;
+mod profile;
+mod tiff;
+mod webp;
 
 pub use decoder::{Decoder, Format};
 pub use error::ImageError;
