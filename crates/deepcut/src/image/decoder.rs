@@ -3,7 +3,9 @@
 use super::foreign::RAW;
 use super::memory::Reservation;
 use super::picture::{Channels, Header, Picture, Space, upright};
-use super::{FIRST_BYTES, Image, ImageError, Memory, bmp, exif, foreign, foreign_bytes, gif, png, pnm, profile, tiff, webp};
+use super::{
+    FIRST_BYTES, Image, ImageError, Memory, bmp, exif, foreign, foreign_bytes, gif, jpeg, png, pnm, profile, tiff, webp,
+};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -156,7 +158,7 @@ impl Decoder {
             Some(memory) => Some(memory.acquire(bytes.len() as u64 + pixels * header.bytes_per_pixel)),
             None => None,
         };
-        let picture = pixels_of(format, bytes)?;
+        let picture = pixels_of(format, bytes, self.max_pixels)?;
         if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
             return Err(ImageError::Damaged(damage.clone()));
         }
@@ -217,9 +219,9 @@ fn header(format: Format, bytes: &[u8]) -> Result<Header, ImageError> {
     }
 }
 
-fn pixels_of(format: Format, bytes: &[u8]) -> Result<Picture, ImageError> {
+fn pixels_of(format: Format, bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
     match format {
-        Format::Jpeg => jpeg_pixels(bytes),
+        Format::Jpeg => jpeg_pixels(bytes, max_pixels),
         Format::Png => png::decode(bytes),
         Format::WebP => webp::decode(bytes),
         Format::Tiff => tiff::decode(bytes),
@@ -229,45 +231,34 @@ fn pixels_of(format: Format, bytes: &[u8]) -> Result<Picture, ImageError> {
     }
 }
 
+/// What else a pixel takes until it is three channels of sRGB, upright.
+const JPEG_BYTES_PER_PIXEL: u64 = 7;
+
 fn jpeg_header(bytes: &[u8]) -> Result<Header, ImageError> {
-    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
-    let (width, height) = reader.into_dimensions().map_err(|e| ImageError::Broken(e.to_string()))?;
-    Ok(Header { height: height as usize, width: width as usize, bytes_per_pixel: 12, pixels_per_byte: 2048 })
+    let jpeg::Header { height, width, memory, .. } = jpeg::header(bytes)?;
+    let bytes_per_pixel = memory.div_ceil((height as u64 * width as u64).max(1)) + JPEG_BYTES_PER_PIXEL;
+    // Its decoder knows what bytes can hold.
+    Ok(Header { height, width, bytes_per_pixel, pixels_per_byte: u64::MAX })
 }
 
-fn jpeg_pixels(bytes: &[u8]) -> Result<Picture, ImageError> {
-    use image::ImageDecoder;
-    let broken = |e: image::ImageError| ImageError::Broken(e.to_string());
-    let reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), image::ImageFormat::Jpeg);
-    let mut decoder = reader.into_decoder().map_err(broken)?;
-    let exif = decoder.exif_metadata().ok().flatten();
-    let icc = decoder.icc_profile().ok().flatten();
-    let picture = image::DynamicImage::from_decoder(decoder).map_err(broken)?;
-    let (height, width) = (picture.height() as usize, picture.width() as usize);
-    let mut out = if picture.color().channel_count() == 1 {
-        Picture::new(height, width, Channels::Grey, picture.into_luma8().into_raw())
-    } else {
-        Picture::new(height, width, Channels::Rgb, picture.into_rgb8().into_raw())
-    };
-    if !super::has_end(bytes) {
-        out.damaged("it was cut short");
+fn jpeg_pixels(bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
+    let found = jpeg::decode(bytes, &jpeg::Limits { max_pixels })?;
+    let (mut data, channels) = (
+        found.data,
+        match found.components {
+            jpeg::Components::Grey => Channels::Grey,
+            jpeg::Components::Rgb => Channels::Rgb,
+            jpeg::Components::Cmyk => Channels::Cmyk,
+        },
+    );
+    if found.inverted && channels == Channels::Cmyk {
+        data.iter_mut().for_each(|ink| *ink = 255 - *ink);
     }
-    out.orientation = exif::first_of(exif.as_deref(), None);
-    out.space = icc.map_or(Space::Srgb, Space::Icc);
-    Ok(out)
-}
-
-/// The samples of a JPEG stream that is part of another file, `[rows, columns, samples]`.
-pub(super) fn jpeg_samples(stream: &[u8], (rows, columns): (usize, usize), samples: usize) -> Result<Vec<u8>, ImageError> {
-    let header = jpeg_header(stream)?;
-    if header.width != columns || header.height > rows.next_multiple_of(16) {
-        return Err(ImageError::Broken("a strip of it has another size than its header says".to_owned()));
-    }
-    let picture = jpeg_pixels(stream)?;
-    if picture.channels.count() != samples {
-        return Err(ImageError::Broken("a strip of it has other channels than its header says".to_owned()));
-    }
-    Ok(picture.data)
+    let mut picture = Picture::new(found.height, found.width, channels, data);
+    picture.damage = found.damage;
+    picture.orientation = exif::first_of(found.exif.as_deref(), exif::xmp_of_jpeg(bytes));
+    picture.space = found.icc.map_or(Space::Srgb, Space::Icc);
+    Ok(picture)
 }
 
 fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {

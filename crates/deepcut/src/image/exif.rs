@@ -49,6 +49,27 @@ pub(super) fn xmp_orientation(xmp: &[u8]) -> Option<u8> {
     value.trim_ascii_start().first().filter(|digit| (b'1'..=b'8').contains(digit)).map(|digit| digit - b'0')
 }
 
+/// The XMP packet of a JPEG, which lies before its pixels in a segment of its own.
+pub(super) fn xmp_of_jpeg(jpeg: &[u8]) -> Option<&[u8]> {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        match marker {
+            // Any number of fill bytes may come before a marker.
+            0xff => at += 1,
+            0xda => return None,
+            _ => {
+                let body = jpeg.get(at + 4..at + 2 + length)?;
+                if let (0xe1, Some(packet)) = (marker, body.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0")) {
+                    return Some(packet);
+                }
+                at += 2 + length;
+            }
+        }
+    }
+    None
+}
+
 /// The first orientation that any of these says, EXIF before XMP.
 pub(super) fn first_of(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u8 {
     exif.and_then(orientation).or_else(|| xmp.and_then(xmp_orientation)).unwrap_or(1)

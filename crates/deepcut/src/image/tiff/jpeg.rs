@@ -1,7 +1,7 @@
 //! Strips and tiles that are JPEG streams (TIFF's technical note 2): tables apart, colours as the TIFF says.
 
 use super::{Page, Photometric, broken};
-use crate::image::ImageError;
+use crate::image::{ImageError, jpeg};
 
 /// A stream of its own: the tables, and a marker that says whether its colours are YCbCr.
 fn stream(page: &Page<'_>, raw: &[u8], samples: usize) -> Result<Vec<u8>, ImageError> {
@@ -34,8 +34,17 @@ pub(super) fn unpack(
     out: &mut [u8],
 ) -> Result<usize, ImageError> {
     let stream = stream(page, raw, samples)?;
-    let decoded = crate::image::decoder::jpeg_samples(&stream, (rows, columns), samples)?;
-    let n = decoded.len().min(out.len());
-    out[..n].copy_from_slice(&decoded[..n]);
-    Ok(n)
+    let header = jpeg::header(&stream)?;
+    // A strip's last rows may be more than the picture has.
+    if header.width != columns || header.height > rows.next_multiple_of(32) || header.components.count() != samples {
+        return Err(broken("a strip of it has another size or other channels than its header says"));
+    }
+    let found = jpeg::decode(&stream, &jpeg::Limits { max_pixels: u64::MAX })?;
+    if found.damage.is_some() && found.height < rows {
+        return Ok(0);
+    }
+    let n = found.data.len().min(out.len());
+    out[..n].copy_from_slice(&found.data[..n]);
+    // What is damaged counts as missing.
+    Ok(if found.damage.is_some() { n.saturating_sub(1) } else { n })
 }
