@@ -12,6 +12,7 @@ use deepcut::export::png;
 use deepcut::{Image, Options, Segmentation, Segmenter};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Everything said of a picture, as JSON.
@@ -96,7 +97,7 @@ impl Task for Work {
         let bytes = input.read()?;
         watch.begin("decode");
         let image = Image::decode(&bytes)?;
-        let found = self.segmenter.segment_observed(&image, &mut |stage| watch.begin(stage.name()))?;
+        let found = self.segmenter.segment_observed(&image, &mut |stage| ControlFlow::Continue(watch.begin(stage.name())))?;
         watch.begin("write");
         let encode = |format| -> anyhow::Result<Option<Vec<u8>>> {
             Ok(Some(match format {
