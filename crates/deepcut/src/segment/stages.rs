@@ -244,10 +244,12 @@ fn confidence(graph: &Graph, foreground: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    /// Two halves of different features, with some grain.
+    /// An object before a background, with some grain.
     fn map() -> FeatureMap {
-        let feature = |at: usize| (0..8).map(move |d| if (d < 4) == (at % 6 < 3) { 1.0 } else { 0.1 + ((at * 7 + d) % 5) as f32 * 0.01 });
-        FeatureMap { grid_height: 5, grid_width: 6, dim: 8, data: (0..30).flat_map(feature).collect(), colors: None }
+        let inside = |at: usize| (2..6).contains(&(at / 8)) && (2..6).contains(&(at % 8));
+        let grain = |at: usize, d: usize| ((at * 7 + d) % 5) as f32 * 0.01;
+        let feature = |at: usize| (0..8).map(move |d| if (d < 4) == inside(at) { 1.0 } else { -0.2 } + grain(at, d));
+        FeatureMap { grid_height: 8, grid_width: 8, dim: 8, data: (0..64).flat_map(feature).collect(), colors: None }
     }
 
     #[test]
