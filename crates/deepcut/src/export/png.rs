@@ -90,14 +90,18 @@ pub fn overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, Ex
     encode(segmentation, ColorType::Rgb, None, &out)
 }
 
-/// The picture, transparent outside the foreground.
+/// The picture in its own colours, transparent outside the foreground and where it is so itself.
 ///
 /// # Errors
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
 pub fn cutout(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     check_size(image, segmentation)?;
-    let pixels = image.rgb().chunks_exact(3).zip(segmentation.mask());
-    let out: Vec<u8> = pixels.flat_map(|(rgb, alpha)| [rgb[0], rgb[1], rgb[2], alpha]).collect();
+    let mut alpha = segmentation.mask();
+    if let Some(own) = image.alpha() {
+        // The mask is 0 or 255.
+        alpha.iter_mut().zip(own).for_each(|(mask, &own)| *mask &= own);
+    }
+    let out: Vec<u8> = image.colors().chunks_exact(3).zip(alpha).flat_map(|(rgb, a)| [rgb[0], rgb[1], rgb[2], a]).collect();
     encode(segmentation, ColorType::Rgba, None, &out)
 }
 
@@ -153,6 +157,14 @@ mod tests {
         // Background stays as it is; every labelled pixel here lies on an edge and is painted.
         assert_eq!(pixels[..9], [[0, 10, 20], color(1), color(2)].concat());
         assert_eq!(pixels[9..12], [90, 100, 110]);
+    }
+
+    #[test]
+    fn a_cutout_keeps_the_transparency_and_the_colours_of_its_picture() {
+        let (image, segmentation) = example();
+        let image = Image::with_alpha(2, 3, image.rgb().to_vec(), Some(vec![9, 128, 0, 7, 255, 255])).unwrap();
+        let (.., pixels) = raw(&cutout(&image, &segmentation).unwrap());
+        assert_eq!(pixels[..12], [0, 10, 20, 0, 30, 40, 50, 128, 60, 70, 80, 0]);
     }
 
     #[test]

@@ -3,69 +3,46 @@
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
 
+mod decoder;
+mod error;
+mod foreign;
+mod memory;
+mod picture;
+
+pub use decoder::{Decoder, Format};
+pub use error::ImageError;
+pub use foreign::{FIRST_BYTES, Foreign, foreign, foreign_bytes};
+pub use memory::{Memory, Reservation};
+
 use fast_image_resize as fir;
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::ffi::OsStr;
-use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
 
-/// Pictures of more pixels than this are refused before they are decoded.
-pub const MAX_PIXELS: u64 = 1 << 27;
-
-/// Why a picture could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImageError {
-    /// There are no bytes.
-    #[error("the file is empty")]
-    Empty,
-    /// The bytes are in no format this build reads.
-    #[error("not a picture in a format this build reads (JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)")]
-    UnknownFormat,
-    /// The decoder gave up.
-    #[error("cannot decode the picture")]
-    Decode(#[source] image::ImageError),
-    /// A JPEG without its end: the decoder would make up the rest.
-    #[error("the picture was cut short; copy or download it again")]
-    Truncated,
-    /// More than [`MAX_PIXELS`].
-    #[error("the picture has {width} × {height} pixels, more than {MAX_PIXELS}; shrink it first")]
-    TooLarge {
-        /// Rows stated by the header.
-        height: u32,
-        /// Columns stated by the header.
-        width: u32,
-    },
-    /// The buffer does not hold `height * width * 3` bytes, or a side is zero.
-    #[error("{got} bytes do not make a {height} × {width} RGB picture")]
-    Shape {
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
-        /// Length of the buffer.
-        got: usize,
-    },
-    /// The resampler refused the sizes.
-    #[error("cannot resize the picture to {height} × {width}: {reason}")]
-    Resize {
-        /// Rows asked for.
-        height: usize,
-        /// Columns asked for.
-        width: usize,
-        /// The resampler's words.
-        reason: String,
-    },
-}
-
-/// An upright picture: `[height, width, 3]` bytes, RGB.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An upright picture: `[height, width, 3]` bytes, sRGB.
+///
+/// Where a picture is transparent, a network must see something: [`Image::rgb`] is the picture laid over white, or over black if most of
+/// what is visible is itself nearly white. The picture's own colours and alpha are kept in [`Image::colors`] and [`Image::alpha`].
+#[derive(Debug, Clone)]
 pub struct Image {
     height: usize,
     width: usize,
     rgb: Vec<u8>,
+    /// Own colours and alpha of a picture that is not opaque.
+    own: Option<(Vec<u8>, Vec<u8>)>,
+    damage: Option<String>,
+    notes: Vec<String>,
+    /// The share of the memory budget, given back with the last copy.
+    room: Option<Arc<Reservation>>,
 }
+
+impl PartialEq for Image {
+    fn eq(&self, other: &Self) -> bool {
+        (self.height, self.width, &self.rgb, &self.own) == (other.height, other.width, &other.rgb, &other.own)
+    }
+}
+
+impl Eq for Image {}
 
 /// Filter of [`Image::resize`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -80,8 +57,10 @@ pub enum Filter {
 
 impl Image {
     /// Extensions of the files that [`Image::decode`] reads, in lower case.
-    pub const EXTENSIONS: [&str; 13] =
-        ["jpg", "jpeg", "jpe", "png", "webp", "tif", "tiff", "bmp", "gif", "ppm", "pgm", "pbm", "pnm"];
+    pub const EXTENSIONS: [&str; 24] = [
+        "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "tif", "tiff", "btf", "tf8",
+        "bmp", "dib", "gif", "ppm", "pgm", "pbm", "pnm", "pam",
+    ];
 
     /// Whether a file is named as a picture, whatever the case.
     #[must_use]
@@ -99,37 +78,32 @@ impl Image {
         if height == 0 || width == 0 || expected != Some(rgb.len()) {
             return Err(ImageError::Shape { height, width, got: rgb.len() });
         }
-        Ok(Self { height, width, rgb })
+        Ok(Self { height, width, rgb, own: None, damage: None, notes: Vec::new(), room: None })
     }
 
-    /// Decodes a file's bytes: any depth and colour type, turned upright as its EXIF data says, transparency laid over white.
+    /// As [`Image::new`] of a picture's own colours, with `[height, width]` bytes of alpha; 255 is opaque.
     ///
     /// # Errors
-    /// Every variant of [`ImageError`] but the last two.
+    /// [`ImageError::Shape`] if a side is zero or a length is another.
+    pub fn with_alpha(height: usize, width: usize, colors: Vec<u8>, alpha: Option<Vec<u8>>) -> Result<Self, ImageError> {
+        let mut image = Self::new(height, width, colors)?;
+        let Some(alpha) = alpha else { return Ok(image) };
+        if alpha.len() != height * width {
+            return Err(ImageError::Shape { height, width, got: alpha.len() });
+        }
+        if alpha.iter().any(|&a| a < 255) {
+            let seen = over(ground(&image.rgb, &alpha), &image.rgb, &alpha);
+            image.own = Some((std::mem::replace(&mut image.rgb, seen), alpha));
+        }
+        Ok(image)
+    }
+
+    /// Decodes a file's bytes with [`Decoder::default`]: any depth and colour type, turned upright, in sRGB.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
-        if bytes.is_empty() {
-            return Err(ImageError::Empty);
-        }
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|_| ImageError::UnknownFormat)?;
-        match reader.format() {
-            None => return Err(ImageError::UnknownFormat),
-            Some(ImageFormat::Jpeg) if !has_end(bytes) => return Err(ImageError::Truncated),
-            _ => {}
-        }
-        let mut decoder = reader.into_decoder().map_err(ImageError::Decode)?;
-        let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return Err(ImageError::TooLarge { height, width });
-        }
-        // Room for sixteen bits of four channels, and the decoder's own buffers.
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(MAX_PIXELS * 16);
-        decoder.set_limits(limits).map_err(ImageError::Decode)?;
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(ImageError::Decode)?;
-        picture.apply_orientation(orientation);
-        let picture = over_white(picture);
-        Self::new(picture.height() as usize, picture.width() as usize, picture.into_raw())
+        Decoder::default().decode(bytes)
     }
 
     /// Rows.
@@ -144,10 +118,34 @@ impl Image {
         self.width
     }
 
-    /// The `[height, width, 3]` bytes.
+    /// The `[height, width, 3]` bytes that a network sees.
     #[must_use]
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// The picture's own colours, `[height, width, 3]`: [`Image::rgb`], but for a picture with [`Image::alpha`].
+    #[must_use]
+    pub fn colors(&self) -> &[u8] {
+        self.own.as_ref().map_or(&self.rgb, |(colors, _)| colors)
+    }
+
+    /// The picture's own opacity, `[height, width]`, 255 is opaque; none if all of it is.
+    #[must_use]
+    pub fn alpha(&self) -> Option<&[u8]> {
+        self.own.as_ref().map(|(_, alpha)| &**alpha)
+    }
+
+    /// What is missing or wrong in a picture that was read with [`Decoder::keep_damaged`].
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// What was assumed where the file does not say it, or not legibly: for the user to read.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Whether every pixel has the same colour: such a picture has nothing to cut.
@@ -202,16 +200,27 @@ impl Image {
     }
 }
 
-fn over_white(picture: DynamicImage) -> RgbImage {
-    if !picture.color().has_alpha() {
-        return picture.into_rgb8();
+/// White, or black if most of what is visible is nearly white and enough is transparent for the ground to matter.
+fn ground(colors: &[u8], alpha: &[u8]) -> u8 {
+    let weights = || alpha.iter().map(|&a| u64::from(a));
+    let (visible, all) = (weights().sum::<u64>(), 255 * alpha.len() as u64);
+    let near_white: u64 =
+        colors.chunks_exact(3).zip(weights()).filter(|(color, _)| color.iter().all(|&c| c >= NEAR_WHITE)).map(|(_, a)| a).sum();
+    if near_white * 2 > visible && (all - visible) * LEAST_TRANSPARENT >= all { 0 } else { 255 }
+}
+
+/// Every channel of a color that white ground would swallow is at least this.
+const NEAR_WHITE: u8 = 224;
+/// The ground matters if one part in so many of the picture is transparent; rounded corners are less.
+const LEAST_TRANSPARENT: u64 = 20;
+
+fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
+    let mut seen = Vec::with_capacity(colors.len());
+    for (color, &alpha) in colors.chunks_exact(3).zip(alpha) {
+        let behind = u32::from(ground) * (255 - u32::from(alpha)) + 127;
+        seen.extend(color.iter().map(|&c| ((u32::from(c) * u32::from(alpha) + behind) / 255) as u8));
     }
-    let rgba = picture.into_rgba8();
-    let blend = |value: u8, alpha: u8| ((u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8;
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [r, g, b, a] = rgba.get_pixel(x, y).0;
-        image::Rgb([blend(r, a), blend(g, a), blend(b, a)])
-    })
+    seen
 }
 
 /// The size, `(height, width)`, at which a picture of another size has about `resolution²` pixels and its own aspect ratio.
@@ -264,9 +273,15 @@ mod tests {
 
     #[test]
     fn transparency_is_laid_over_white() {
-        let mut rgba = image::RgbaImage::from_pixel(2, 1, image::Rgba([10, 20, 30, 0]));
-        rgba.put_pixel(1, 0, image::Rgba([10, 20, 30, 255]));
-        assert_eq!(over_white(rgba.into()).into_raw(), [255, 255, 255, 10, 20, 30]);
+        let image = Image::with_alpha(1, 2, vec![10, 20, 30, 10, 20, 30], Some(vec![0, 255])).unwrap();
+        assert_eq!(image.rgb(), [255, 255, 255, 10, 20, 30]);
+        assert_eq!((image.colors(), image.alpha()), (&[10, 20, 30, 10, 20, 30][..], Some(&[0, 255][..])));
+        // What is white itself is laid over black.
+        let image = Image::with_alpha(1, 2, vec![250; 6], Some(vec![0, 255])).unwrap();
+        assert_eq!(image.rgb(), [0, 0, 0, 250, 250, 250]);
+        // Opaque all over: nothing to keep.
+        let image = Image::with_alpha(1, 1, vec![250; 3], Some(vec![255])).unwrap();
+        assert_eq!((image.rgb(), image.alpha()), (&[250; 3][..], None));
     }
 
     #[test]
@@ -275,14 +290,14 @@ mod tests {
         assert!(matches!(Image::new(0, 2, vec![]), Err(ImageError::Shape { .. })));
         assert!(matches!(Image::decode(&[]), Err(ImageError::Empty)));
         assert!(matches!(Image::decode(b"not a picture"), Err(ImageError::UnknownFormat)));
-        assert!(matches!(Image::decode(b"\x89PNG\r\n\x1a\n cut short"), Err(ImageError::Decode(_))));
+        assert!(matches!(Image::decode(b"\x89PNG\r\n\x1a\n cut short"), Err(ImageError::Broken(_))));
     }
 
     #[test]
     fn jpegs_that_were_cut_short_are_errors() {
         let mut jpeg = Vec::new();
-        RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, 9]))
-            .write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg)
+        image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, 9]))
+            .write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg)
             .unwrap();
         assert!(Image::decode(&jpeg).is_ok());
         for length in 3..jpeg.len() {

@@ -1,0 +1,248 @@
+//! The front door for pictures: files, streams and bytes, within limits.
+
+use super::foreign::RAW;
+use super::memory::Reservation;
+use super::picture::{Channels, Header, Picture, upright};
+use super::{FIRST_BYTES, Image, ImageError, Memory, foreign, foreign_bytes};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of a file that a pixel can need at most: four channels of 64 bits, twice.
+const FILE_BYTES_PER_PIXEL: u64 = 64;
+/// Bytes that no file is too long for: thumbnails, metadata, further frames and pages.
+const FILE_BYTES: u64 = 1 << 28;
+/// Files with holes are refused from this length on; file systems that compress have short ones, too.
+const SPARSE_BYTES: u64 = 1 << 26;
+/// How much shorter a file may be on the disk than it claims.
+const SPARSE_FACTOR: u64 = 64;
+/// Bytes for each pixel that a decoded picture keeps reserved: its own, and results of its size made from it.
+const KEPT_BYTES_PER_PIXEL: u64 = 12;
+
+/// A format that this build reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// JPEG, ITU-T T.81.
+    Jpeg,
+    /// PNG and the first picture of an APNG.
+    Png,
+    /// WebP, the first frame of an animation.
+    WebP,
+    /// TIFF and BigTIFF, the first picture that is no thumbnail.
+    Tiff,
+    /// GIF, the first frame.
+    Gif,
+    /// Windows and OS/2 bitmap.
+    Bmp,
+    /// Netpbm: PBM, PGM, PPM, PAM.
+    Pnm,
+}
+
+impl Format {
+    /// The format that a file's first bytes tell of.
+    #[must_use]
+    pub fn of(first: &[u8]) -> Option<Self> {
+        match first {
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => Some(Self::Tiff),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
+            [b'B', b'M', ..] => Some(Self::Bmp),
+            [b'P', b'1'..=b'7', b' ' | b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r' | b'#', ..] => Some(Self::Pnm),
+            _ => None,
+        }
+    }
+}
+
+/// Reads pictures: which are too large, what happens to damaged ones, and how much memory all threads together may take.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    /// Pictures of more pixels are refused before they are decoded. Default 2²⁸, about 268 million: phones make 200.
+    pub max_pixels: u64,
+    /// Whether a damaged picture is kept, as far as it goes, with [`Image::damage`] set. Default false: it is an error.
+    pub keep_damaged: bool,
+    /// The budget that decoding waits for; the picture keeps a share of it as long as it lives. Default none.
+    pub memory: Option<Arc<Memory>>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { max_pixels: 1 << 28, keep_damaged: false, memory: None }
+    }
+}
+
+impl Decoder {
+    /// Reads a file, after a look at what it is, how long it is, and its first bytes.
+    ///
+    /// # Errors
+    /// Every variant of [`ImageError`] but the last two; [`ImageError::NotAFile`] for a folder, a named pipe or a device.
+    pub fn open(&self, path: &Path) -> Result<Image, ImageError> {
+        // Before opening: that of a named pipe waits for a writer.
+        let found = std::fs::metadata(path).map_err(ImageError::Read)?;
+        check_kind(&found)?;
+        let mut file = File::open(path).map_err(ImageError::Read)?;
+        // What was opened, which may be another by now.
+        let found = file.metadata().map_err(ImageError::Read)?;
+        check_kind(&found)?;
+        let length = found.len();
+        let mut bytes = Vec::with_capacity(length.min(FIRST_BYTES as u64) as usize);
+        Read::by_ref(&mut file).take(FIRST_BYTES as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
+        if bytes.is_empty() {
+            return Err(ImageError::Empty);
+        }
+        let format = self.format(&bytes)?;
+        // Most camera raw files are TIFFs that begin with a thumbnail.
+        if format == Format::Tiff && foreign(path) == Some(RAW) {
+            return Err(ImageError::Foreign(RAW));
+        }
+        if length > self.max_length() {
+            return Err(ImageError::TooLong { length, max_pixels: self.max_pixels });
+        }
+        if let Some(stored) = stored(&found).filter(|&stored| length > SPARSE_BYTES && stored < length / SPARSE_FACTOR) {
+            return Err(ImageError::Sparse { length, stored });
+        }
+        self.rest(bytes, file, length)
+    }
+
+    /// Reads a stream, such as standard input.
+    ///
+    /// # Errors
+    /// Every variant of [`ImageError`] but the last two.
+    pub fn read(&self, mut reader: impl Read) -> Result<Image, ImageError> {
+        let mut bytes = Vec::with_capacity(FIRST_BYTES);
+        Read::by_ref(&mut reader).take(FIRST_BYTES as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
+        if bytes.is_empty() {
+            return Err(ImageError::Empty);
+        }
+        self.format(&bytes)?;
+        self.rest(bytes, reader, 0)
+    }
+
+    /// Decodes a file's bytes.
+    ///
+    /// # Errors
+    /// Every variant of [`ImageError`] but the last two and those of files.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Image, ImageError> {
+        if bytes.is_empty() {
+            return Err(ImageError::Empty);
+        }
+        self.decode_as(self.format(bytes)?, bytes)
+    }
+
+    /// Decodes bytes of a format that is known.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_as(&self, format: Format, bytes: &[u8]) -> Result<Image, ImageError> {
+        let header = header(format, bytes)?;
+        let (height, width) = (header.height, header.width);
+        let pixels = (height as u64).saturating_mul(width as u64);
+        if pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
+        }
+        if pixels == 0 {
+            return Err(ImageError::Broken(format!("its header says {width} × {height} pixels")));
+        }
+        if pixels > header.pixels_per_byte.saturating_mul(bytes.len() as u64) {
+            let length = bytes.len();
+            return Err(ImageError::Broken(format!(
+                "{length} bytes cannot hold the {width} × {height} pixels that its header claims"
+            )));
+        }
+        let room = match &self.memory {
+            Some(memory) => Some(memory.acquire(bytes.len() as u64 + pixels * header.bytes_per_pixel)),
+            None => None,
+        };
+        let picture = pixels_of(format, bytes)?;
+        if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
+            return Err(ImageError::Damaged(damage.clone()));
+        }
+        finish(picture, room)
+    }
+
+    fn format(&self, first: &[u8]) -> Result<Format, ImageError> {
+        if let Some(found) = foreign_bytes(first) {
+            return Err(ImageError::Foreign(found));
+        }
+        Format::of(first).ok_or(ImageError::UnknownFormat)
+    }
+
+    fn max_length(&self) -> u64 {
+        self.max_pixels.saturating_mul(FILE_BYTES_PER_PIXEL).saturating_add(FILE_BYTES)
+    }
+
+    fn rest(&self, mut bytes: Vec<u8>, reader: impl Read, length: u64) -> Result<Image, ImageError> {
+        let most = self.max_length();
+        let expected = (length as usize).saturating_sub(bytes.len());
+        bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length, budget: 0 })?;
+        reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
+        if bytes.len() as u64 > most {
+            return Err(ImageError::TooLong { length: bytes.len() as u64, max_pixels: self.max_pixels });
+        }
+        self.decode(&bytes)
+    }
+}
+
+fn check_kind(found: &std::fs::Metadata) -> Result<(), ImageError> {
+    match found {
+        found if found.is_file() => Ok(()),
+        found if found.is_dir() => Err(ImageError::NotAFile("a folder")),
+        _ => Err(ImageError::NotAFile("a pipe, a socket or a device")),
+    }
+}
+
+/// Bytes that the disk holds of a file, where the system says so.
+#[cfg(unix)]
+fn stored(found: &std::fs::Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::blocks(found).saturating_mul(512))
+}
+
+#[cfg(not(unix))]
+fn stored(_: &std::fs::Metadata) -> Option<u64> {
+    None
+}
+
+fn header(format: Format, bytes: &[u8]) -> Result<Header, ImageError> {
+    let _ = format;
+    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
+    let (width, height) = reader.into_dimensions().map_err(|e| ImageError::Broken(e.to_string()))?;
+    Ok(Header { height: height as usize, width: width as usize, bytes_per_pixel: 8, pixels_per_byte: 1 << 14 })
+}
+
+fn pixels_of(format: Format, bytes: &[u8]) -> Result<Picture, ImageError> {
+    use image::ImageDecoder;
+    let _ = format;
+    let broken = |e: image::ImageError| ImageError::Broken(e.to_string());
+    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms).to_exif();
+    let picture = image::DynamicImage::from_decoder(decoder).map_err(broken)?;
+    let (height, width) = (picture.height() as usize, picture.width() as usize);
+    let mut out = if picture.color().has_alpha() {
+        Picture::with_alpha(height, width, Channels::Rgb, picture.into_rgba8().as_raw())
+    } else {
+        Picture::new(height, width, Channels::Rgb, picture.into_rgb8().into_raw())
+    };
+    if format == Format::Jpeg && !super::has_end(bytes) {
+        out.damaged("it was cut short");
+    }
+    out.orientation = orientation;
+    Ok(out)
+}
+
+fn finish(picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
+    let stored = (picture.height, picture.width);
+    let Picture { data, alpha, orientation, damage, notes, .. } = picture;
+    let (rgb, (height, width)) = upright(data, stored, 3, orientation);
+    let alpha = alpha.map(|alpha| upright(alpha, stored, 1, orientation).0);
+    let mut image = Image::with_alpha(height, width, rgb, alpha)?;
+    (image.damage, image.notes) = (damage, notes);
+    image.room = room.map(|mut room| {
+        room.shrink((height * width) as u64 * KEPT_BYTES_PER_PIXEL);
+        Arc::new(room)
+    });
+    Ok(image)
+}
