@@ -155,7 +155,9 @@ fn json(file: &mut (impl Read + Seek)) -> io::Result<Found> {
     Read::by_ref(file).take(MOST_BYTES).read_to_end(&mut text)?;
     Ok(match serde_json::from_slice::<Report>(&text) {
         Ok(report) if report.r#type == "picture" => Found::Whole(report.record),
-        Err(e) if e.is_eof() && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"type\": \"picture\"") => Found::Partial,
+        Err(e) if e.is_eof() && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"type\": \"picture\"") => {
+            Found::Partial
+        }
         _ => Found::Other,
     })
 }
