@@ -294,7 +294,7 @@ impl Collected {
     }
 }
 
-const OWN_RESULTS: (&str, &str) = ("results of this program", "name them to segment them");
+const OWN_RESULTS: (&str, &str) = ("of this program's results", "name them to segment them");
 
 /// Where the name of a folder's entry leads from these parts: the parts of what lies in it, and whether it is the end of the pattern.
 fn next(parts: &[Part], states: &[usize], name: &str) -> (Vec<usize>, bool) {

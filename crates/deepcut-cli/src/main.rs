@@ -17,6 +17,7 @@ mod outputs;
 mod segment;
 mod stop;
 mod stopwatch;
+mod talk;
 mod words;
 
 use args::{Cli, Command};

@@ -16,6 +16,7 @@
 
 use crate::args::{FileArgs, Format};
 use crate::inputs::{self, Input, Key};
+use crate::words::count;
 use anyhow::{Context, anyhow, bail};
 use deepcut::export::record::{self, Found, Record};
 use serde_json::Value;
@@ -137,7 +138,11 @@ impl<'a> Source<'a> {
         if let Some(sum) = self.sha256.get() {
             return Ok(sum);
         }
-        let mut hash = Hashing::new(File::open(self.input.path.as_deref().unwrap_or(Path::new("")))?);
+        // Opening a named pipe would wait for a writer.
+        let (Some(path), true) = (&self.input.path, self.data.as_ref().is_none_or(Metadata::is_file)) else {
+            return Err(io::Error::other("it is no file"));
+        };
+        let mut hash = Hashing::new(File::open(path)?);
         io::copy(&mut hash, &mut io::sink())?;
         Ok(self.sha256.get_or_init(|| hash.sum()))
     }
@@ -247,6 +252,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// As the decoder says it.
+const CANNOT_READ: &str = "cannot read the file";
+
 /// A result to write.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
@@ -310,9 +318,9 @@ impl Outputs {
         match &destination {
             Destination::Folder(_) => {}
             _ if !single => bail!(
-                "one file or standard output takes one result of one picture, not {} formats of {} pictures; give a folder with -o, or one --format",
-                formats.len(),
-                inputs.len()
+                "one file or standard output takes one result of one picture, not {} of {}; give a folder with -o, or one --format",
+                count(formats.len(), "format"),
+                count(inputs.len(), "picture")
             ),
             Destination::Stdout if args.json => {
                 bail!("--json and a result cannot both go to standard output; give a file or folder with -o")
@@ -324,10 +332,12 @@ impl Outputs {
                 )
             }
             Destination::File(out) if !out.extension().is_some_and(|e| e.eq_ignore_ascii_case(formats[0].extension())) => {
+                let name = out.with_extension(formats[0].extension());
                 bail!(
-                    "{} does not end as its format does (`.{}`); for a folder of that name, end it with /",
+                    "{} does not end as its format does (`.{}`): name it {}; for a folder of that name, end it with /",
                     out.display(),
-                    formats[0].suffix()
+                    formats[0].suffix(),
+                    name.display()
                 )
             }
             _ => {}
@@ -481,7 +491,7 @@ impl Outputs {
                     continue;
                 }
                 Some((Found::Whole(Some(record)), written)) => {
-                    if source.is_another(&record)? {
+                    if source.is_another(&record).context(CANNOT_READ)? {
                         bail!(
                             "{} is the result of another picture, {}; pass --overwrite to replace it, or another folder with -o",
                             place.display(),
@@ -496,7 +506,7 @@ impl Outputs {
             targets.push((Target { format, path, replace }, wanted));
         }
         for (record, written) in &records {
-            if source.has_changed(record, *written, self.checksum)? {
+            if source.has_changed(record, *written, self.checksum).context(CANNOT_READ)? {
                 return Ok(Plan::Make(targets.into_iter().map(|(target, _)| target).collect()));
             }
         }
@@ -642,7 +652,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 fn try_writing(folder: &Path) -> anyhow::Result<bool> {
     let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
     let mut file = begin(folder).with_context(context)?;
-    file.write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).with_context(context)?;
+    file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).with_context(context)?;
     let other = file.path().file_name().map(OsStr::to_ascii_uppercase).unwrap_or_default();
     Ok(folder.join(other).symlink_metadata().is_ok())
 }
@@ -658,7 +668,8 @@ fn begin(folder: &Path) -> io::Result<NamedTempFile> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     loop {
-        let file = builder.tempfile_in(folder)?;
+        // The name of a file that nobody knows helps nobody.
+        let file = builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, io::Error::from_raw_os_error))?;
         // Another run that looks for left files may have taken it before it was locked.
         if file.as_file().try_lock().is_err_and(|e| matches!(e, std::fs::TryLockError::WouldBlock)) || !file.path().exists() {
             continue;
@@ -688,7 +699,7 @@ pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
     let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
     let mut file = begin(folder).with_context(context)?;
     let full = || Fault(format!("cannot write {}; is the disk full?", path.display()));
-    file.write_all(bytes).and_then(|()| file.as_file().sync_data()).with_context(full)?;
+    file.as_file_mut().write_all(bytes).and_then(|()| file.as_file().sync_data()).with_context(full)?;
     let moved = if overwrite {
         file.persist(path).map(drop).map_err(|e| e.error)
     } else {
@@ -716,4 +727,81 @@ fn move_to_free(
         let _ = std::fs::remove_file(path);
         e.error
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn input(folder: &str, path: &str) -> Input {
+        Input { path: Some(path.into()), folder: folder.into() }
+    }
+
+    /// The names of pictures whose results go to an empty folder.
+    fn names(inputs: &[Input], ignores_case: bool) -> anyhow::Result<Vec<PathBuf>> {
+        let outputs = Outputs {
+            destination: Destination::Folder("nowhere".into()),
+            formats: vec![Format::Mask],
+            overwrite: false,
+            checksum: false,
+            read: HashSet::new(),
+            writing: RwLock::new(()),
+            touched: Mutex::default(),
+            ignores_case,
+            made: None,
+        };
+        outputs.names(inputs, &HashSet::new())
+    }
+
+    #[test]
+    fn shared_stems_keep_the_whole_name() {
+        let inputs = [input("", "a.jpg"), input("", "a.png"), input("", "b.jpg"), input("x", "x/a.jpg"), input("", "a.jpg.jpg")];
+        let expected: Vec<PathBuf> = ["a.jpg", "a.png", "b", "x/a", "a.jpg.jpg"].map(PathBuf::from).into();
+        assert_eq!(names(&inputs, false).unwrap(), expected);
+        let twice = [input("", "x/a.jpg"), input("", "y/a.jpg")];
+        assert!(names(&twice, false).unwrap_err().to_string().contains("would write the same files"));
+        // Two files here may be one there.
+        let cases = [input("", "a.jpg"), input("", "A.png")];
+        assert_eq!(names(&cases, false).unwrap(), ["a", "A"].map(PathBuf::from));
+        assert_eq!(names(&cases, true).unwrap(), ["a.jpg", "A.png"].map(PathBuf::from));
+        assert!(names(&[input("", "a.jpg"), input("", "A.jpg")], true).is_err());
+    }
+
+    #[test]
+    fn disks_that_can_neither_link_nor_move_without_replacing_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mask.png");
+        let refuse = |file: NamedTempFile, _: &Path| Err(PersistError { error: ErrorKind::Unsupported.into(), file });
+        let new = |content: &[u8]| {
+            let mut file = begin(folder.path()).unwrap();
+            file.write_all(content).unwrap();
+            file
+        };
+        move_to_free(new(b"first"), &path, refuse).unwrap();
+        let error = move_to_free(new(b"second"), &path, refuse).unwrap_err();
+        assert_eq!((error.kind(), std::fs::read(&path).unwrap()), (ErrorKind::AlreadyExists, b"first".to_vec()));
+        // Nothing else is left.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_ends_as_a_file_is_a_file() {
+        for name in ["m.png", "x/M.JPG", "m.json", "m.heic", "m.safetensors", "m.jfif"] {
+            assert!(is_file_name(Path::new(name)), "{name}");
+        }
+        for name in ["out", "out.v2", "m.png/", "png", ".png", "out/"] {
+            assert!(!is_file_name(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_that_differ_are_named() {
+        let settings = |text: &str| serde_json::from_str::<Settings>(text).unwrap();
+        let before = settings(r#"{"backbone": {"name": "embedded", "sha256": "1"}, "resolution": 352, "seed": 7}"#);
+        let now = settings(r#"{"backbone": {"name": "dino-vits8", "sha256": "2"}, "resolution": 352, "mode": "parts"}"#);
+        let told = "backbone: embedded, now dino-vits8; mode: the default, now parts; seed: 7, now the default";
+        assert_eq!((difference(&before, &now).as_deref(), difference(&now, &now)), (Some(told), None));
+    }
 }
