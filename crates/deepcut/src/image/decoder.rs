@@ -2,8 +2,10 @@
 
 use super::foreign::RAW;
 use super::memory::Reservation;
-use super::picture::{Channels, Header, Picture, upright};
-use super::{FIRST_BYTES, Image, ImageError, Memory, foreign, foreign_bytes};
+use super::picture::{Channels, Header, Picture, Space, upright};
+use super::{
+    FIRST_BYTES, Image, ImageError, Memory, bmp, exif, foreign, foreign_bytes, gif, jpeg, png, pnm, profile, tiff, webp,
+};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -156,7 +158,7 @@ impl Decoder {
             Some(memory) => Some(memory.acquire(bytes.len() as u64 + pixels * header.bytes_per_pixel)),
             None => None,
         };
-        let picture = pixels_of(format, bytes)?;
+        let picture = pixels_of(format, bytes, self.max_pixels)?;
         if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
             return Err(ImageError::Damaged(damage.clone()));
         }
@@ -206,37 +208,64 @@ fn stored(_: &std::fs::Metadata) -> Option<u64> {
 }
 
 fn header(format: Format, bytes: &[u8]) -> Result<Header, ImageError> {
-    let _ = format;
-    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
-    let (width, height) = reader.into_dimensions().map_err(|e| ImageError::Broken(e.to_string()))?;
-    Ok(Header { height: height as usize, width: width as usize, bytes_per_pixel: 8, pixels_per_byte: 1 << 14 })
-}
-
-fn pixels_of(format: Format, bytes: &[u8]) -> Result<Picture, ImageError> {
-    use image::ImageDecoder;
-    let _ = format;
-    let broken = |e: image::ImageError| ImageError::Broken(e.to_string());
-    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Read)?;
-    let mut decoder = reader.into_decoder().map_err(broken)?;
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms).to_exif();
-    let picture = image::DynamicImage::from_decoder(decoder).map_err(broken)?;
-    let (height, width) = (picture.height() as usize, picture.width() as usize);
-    let mut out = if picture.color().has_alpha() {
-        Picture::with_alpha(height, width, Channels::Rgb, picture.into_rgba8().as_raw())
-    } else {
-        Picture::new(height, width, Channels::Rgb, picture.into_rgb8().into_raw())
-    };
-    if format == Format::Jpeg && !super::has_end(bytes) {
-        out.damaged("it was cut short");
+    match format {
+        Format::Jpeg => jpeg_header(bytes),
+        Format::Png => png::header(bytes),
+        Format::WebP => webp::header(bytes),
+        Format::Tiff => tiff::header(bytes),
+        Format::Gif => gif::header(bytes),
+        Format::Bmp => bmp::header(bytes),
+        Format::Pnm => pnm::header(bytes),
     }
-    out.orientation = orientation;
-    Ok(out)
 }
 
-fn finish(picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
+fn pixels_of(format: Format, bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
+    match format {
+        Format::Jpeg => jpeg_pixels(bytes, max_pixels),
+        Format::Png => png::decode(bytes),
+        Format::WebP => webp::decode(bytes),
+        Format::Tiff => tiff::decode(bytes),
+        Format::Gif => gif::decode(bytes),
+        Format::Bmp => bmp::decode(bytes),
+        Format::Pnm => pnm::decode(bytes),
+    }
+}
+
+/// What else a pixel takes until it is three channels of sRGB, upright.
+const JPEG_BYTES_PER_PIXEL: u64 = 7;
+
+fn jpeg_header(bytes: &[u8]) -> Result<Header, ImageError> {
+    let jpeg::Header { height, width, memory, .. } = jpeg::header(bytes)?;
+    let bytes_per_pixel = memory.div_ceil((height as u64 * width as u64).max(1)) + JPEG_BYTES_PER_PIXEL;
+    // Its decoder knows what bytes can hold.
+    Ok(Header { height, width, bytes_per_pixel, pixels_per_byte: u64::MAX })
+}
+
+fn jpeg_pixels(bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
+    let found = jpeg::decode(bytes, &jpeg::Limits { max_pixels })?;
+    let (mut data, channels) = (
+        found.data,
+        match found.components {
+            jpeg::Components::Grey => Channels::Grey,
+            jpeg::Components::Rgb => Channels::Rgb,
+            jpeg::Components::Cmyk => Channels::Cmyk,
+        },
+    );
+    if found.inverted && channels == Channels::Cmyk {
+        data.iter_mut().for_each(|ink| *ink = 255 - *ink);
+    }
+    let mut picture = Picture::new(found.height, found.width, channels, data);
+    picture.damage = found.damage;
+    picture.orientation = exif::first_of(found.exif.as_deref(), exif::xmp_of_jpeg(bytes));
+    picture.space = found.icc.map_or(Space::Srgb, Space::Icc);
+    Ok(picture)
+}
+
+fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
+    let rgb = profile::into_srgb(&mut picture);
     let stored = (picture.height, picture.width);
-    let Picture { data, alpha, orientation, damage, notes, .. } = picture;
-    let (rgb, (height, width)) = upright(data, stored, 3, orientation);
+    let Picture { alpha, orientation, damage, notes, .. } = picture;
+    let (rgb, (height, width)) = upright(rgb, stored, 3, orientation);
     let alpha = alpha.map(|alpha| upright(alpha, stored, 1, orientation).0);
     let mut image = Image::with_alpha(height, width, rgb, alpha)?;
     (image.damage, image.notes) = (damage, notes);

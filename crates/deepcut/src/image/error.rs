@@ -1,6 +1,6 @@
 //! Why a picture could not be read.
 
-use super::Foreign;
+use super::{Foreign, jpeg};
 
 /// Why a picture could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum ImageError {
     /// So much is missing or wrong that there is no picture.
     #[error("damaged: {0}; copy or download it again")]
     Broken(String),
+    /// A JPEG that cannot be decoded at all.
+    #[error(transparent)]
+    Jpeg(#[from] jpeg::JpegError),
     /// A layout that the format allows, but this build does not read.
     #[error("{0}")]
     Unsupported(String),

@@ -1,0 +1,59 @@
+//! Colours of a row: JFIF's YCbCr (T.871, section 7) → RGB, Adobe's YCCK → CMYK.
+//!
+//! ```text
+//! R = Y                       + 1.40200 (Cr − 128)
+//! G = Y − 0.34414 (Cb − 128)  − 0.71414 (Cr − 128)
+//! B = Y + 1.77200 (Cb − 128)
+//! ```
+//!
+//! with 16 bits of fraction, each product of R and B and the sum of G's rounded on its own, as in libjpeg. YCCK is the same, of inks: C = 255 − R.
+
+use super::markers::ColorSpace;
+
+/// Interleaves a row of samples of each component as pixels.
+pub(super) fn convert(space: ColorSpace, rows: &[&[u8]], out: &mut [u8]) {
+    match (space, rows) {
+        (ColorSpace::YCbCr, [y, cb, cr]) => {
+            for (((out, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(*y).zip(*cb).zip(*cr) {
+                *out = rgb(y, cb, cr);
+            }
+        }
+        (ColorSpace::Ycck, [y, cb, cr, k]) => {
+            for ((((out, &y), &cb), &cr), &k) in out.as_chunks_mut::<4>().0.iter_mut().zip(*y).zip(*cb).zip(*cr).zip(*k) {
+                let [r, g, b] = rgb(y, cb, cr);
+                *out = [255 - r, 255 - g, 255 - b, k];
+            }
+        }
+        (_, [only]) => out.copy_from_slice(&only[..out.len()]),
+        _ => {
+            for (c, row) in rows.iter().enumerate() {
+                for (out, &sample) in out[c..].iter_mut().step_by(rows.len()).zip(*row) {
+                    *out = sample;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+    // What is left of each factor is small enough for products of 16 bits.
+    const R: i32 = 91_881 - 65_536;
+    const G: [i32; 2] = [-22_554, 65_536 - 46_802];
+    const B: i32 = 116_130 - 2 * 65_536;
+    let (y, cb, cr) = (i16::from(y), i16::from(cb) - 128, i16::from(cr) - 128);
+    let round = |sum: i32| ((sum + 32_768) >> 16) as i16;
+    let r = y + cr + round(i32::from(cr) * R);
+    let g = y - cr + round(i32::from(cb) * G[0] + i32::from(cr) * G[1]);
+    let b = y + 2 * cb + round(i32::from(cb) * B);
+    [r, g, b].map(|value| value.clamp(0, 255) as u8)
+}
+
+/// Light that ink leaves: (255 − C)(255 − K) / 255, rounded as Pillow does; `inverted` values are 255 less the ink.
+pub(super) fn cmyk_to_rgb([c, m, y, k]: [u8; 4], inverted: bool) -> [u8; 3] {
+    let [c, m, y, k] = [c, m, y, k].map(|value| u32::from(if inverted { 255 - value } else { value }));
+    [c, m, y].map(|ink| {
+        let taken = ink * (255 - k) + 128;
+        (255 - k).saturating_sub((taken + (taken >> 8)) >> 8) as u8
+    })
+}

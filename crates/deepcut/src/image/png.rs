@@ -1,0 +1,420 @@
+//! PNG (W3C, third edition): every colour type and depth, interlaced or not, and the default picture of an APNG.
+//!
+//! Chunks are walked here, so that sums are checked, metadata inflates within bounds and no chunk that is not needed reaches the
+//! decoder. A wrong sum or a missing end of the pixels is damage; a missing end of the file is not, if every pixel is there.
+
+use super::picture::{Channels, Header, Picture, Space, eight_bits, room};
+use super::{ImageError, depth, exif, profile};
+use flate2::read::ZlibDecoder;
+use std::io::{BufRead, Read, Seek, SeekFrom};
+
+/// Most bytes of metadata that are inflated.
+const MAX_TEXT: u64 = 1 << 20;
+/// Deflate makes at most so many bytes of one.
+const DEFLATE: u64 = 1032;
+
+struct Chunk<'a> {
+    kind: [u8; 4],
+    data: &'a [u8],
+    /// All of it, with its length and sum.
+    whole: &'a [u8],
+    /// Whether it is all there.
+    complete: bool,
+}
+
+impl Chunk<'_> {
+    fn is_intact(&self) -> bool {
+        self.complete && {
+            let (body, sum) = self.whole[4..].split_at(self.whole.len() - 8);
+            crc32fast::hash(body).to_be_bytes() == sum
+        }
+    }
+}
+
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, kind) = (rest.get(..4)?, rest.get(4..8)?);
+        let (length, kind) = (u32::from_be_bytes(length.try_into().ok()?) as usize, kind.try_into().ok()?);
+        let end = length.saturating_add(12);
+        let complete = end <= rest.len();
+        let whole = &rest[..end.min(rest.len())];
+        let data = &whole[8..(length.saturating_add(8)).min(whole.len())];
+        rest = &rest[whole.len()..];
+        Some(Chunk { kind, data, whole, complete })
+    })
+}
+
+fn broken(what: &str) -> ImageError {
+    ImageError::Broken(what.to_owned())
+}
+
+/// Size, bits of a sample, colour type, and whether it is interlaced.
+struct Ihdr {
+    height: usize,
+    width: usize,
+    depth: u8,
+    color: u8,
+    interlaced: bool,
+}
+
+fn ihdr(bytes: &[u8]) -> Result<Ihdr, ImageError> {
+    let first = chunks(bytes).next().ok_or_else(|| broken("it ends before its header"))?;
+    if &first.kind == b"CgBI" {
+        let text = "an iPhone's own kind of PNG; convert it first: pngcrush -revert-iphone-optimizations in.png out.png";
+        return Err(ImageError::Unsupported(text.to_owned()));
+    }
+    if &first.kind != b"IHDR" || !first.is_intact() {
+        return Err(broken("its header is wrong"));
+    }
+    let &[w0, w1, w2, w3, h0, h1, h2, h3, depth, color, compression, filter, interlace] = first.data else {
+        return Err(broken("its header is wrong"));
+    };
+    let known = match color {
+        0 => [1, 2, 4, 8, 16].contains(&depth),
+        3 => [1, 2, 4, 8].contains(&depth),
+        2 | 4 | 6 => [8, 16].contains(&depth),
+        _ => false,
+    };
+    if !known || compression != 0 || filter != 0 || interlace > 1 {
+        return Err(broken("its header has values that PNG does not know"));
+    }
+    let (height, width) = (u32::from_be_bytes([h0, h1, h2, h3]) as usize, u32::from_be_bytes([w0, w1, w2, w3]) as usize);
+    Ok(Ihdr { height, width, depth, color, interlaced: interlace == 1 })
+}
+
+pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
+    let Ihdr { height, width, depth, color, .. } = ihdr(bytes)?;
+    let samples = [1, 0, 3, 1, 2, 0, 4][usize::from(color)];
+    Ok(Header { height, width, bytes_per_pixel: 14, pixels_per_byte: (DEFLATE * 8).div_ceil(u64::from(depth) * samples) })
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
+    let ihdr = ihdr(bytes)?;
+    let (picture, most) = pixels(bytes, &ihdr, u16::MAX)?;
+    let mut picture = match depth::unused_bits(most).filter(|_| ihdr.depth == 16) {
+        Some((full, note)) => {
+            let (mut picture, _) = pixels(bytes, &ihdr, full)?;
+            picture.notes.push(note);
+            picture
+        }
+        None => picture,
+    };
+    metadata(bytes, &mut picture)?;
+    Ok(picture)
+}
+
+/// The pixels, where `full` is the 16-bit value that is white, and the greatest value of 16 bits.
+fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageError> {
+    let mut damage = None;
+    let mut pieces = vec![&bytes[..8]];
+    let mut ended = false;
+    for chunk in chunks(bytes).take_while(|chunk| &chunk.kind != b"IEND") {
+        let is_pixels = &chunk.kind == b"IDAT";
+        if !(is_pixels || [b"IHDR", b"PLTE", b"tRNS"].contains(&&chunk.kind)) {
+            // Later chunks of pixels would belong to nothing.
+            ended |= pieces.len() > 2 && pieces.last().is_some_and(|last| last[4..8] == *b"IDAT");
+            continue;
+        }
+        if is_pixels && ended {
+            damage.get_or_insert("its pixels lie in several places");
+            continue;
+        }
+        if !chunk.is_intact() {
+            damage.get_or_insert(match (chunk.complete, is_pixels) {
+                (false, _) => "it was cut short",
+                (true, true) => "a check sum of its pixels is wrong",
+                (true, false) => "a check sum of its palette is wrong",
+            });
+        }
+        pieces.push(chunk.whole);
+    }
+    const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+    // The decoder goes by the lengths: the pixels that are there end where the file does.
+    let cut = pieces.last().filter(|last| damage == Some("it was cut short") && last.len() >= 8).map(|last| {
+        let data = &last[8..];
+        [&(data.len() as u32).to_be_bytes(), &last[4..8], data, &[0; 4]].concat()
+    });
+    if let (Some(cut), Some(last)) = (&cut, pieces.last_mut()) {
+        *last = cut;
+    }
+    pieces.push(END);
+
+    let &Ihdr { height, width, interlaced, .. } = ihdr;
+    let mut options = png::DecodeOptions::default();
+    options.set_ignore_checksums(true);
+    let mut decoder = png::Decoder::new_with_options(Pieces { pieces, at: 0 }, options);
+    decoder.set_limits(png::Limits { bytes: (width + 64) * 8 * 8 + (1 << 20) });
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(|e| ImageError::Broken(e.to_string()))?;
+    let (color, bits) = reader.output_color_type();
+    let (channels, has_alpha) = match color {
+        png::ColorType::Grayscale => (Channels::Grey, false),
+        png::ColorType::GrayscaleAlpha => (Channels::Grey, true),
+        png::ColorType::Rgb => (Channels::Rgb, false),
+        png::ColorType::Rgba => (Channels::Rgb, true),
+        png::ColorType::Indexed => return Err(broken("it has no palette")),
+    };
+    let n = channels.count();
+    let mut target =
+        Target { data: room(height * width * n)?, alpha: None, n, sixteen: bits == png::BitDepth::Sixteen, full, most: 0 };
+    target.data.resize(height * width * n, 0);
+    if has_alpha {
+        let mut alpha = room(height * width)?;
+        alpha.resize(height * width, 0);
+        target.alpha = Some(alpha);
+    }
+
+    let mut row = vec![0; reader.output_line_size(reader.info().width).unwrap_or(0)];
+    let mut done = 0;
+    let result = if interlaced {
+        passes(&mut reader, &mut row, &mut target, (height, width), &mut done)
+    } else if target.sixteen || has_alpha {
+        (0..height).try_for_each(|y| {
+            reader.read_row(&mut row)?;
+            target.put(&row, y * width, 1);
+            done += 1;
+            Ok(())
+        })
+    } else {
+        target.data.chunks_exact_mut(width * n).try_for_each(|row| {
+            reader.read_row(row)?;
+            done += 1;
+            Ok(())
+        })
+    };
+    let rows = if interlaced { 0 } else { done };
+    if let Err::<(), png::DecodingError>(error) = result {
+        if done == 0 {
+            return Err(ImageError::Broken(format!("none of its pixels can be decoded ({error})")));
+        }
+        if interlaced {
+            target.fill(done - 1, (height, width));
+        }
+    }
+    let mut picture = Picture { alpha: target.alpha, ..Picture::new(height, width, channels, target.data) };
+    match damage {
+        Some("it was cut short") if interlaced && done == 8 || rows == height => {}
+        Some(damage) => picture.damaged(damage),
+        None if interlaced && done < 8 || !interlaced && rows < height => picture.damaged("it ends before all its pixels"),
+        None => {}
+    }
+    Ok((picture, target.most))
+}
+
+/// Where the pixels go: colours and alpha apart, in 8 bits.
+struct Target {
+    data: Vec<u8>,
+    alpha: Option<Vec<u8>>,
+    n: usize,
+    sixteen: bool,
+    full: u16,
+    most: u16,
+}
+
+impl Target {
+    /// A row of pixels, every `step` from pixel `at` on.
+    fn put(&mut self, row: &[u8], at: usize, step: usize) {
+        let samples = self.n + usize::from(self.alpha.is_some());
+        for (i, pixel) in row.chunks_exact(samples * (1 + usize::from(self.sixteen))).enumerate() {
+            let to = at + i * step;
+            for c in 0..samples {
+                let value = if self.sixteen {
+                    let value = u16::from_be_bytes([pixel[2 * c], pixel[2 * c + 1]]);
+                    if c < self.n {
+                        self.most = self.most.max(value);
+                        depth::scaled(value, self.full)
+                    } else {
+                        eight_bits(value)
+                    }
+                } else {
+                    pixel[c]
+                };
+                match &mut self.alpha {
+                    Some(alpha) if c == self.n => alpha[to] = value,
+                    _ => self.data[to * self.n + c] = value,
+                }
+            }
+        }
+    }
+
+    /// Fills what lies between the pixels of the passes that are there, by their neighbours above and to the left.
+    fn fill(&mut self, passes: usize, (height, width): (usize, usize)) {
+        let (rows, columns) = [(8, 8), (8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1), (1, 1)][passes.min(7)];
+        for y in 0..height {
+            for x in 0..width {
+                let (from, to) = ((y - y % rows) * width + x - x % columns, y * width + x);
+                if from != to {
+                    self.data.copy_within(from * self.n..(from + 1) * self.n, to * self.n);
+                    if let Some(alpha) = &mut self.alpha {
+                        alpha[to] = alpha[from];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The seven passes of Adam7; `done` becomes one more than the passes that are complete.
+fn passes(
+    reader: &mut png::Reader<Pieces<'_>>,
+    row: &mut [u8],
+    target: &mut Target,
+    (height, width): (usize, usize),
+    done: &mut usize,
+) -> Result<(), png::DecodingError> {
+    const PASSES: [(usize, usize, usize, usize); 7] =
+        [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)];
+    let samples = target.n + usize::from(target.alpha.is_some());
+    for (top, down, left, right) in PASSES {
+        let columns = width.saturating_sub(left).div_ceil(right);
+        let length = columns * samples * (1 + usize::from(target.sixteen));
+        for y in (top..height).step_by(down).filter(|_| columns > 0) {
+            reader.read_row(row)?;
+            *done = (*done).max(1);
+            target.put(&row[..length], y * width + left, right);
+        }
+        *done = (*done).max(1) + 1;
+    }
+    Ok(())
+}
+
+/// Colours and orientation; a damaged chunk of them is passed over.
+fn metadata(bytes: &[u8], picture: &mut Picture) -> Result<(), ImageError> {
+    let (mut icc, mut gamma, mut chromaticities, mut srgb, mut cicp) = (None, None, None, false, None);
+    let (mut exif_data, mut raw_exif, mut xmp) = (None, None, None);
+    let wanted = [b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"eXIf", b"acTL", b"tEXt", b"zTXt", b"iTXt"];
+    for chunk in chunks(bytes).filter(|chunk| wanted.contains(&&chunk.kind)) {
+        let name = || String::from_utf8_lossy(&chunk.kind).into_owned();
+        if !chunk.is_intact() {
+            if !chunk.kind.ends_with(b"Xt") {
+                picture.notes.push(format!("its chunk {} is damaged and was ignored", name()));
+            }
+            continue;
+        }
+        let number =
+            |i: usize| chunk.data.get(4 * i..4 * i + 4).map(|b| f64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])) / 1e5);
+        match &chunk.kind {
+            b"iCCP" => icc = Some(inflated_profile(chunk.data)),
+            b"gAMA" => gamma = number(0).filter(|&g| g > 0.0),
+            b"cHRM" => {
+                let all: Option<Vec<f64>> = (0..8).map(number).collect();
+                chromaticities = all.map(|v| std::array::from_fn(|i| [v[2 * i], v[2 * i + 1]]));
+            }
+            b"sRGB" => srgb = true,
+            b"cICP" => cicp = chunk.data.get(..2).map(|codes| (codes[0], codes[1])),
+            b"eXIf" => exif_data = Some(chunk.data.to_vec()),
+            b"acTL" => {
+                if chunk.data.get(..4).is_some_and(|n| n > &[0, 0, 0, 1][..]) {
+                    picture.notes.push("it is an animation: its default picture was taken".to_owned());
+                }
+            }
+            _ => match text(&chunk) {
+                Some((b"XML:com.adobe.xmp", packet)) => xmp = Some(packet),
+                Some((b"Raw profile type exif" | b"Raw profile type APP1", packet)) => raw_exif = raw_profile(&packet),
+                _ => {}
+            },
+        }
+    }
+    picture.orientation = exif::first_of(exif_data.or(raw_exif).as_deref(), xmp.as_deref());
+    // As the standard ranks them.
+    picture.space = match (cicp, icc) {
+        (Some((_, 16 | 18)), _) => {
+            let text = "an HDR picture (PQ or HLG); map its tones first, for example with ffmpeg -i in.png -vf tonemap out.png";
+            return Err(ImageError::Unsupported(text.to_owned()));
+        }
+        // The codes of sRGB itself.
+        (Some((1, 13)), _) => Space::Srgb,
+        (Some((primaries, transfer)), _) => Space::Cicp { primaries, transfer },
+        (None, Some(Some(icc))) => Space::Icc(icc),
+        (None, Some(None)) => {
+            picture.notes.push("its color profile cannot be unpacked and was ignored".to_owned());
+            Space::Srgb
+        }
+        (None, None) if srgb => Space::Srgb,
+        (None, None) => match gamma {
+            Some(gamma) => Space::Gamma { exponent: 1.0 / gamma, chromaticities },
+            None => chromaticities.map_or(Space::Srgb, |c| Space::Gamma { exponent: 2.2, chromaticities: Some(c) }),
+        },
+    };
+    Ok(())
+}
+
+/// The profile after its name and its method of compression.
+fn inflated_profile(data: &[u8]) -> Option<Vec<u8>> {
+    let name = data.iter().take(80).position(|&b| b == 0)?;
+    let packed = data.get(name + 1..)?.strip_prefix(&[0])?;
+    inflate(packed, profile::MAX_BYTES as u64)
+}
+
+fn inflate(packed: &[u8], most: u64) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    ZlibDecoder::new(packed).take(most + 1).read_to_end(&mut out).ok()?;
+    (out.len() as u64 <= most).then_some(out)
+}
+
+/// Keyword and text of a chunk whose keyword is one that matters.
+fn text<'a>(chunk: &Chunk<'a>) -> Option<(&'a [u8], Vec<u8>)> {
+    let end = chunk.data.iter().take(80).position(|&b| b == 0)?;
+    let (keyword, rest) = (&chunk.data[..end], &chunk.data[end + 1..]);
+    if !keyword.starts_with(b"Raw profile type ") && keyword != b"XML:com.adobe.xmp" {
+        return None;
+    }
+    let text = match &chunk.kind {
+        b"tEXt" => rest.to_vec(),
+        b"zTXt" => inflate(rest.strip_prefix(&[0])?, MAX_TEXT)?,
+        _ => {
+            let (&compressed, rest) = rest.split_first()?;
+            // Method, language and translated keyword.
+            let rest = rest.get(1..)?;
+            let rest = &rest[rest.iter().position(|&b| b == 0)? + 1..];
+            let rest = &rest[rest.iter().position(|&b| b == 0)? + 1..];
+            if compressed == 1 { inflate(rest, MAX_TEXT)? } else { rest.to_vec() }
+        }
+    };
+    Some((keyword, text))
+}
+
+/// ImageMagick's way of writing binary data as text: a name, a length, and hexadecimal digits.
+fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = text.trim_ascii_start().splitn(3, |&b| b == b'\n');
+    let (_, _, digits) = (lines.next()?, lines.next()?, lines.next()?);
+    let digits: Vec<u8> = digits.iter().filter_map(|&b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
+    Some(digits.chunks_exact(2).map(|two| two[0] << 4 | two[1]).collect())
+}
+
+/// Slices read one after the other.
+struct Pieces<'a> {
+    pieces: Vec<&'a [u8]>,
+    at: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl BufRead for Pieces<'_> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        while self.pieces.get(self.at).is_some_and(|piece| piece.is_empty()) {
+            self.at += 1;
+        }
+        Ok(self.pieces.get(self.at).copied().unwrap_or_default())
+    }
+
+    fn consume(&mut self, n: usize) {
+        if let Some(piece) = self.pieces.get_mut(self.at) {
+            *piece = &piece[n..];
+        }
+    }
+}
+
+/// The decoder asks for it and never seeks.
+impl Seek for Pieces<'_> {
+    fn seek(&mut self, _: SeekFrom) -> std::io::Result<u64> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
