@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::outputs::Destination;
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -42,6 +43,9 @@ pub enum Command {
 #[derive(Args)]
 pub struct FileArgs {
     /// Pictures: files, folders (with their sub-folders), glob patterns, or `-` for standard input
+    ///
+    /// Folders are walked as the pattern FOLDER/**/*: links are followed, hidden files and this program's own results are passed over. A pattern
+    /// that ends in an extension takes every file it matches, others the pictures by name.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
     /// Folder for the results (made if need be); a file name for one result of one picture; `-` for standard output
@@ -53,9 +57,24 @@ pub struct FileArgs {
     /// Print one JSON object a picture, and a summary, on standard output
     #[arg(long)]
     pub json: bool,
-    /// Replace results that exist
+    /// Make results anew that exist
+    ///
+    /// Without it the same command goes on where it was stopped: pictures whose results are there are skipped, missing results are made, and a
+    /// picture that changed since is done again. Results of other settings, or changed by hand, are left as they are.
     #[arg(long)]
     pub overwrite: bool,
+    /// Tell by its content whether a picture changed since its results were made, not by its size and time
+    #[arg(long)]
+    pub checksum: bool,
+    /// Segment a damaged picture as far as it goes, with a warning, instead of refusing it
+    #[arg(long)]
+    pub keep_damaged: bool,
+    /// Refuse pictures of more pixels [default: 268435456]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: Option<u64>,
+    /// Memory that decoding may take, all threads together: a large picture waits for room [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse)]
+    pub max_memory: Option<u64>,
 }
 
 /// The feature network.
@@ -334,7 +353,7 @@ pub enum ModelsCommand {
 }
 
 /// A file to write for each picture.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Palette PNG whose indices are the labels; 0 is background
     Labels,
@@ -392,7 +411,7 @@ impl Profile {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionArg {
     Auto,
     F32,
@@ -480,8 +499,8 @@ impl MethodArgs {
 }
 
 impl SegmentArgs {
-    /// What to write for each picture; `json` alone writes no file.
-    pub fn formats(&self, to_stdout: bool) -> Vec<Format> {
+    /// What to write for each picture; `--json` alone writes no file.
+    pub fn formats(&self, to: &Destination) -> Vec<Format> {
         if !self.format.is_empty() {
             let mut formats = Vec::new();
             self.format.iter().for_each(|f| {
@@ -492,8 +511,9 @@ impl SegmentArgs {
             return formats;
         }
         let data = if matches!(self.method.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };
-        match (to_stdout, self.files.json && self.files.output.is_none()) {
+        match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
+            (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
             (true, false) => vec![data],
             (false, false) => vec![data, Format::Overlay],
         }

@@ -1,80 +1,178 @@
-//! Many pictures: as many at once as there are threads, reported in the order of the inputs.
+//! Many pictures: as many at once as there are threads, reported in the order of the inputs; stopped and gone on with at any time.
 
 use crate::args::{FileArgs, Format, RunArgs};
-use crate::inputs::{self, Input, Missing};
-use crate::outputs::Destination;
+use crate::inputs::{self, Collected, Input, Missing};
+use crate::outputs::{Destination, Hashing, Outputs, Plan, Settings, Source, Target};
+use crate::stopwatch::Stopwatch;
+use crate::talk::has_kind;
+pub use crate::talk::{Done, Status, progress_bar};
+use crate::talk::{Outcome, Talk, Told};
+use crate::{memory, stop};
 use anyhow::{Context, anyhow, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
+use deepcut::Image;
+use deepcut::export::record::Record;
+use deepcut::image::Decoder;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 /// What to do with each picture.
 pub trait Task: Sync {
-    /// Does it; `stem` names the picture's results, which go to `destination`.
-    fn run(&self, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done>;
+    /// What decides its results beside the picture.
+    fn settings(&self) -> Settings;
+
+    /// Makes the results of a picture and puts them where the job says.
+    fn run(&self, job: &mut Job<'_>) -> anyhow::Result<Done>;
 }
 
-/// What was done with a picture.
-pub struct Done {
-    /// The files written.
+/// One picture's share of the work.
+pub struct Job<'a> {
+    pub input: &'a Input,
+    pub image: Image,
+    /// Ends with "decode".
+    pub watch: Stopwatch,
+    /// What the results are made from.
+    pub record: Record,
+    /// The results to make.
+    pub targets: Vec<Target>,
+    /// All results of the picture, those that were there before too.
     pub outputs: Vec<String>,
-    /// For people, in a few words.
-    pub told: String,
-    /// For programs, one JSON object.
-    pub json: Vec<u8>,
+    to: &'a Outputs,
+    written: &'a Mutex<Vec<String>>,
 }
 
-/// Does the task that `prepare` makes for every picture that `files` name. True if nothing failed. Both closures are told whether there is
-/// room for one result only.
+impl Job<'_> {
+    /// Writes a result.
+    ///
+    /// # Errors
+    /// As [`Outputs::put`].
+    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<()> {
+        self.to.put(target, bytes)?;
+        if let (Some(path), Ok(mut written)) = (&target.path, self.written.lock()) {
+            written.push(path.display().to_string());
+        }
+        Ok(())
+    }
+}
+
+/// Does the task that `prepare` makes for every picture that `files` name.
 ///
 /// # Errors
-/// If the command line contradicts itself, the task cannot be made, or standard output is closed.
+/// If the command line contradicts itself, nothing can be written, or the task cannot be made.
 pub fn run<T: Task>(
     files: &FileArgs,
     args: &RunArgs,
-    formats: impl Fn(bool) -> Vec<Format>,
-    prepare: impl FnOnce(bool) -> anyhow::Result<T>,
-) -> anyhow::Result<bool> {
-    let (inputs, missing) = inputs::collect(&files.inputs);
+    formats: impl Fn(&Destination) -> Vec<Format>,
+    prepare: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<Status> {
+    let Collected { inputs, missing, left_out } = inputs::collect(&files.inputs);
     if inputs.iter().filter(|input| input.path.is_none()).count() > 1 {
         bail!("standard input can be read only once");
     }
-    let stems = inputs::stems(&inputs)?;
-    let destination = Destination::new(files, formats, &inputs)?;
-    let work = prepare(destination.is_single())?;
-    let mut talk = Talk::new(args, files.json, inputs.len());
+    let mut outputs = Outputs::new(files, formats, &inputs)?;
+    let names = if inputs.is_empty() { Vec::new() } else { outputs.prepare(&inputs)? };
+    let work = prepare()?;
+    let mut talk = Talk::new(args, files, &outputs, inputs.len(), left_out);
     for Missing { name, error } in &missing {
-        talk.failed(name, error)?;
+        if talk.failed(name, error, &[]).is_break() {
+            return Ok(talk.finish());
+        }
     }
     if inputs.is_empty() {
-        talk.finish()?;
-        return Ok(talk.failures == 0);
+        return Ok(talk.finish());
     }
-
-    in_order(
-        args,
-        inputs.len(),
-        |index| work.run(&inputs[index], &stems[index], &destination),
-        |index, result| {
-            let name = inputs[index].name();
-            match result {
-                Ok(done) => talk.done(&name, done)?,
-                Err(error) if crate::is_broken_pipe(&error) => return Err(error),
-                Err(error) => talk.failed(&name, &error)?,
-            }
-            talk.bar.inc(1);
-            Ok(())
-        },
-    )?;
-    talk.finish()?;
-    Ok(talk.failures == 0)
+    stop::listen().context("cannot listen to signals")?;
+    let settings = work.settings();
+    let mut decoder = Decoder::default();
+    decoder.max_pixels = files.max_pixels.unwrap_or(decoder.max_pixels);
+    decoder.keep_damaged = files.keep_damaged;
+    decoder.memory = memory::budget(files.max_memory);
+    let each = |index: usize| {
+        let written = Mutex::default();
+        let outcome = guarded(|| one(&work, &settings, &decoder, &outputs, &inputs[index], &names[index], &written));
+        Ok(Told { outcome, written: written.into_inner().unwrap_or_default() })
+    };
+    until(args, inputs.len(), each, |event| match event {
+        Event::Told(index, result) => {
+            let told = result.unwrap_or_else(|error| Told { outcome: Err(error), written: Vec::new() });
+            talk.told(&inputs[index], &outputs.paths(&names[index]), told)
+        }
+        Event::Late => {
+            // Whoever is in the middle of a picture is left there, but nothing is half-written.
+            let _nothing_is_written = outputs.hold();
+            std::process::exit(talk.finish().into());
+        }
+    })?;
+    outputs.sync();
+    Ok(talk.finish())
 }
+
+/// Reads a picture and does the task, unless its results are there.
+fn one<T: Task>(
+    work: &T,
+    settings: &Settings,
+    decoder: &Decoder,
+    outputs: &Outputs,
+    input: &Input,
+    name: &Path,
+    written: &Mutex<Vec<String>>,
+) -> anyhow::Result<Outcome> {
+    let mut watch = Stopwatch::new("decode");
+    let (source, read) = match &input.path {
+        Some(_) => (Source::new(input), None),
+        None => {
+            let mut stdin = Hashing::new(std::io::stdin().lock());
+            let image = decoder.read(&mut stdin)?;
+            (Source::of_stream(input, stdin), Some(image))
+        }
+    };
+    let targets = match outputs.plan(&source, name, settings)? {
+        Plan::Make(targets) => targets,
+        Plan::Skip { unrecorded } => return Ok(Outcome::Skipped { unrecorded }),
+        Plan::Differs(how) => return Ok(Outcome::Differs(how)),
+    };
+    let image = match (read, &input.path) {
+        (Some(image), _) => image,
+        (None, Some(path)) => decoder.open(path)?,
+        (None, None) => bail!("standard input was read before"),
+    };
+    watch.begin("checksum");
+    let record = source.record(settings).context("cannot read the file")?;
+    if source.is_unstable() {
+        bail!("the picture changed while it was read; the same command again reads it anew");
+    }
+    if stop::asked().is_some() {
+        return Err(deepcut::Error::Cancelled.into());
+    }
+    let (notes, damage) = (image.notes().to_vec(), image.damage().map(str::to_owned));
+    let mut job = Job { input, image, watch, record, targets, outputs: outputs.paths(name), to: outputs, written };
+    match work.run(&mut job) {
+        Ok(done) => Ok(Outcome::Done { done, notes, damage }),
+        // Another run may have been here since the plan was made.
+        Err(error) if has_kind(&error, &[ErrorKind::AlreadyExists]) => match outputs.plan(&source, name, settings)? {
+            Plan::Skip { unrecorded } => Ok(Outcome::Skipped { unrecorded }),
+            _ => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// What [`until`] tells.
+enum Event<R> {
+    /// What became of a picture; in the order of the pictures.
+    Told(usize, anyhow::Result<R>),
+    /// A signal came a while ago, and pictures are still being worked on.
+    Late,
+}
+
+/// How long a signal waits for the pictures at hand.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Works on `count` pictures, as many at once as there are threads, and tells their results in order. An error of `tell` ends it.
 ///
@@ -86,6 +184,29 @@ pub fn in_order<R: Send>(
     work: impl Fn(usize) -> anyhow::Result<R> + Sync,
     mut tell: impl FnMut(usize, anyhow::Result<R>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let mut failed = Ok(());
+    until(
+        args,
+        count,
+        |index| guarded(|| work(index)),
+        |event| match event {
+            Event::Told(index, result) if failed.is_ok() => {
+                failed = tell(index, result);
+                if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }
+            Event::Told(..) | Event::Late => ControlFlow::Continue(()),
+        },
+    )?;
+    failed
+}
+
+/// As [`in_order`], until a signal comes or `tell` says `Break`: then no more pictures are begun, and those at hand are still told.
+fn until<R: Send>(
+    args: &RunArgs,
+    count: usize,
+    work: impl Fn(usize) -> anyhow::Result<R> + Sync,
+    mut tell: impl FnMut(Event<R>) -> ControlFlow<()>,
+) -> anyhow::Result<()> {
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
         None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -93,7 +214,7 @@ pub fn in_order<R: Send>(
     // A picture on each thread beats threads inside a picture: small pictures leave threads waiting for one another.
     let workers = threads.min(count).max(1);
     let pools = (0..workers)
-        .map(|_| rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build())
+        .map(|_| rayon::ThreadPoolBuilder::new().num_threads(threads / workers).thread_name(|_| WORKER.into()).build())
         .collect::<Result<Vec<_>, _>>()
         .context("cannot start the threads; ask for fewer with --threads")?;
     let next = AtomicUsize::new(0);
@@ -105,10 +226,10 @@ pub fn in_order<R: Send>(
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count {
+                    if index >= count || stop::asked().is_some() {
                         return;
                     }
-                    let result = pool.install(|| guarded(|| work(index)));
+                    let result = pool.install(|| work(index));
                     if sender.send((index, result)).is_err() {
                         return;
                     }
@@ -118,104 +239,55 @@ pub fn in_order<R: Send>(
         drop(sender);
         let mut waiting = BTreeMap::new();
         let mut due = 0;
-        for (index, result) in &receiver {
-            waiting.insert(index, result);
+        let mut asked: Option<Instant> = None;
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok((index, result)) => {
+                    waiting.insert(index, result);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
             while let Some(result) = waiting.remove(&due) {
-                if let Err(error) = tell(due, result) {
-                    // Nobody listens: let the workers end.
+                if tell(Event::Told(due, result)).is_break() {
                     next.store(count, Ordering::Relaxed);
-                    drop(receiver);
-                    return Err(error);
                 }
                 due += 1;
             }
+            if stop::asked().is_some() && asked.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                // What is done is told, though something before it is not.
+                for (index, result) in std::mem::take(&mut waiting) {
+                    let _ = tell(Event::Told(index, result));
+                }
+                let _ = tell(Event::Late);
+            }
         }
-        Ok(())
-    })
+        for (index, result) in waiting {
+            let _ = tell(Event::Told(index, result));
+        }
+    });
+    Ok(())
 }
+
+/// Name of the threads in which a panic is a picture's failure.
+const WORKER: &str = "picture";
 
 /// A bug in a decoder must not end the batch.
 fn guarded<R>(work: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(anyhow!("the program failed on this picture; please report it with the file")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.map(|text| format!(" ({text})")).unwrap_or_default();
+        Err(anyhow!("the program failed on this picture{text}; please report it with the file"))
+    })
 }
 
-/// A progress bar on standard error, if there is more than one picture and the command line does not forbid it.
-pub fn progress_bar(args: &RunArgs, total: usize, template: &str) -> ProgressBar {
-    let hidden = args.quiet || args.no_progress || total < 2;
-    // `stderr` draws only on a terminal.
-    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style)
-}
-
-/// Standard output and standard error of a run.
-struct Talk<'a> {
-    args: &'a RunArgs,
-    json: bool,
-    bar: ProgressBar,
-    begin: Instant,
-    total: usize,
-    failures: usize,
-    written: usize,
-}
-
-impl<'a> Talk<'a> {
-    fn new(args: &'a RunArgs, json: bool, total: usize) -> Self {
-        let bar = progress_bar(args, total, "{wide_bar} {pos}/{len} {per_sec} {eta}");
-        Self { args, json, bar, begin: Instant::now(), total, failures: 0, written: 0 }
-    }
-
-    /// A line on standard error, above the bar. If standard error is gone there is nowhere to say so.
-    fn line(&self, text: &str) {
-        self.bar.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        });
-    }
-
-    /// A line on standard output, if programs listen.
-    fn json(&self, mut object: Vec<u8>) -> anyhow::Result<()> {
-        if self.json {
-            object.push(b'\n');
-            self.bar.suspend(|| crate::print(&object)).context("cannot write to standard output")?;
+/// From now on a panic of a picture's thread prints nothing: it becomes a line of its own. With `RUST_BACKTRACE` it prints as ever.
+pub fn quiet_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let wanted = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+        if wanted || std::thread::current().name() != Some(WORKER) {
+            usual(panic);
         }
-        Ok(())
-    }
-
-    fn done(&mut self, name: &str, done: Done) -> anyhow::Result<()> {
-        let Done { outputs, told, json } = done;
-        self.written += outputs.len();
-        if self.args.verbose {
-            self.line(&format!("{name}: {told}{}", arrow(&outputs)));
-        } else if self.total == 1 && !self.args.quiet && !outputs.is_empty() {
-            self.line(&format!("{name}{}", arrow(&outputs)));
-        }
-        self.json(json)
-    }
-
-    fn failed(&mut self, name: &str, error: &anyhow::Error) -> anyhow::Result<()> {
-        self.failures += 1;
-        self.line(&format!("deepcut: {name}: {error:#}"));
-        self.json(json!({ "type": "error", "input": name, "message": format!("{error:#}") }).to_string().into())
-    }
-
-    fn finish(&mut self) -> anyhow::Result<()> {
-        self.bar.finish_and_clear();
-        let seconds = self.begin.elapsed().as_secs_f64();
-        if self.total > 1 && !self.args.quiet {
-            let Self { total, written, failures, .. } = *self;
-            let rate = total as f64 / seconds;
-            self.line(&format!("{total} pictures, {written} files written, {failures} failed, {rate:.1} pictures/s"));
-        }
-        let Self { total, written, failures, .. } = *self;
-        self.json(
-            json!({ "type": "summary", "pictures": total, "files": written, "failures": failures, "seconds": seconds })
-                .to_string()
-                .into(),
-        )
-    }
-}
-
-fn arrow(outputs: &[String]) -> String {
-    if outputs.is_empty() { String::new() } else { format!(" → {}", outputs.join(", ")) }
+    }));
 }

@@ -1,46 +1,54 @@
 //! The command `features`: read, compute, write.
 
 use crate::args::{FeaturesArgs, Format};
-use crate::batch::{self, Done, Task};
-use crate::inputs::Input;
+use crate::batch::{self, Done, Job, Status, Task};
 use crate::network;
-use crate::outputs::{Destination, check_free};
+use crate::outputs::Settings;
+use crate::segment::settings;
+use deepcut::Segmenter;
 use deepcut::export::tensors;
-use deepcut::{Image, Segmenter};
 use serde_json::json;
-use std::path::Path;
 use std::time::Instant;
 
-/// Writes the features of everything the command line names. True if nothing failed.
-pub fn run(args: &FeaturesArgs) -> anyhow::Result<bool> {
+/// Writes the features of everything the command line names.
+pub fn run(args: &FeaturesArgs) -> anyhow::Result<Status> {
     let options = args.options();
     options.validate()?;
     batch::run(
         &args.files,
         &args.run,
         |_| vec![Format::Features],
-        |_| Ok(Work { segmenter: network::segmenter(&args.network, &args.run, options)?, overwrite: args.files.overwrite }),
+        || {
+            let segmenter = network::segmenter(&args.network, &args.run, options)?;
+            let mut settings = settings(&segmenter, &args.network);
+            // The others come after the features.
+            settings.retain(|name, _| ["backbone", "precision", "resolution", "framing", "filter", "log_bin"].contains(&&**name));
+            Ok(Work { segmenter, settings })
+        },
     )
 }
 
 struct Work {
     segmenter: Segmenter,
-    overwrite: bool,
+    settings: Settings,
 }
 
 impl Task for Work {
-    fn run(&self, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done> {
-        let path = destination.path(stem, Format::Features);
-        path.as_ref().map_or(Ok(()), |path| check_free(path, self.overwrite))?;
-        let image = Image::decode(&input.read()?)?;
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    fn run(&self, job: &mut Job<'_>) -> anyhow::Result<Done> {
+        let image = &job.image;
         let begin = Instant::now();
-        let map = self.segmenter.features(&image)?;
+        let map = self.segmenter.features(image)?;
         let seconds = begin.elapsed().as_secs_f64();
         let options = self.segmenter.options();
-        let metadata = [
-            ("input", json!(input.name())),
+        let mut metadata = vec![
+            ("input", json!(job.input.name())),
             ("height", json!(image.height())),
             ("width", json!(image.width())),
+            ("damaged", json!(image.damage().is_some())),
             ("grid", json!([map.grid_height, map.grid_width])),
             ("backbone", json!(self.segmenter.backbone().identity())),
             ("resolution", json!(options.resolution)),
@@ -50,17 +58,21 @@ impl Task for Work {
             ("kernels", json!(self.segmenter.isa().name())),
             ("version", json!(env!("CARGO_PKG_VERSION"))),
         ];
-        let bytes = tensors::features(&map, metadata.iter().map(|(key, value)| ((*key).to_owned(), value.to_string())))?;
-        destination.put(path.as_deref(), &bytes, self.overwrite)?;
-        let outputs: Vec<String> = path.iter().map(|path| path.display().to_string()).collect();
+        metadata.extend(image.damage().map(|damage| ("damage", json!(damage))));
+        let text = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.to_string()));
+        let bytes = tensors::features(&map, text.chain([("record".to_owned(), job.record.to_ascii())]))?;
+        for target in &job.targets {
+            job.put(target, &bytes)?;
+        }
         let told = format!("{} × {} × {}, {:.0} ms", map.grid_height, map.grid_width, map.dim, 1000.0 * seconds);
         let mut report: serde_json::Map<_, _> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         report.extend([
             ("type".to_owned(), json!("picture")),
             ("dim".to_owned(), json!(map.dim)),
-            ("outputs".to_owned(), json!(outputs)),
+            ("outputs".to_owned(), json!(job.outputs)),
             ("seconds".to_owned(), json!({ "features": seconds })),
+            ("record".to_owned(), json!(job.record)),
         ]);
-        Ok(Done { outputs, told, json: serde_json::to_vec(&report)? })
+        Ok(Done { told, json: serde_json::to_vec(&report)? })
     }
 }

@@ -1,12 +1,18 @@
 //! From the command line's inputs to a list of pictures.
+//!
+//! A folder is walked as the pattern `FOLDER/**/*`. Of what a pattern matches, the pictures by name are taken; every file if the pattern
+//! ends in an extension (`*.dat`), in any case (`*.jpg` takes `A.JPG`). Hidden files and folders are passed over unless the pattern names
+//! their dot, so `._*`, which macOS leaves on foreign disks, is too. Links are followed; a folder is walked once, however many links lead to
+//! it, and by its own name rather than a link's. A file named on the command line is always taken.
 
 use crate::args::Format;
 use anyhow::{Context, anyhow};
 use deepcut::Image;
-use std::ffi::OsStr;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
+use deepcut::image::{Foreign, foreign};
+use glob::{MatchOptions, Pattern};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
 
 /// A picture to segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,24 +24,14 @@ pub struct Input {
 }
 
 impl Input {
-    /// Its bytes.
-    ///
-    /// # Errors
-    /// If the file or standard input cannot be read.
-    pub fn read(&self) -> anyhow::Result<Vec<u8>> {
-        match &self.path {
-            Some(path) => std::fs::read(path).context("cannot read the file"),
-            None => {
-                let mut bytes = Vec::new();
-                std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read")?;
-                Ok(bytes)
-            }
-        }
-    }
-
     /// What to call it in messages.
     pub fn name(&self) -> String {
         self.path.as_ref().map_or_else(|| "standard input".into(), |path| path.display().to_string())
+    }
+
+    /// Its file's name.
+    pub fn file_name(&self) -> &OsStr {
+        self.path.as_deref().map_or(Some(OsStr::new("stdin")), Path::file_name).unwrap_or(OsStr::new("picture"))
     }
 }
 
@@ -45,123 +41,367 @@ pub struct Missing {
     pub error: anyhow::Error,
 }
 
-/// Expands folders and globs; an input that cannot be read does not hide the others.
-pub fn collect(arguments: &[PathBuf]) -> (Vec<Input>, Vec<Missing>) {
-    let (mut inputs, mut missing) = (Vec::new(), Vec::new());
+/// What the command line names.
+#[derive(Default)]
+pub struct Collected {
+    pub inputs: Vec<Input>,
+    pub missing: Vec<Missing>,
+    /// Files in folders that look like pictures and are none to this program: how many of a kind, and what to do about them.
+    pub left_out: BTreeMap<(&'static str, &'static str), usize>,
+}
+
+/// Tells a file from others, by whatever way it is named. Links of a name of their own are pictures of their own.
+pub type Key = (u64, u64, OsString);
+
+/// The key of what lies there.
+#[cfg(unix)]
+pub fn key(path: &Path) -> Option<Key> {
+    use std::os::unix::fs::MetadataExt;
+    let found = path.symlink_metadata().ok()?;
+    Some((found.dev(), found.ino(), path.file_name()?.to_ascii_lowercase()))
+}
+
+/// The key of what lies there.
+#[cfg(not(unix))]
+pub fn key(path: &Path) -> Option<Key> {
+    Some((0, 0, path.canonicalize().ok()?.into_os_string().to_ascii_lowercase()))
+}
+
+/// Tells a folder from others, whatever links lead to it.
+fn folder_key(path: &Path) -> std::io::Result<Key> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let found = path.metadata()?;
+        Ok((found.dev(), found.ino(), OsString::new()))
+    }
+    #[cfg(not(unix))]
+    Ok((0, 0, path.canonicalize()?.into_os_string()))
+}
+
+/// Expands folders and patterns; an input that cannot be read does not hide the others. A picture named twice is taken once.
+pub fn collect(arguments: &[PathBuf]) -> Collected {
+    let mut all = Collected::default();
     for argument in arguments {
         let text = argument.to_string_lossy();
         if text == "-" {
-            inputs.push(Input { path: None, folder: PathBuf::new() });
+            all.inputs.push(Input { path: None, folder: PathBuf::new() });
         } else if argument.is_dir() {
-            folder(argument, &mut inputs, &mut missing);
-        } else if argument.exists() || !text.contains(['*', '?', '[']) {
-            inputs.push(Input { path: Some(argument.clone()), folder: PathBuf::new() });
-        } else {
-            pattern(&text, &mut inputs, &mut missing);
+            let parts = [Part::Folders, Part::Name { stem: Glob::all(), extension: None }];
+            let found = all.walk(argument, &parts, false);
+            if found.is_some_and(|found| found.is_nothing()) {
+                let error = anyhow!("the folder holds no pictures ({})", Image::EXTENSIONS.join(", "));
+                all.missing.push(Missing { name: argument.display().to_string(), error });
+            }
+        } else if argument.symlink_metadata().is_ok() || !text.contains(WILDCARDS) {
+            all.inputs.push(Input { path: Some(argument.clone()), folder: PathBuf::new() });
+        } else if let Err(error) = all.pattern(&text) {
+            all.missing.push(Missing { name: text.into(), error });
         }
     }
-    (inputs, missing)
+    let mut seen = HashSet::new();
+    all.inputs.retain(|input| input.path.as_deref().and_then(key).is_none_or(|key| seen.insert(key)));
+    all
 }
 
-fn folder(root: &Path, inputs: &mut Vec<Input>, missing: &mut Vec<Missing>) {
-    let (before, failed) = (inputs.len(), missing.len());
-    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
-        match entry {
-            Err(error) => {
-                let name = error.path().unwrap_or(root).display().to_string();
-                missing.push(Missing { name, error: anyhow!(error).context("cannot be read") });
+const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
+/// One component of a pattern.
+#[derive(Debug)]
+enum Part {
+    /// `**`: any folders, or none.
+    Folders,
+    /// A name, in two halves since extensions are compared whatever their case.
+    Name { stem: Glob, extension: Option<Glob> },
+}
+
+#[derive(Debug)]
+struct Glob {
+    pattern: Pattern,
+    text: String,
+}
+
+impl Glob {
+    fn new(text: &str) -> anyhow::Result<Self> {
+        Ok(Self { pattern: Pattern::new(text).context("not a glob pattern")?, text: text.into() })
+    }
+
+    fn all() -> Self {
+        Self { pattern: Pattern::default(), text: "*".into() }
+    }
+
+    fn matches(&self, name: &str, case_sensitive: bool) -> bool {
+        let options = MatchOptions { case_sensitive, ..MatchOptions::new() };
+        self.text == "*" || self.pattern.matches_with(name, options)
+    }
+}
+
+impl Part {
+    fn new(text: &str, is_last: bool) -> anyhow::Result<Self> {
+        if text == "**" {
+            return Ok(Self::Folders);
+        }
+        let halves =
+            text.rsplit_once('.').filter(|(stem, extension)| is_last && !stem.is_empty() && !extension.contains([']', '}']));
+        Ok(match halves {
+            None => Self::Name { stem: Glob::new(text)?, extension: None },
+            Some((stem, extension)) => Self::Name { stem: Glob::new(stem)?, extension: Some(Glob::new(extension)?) },
+        })
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Folders => !name.starts_with('.'),
+            Self::Name { stem, .. } if name.starts_with('.') && !stem.text.starts_with('.') => false,
+            Self::Name { stem, extension: None } => stem.matches(name, true),
+            Self::Name { stem, extension: Some(extension) } => {
+                name.rsplit_once('.').is_some_and(|(own_stem, own)| stem.matches(own_stem, true) && extension.matches(own, false))
             }
-            Ok(entry) if entry.file_type().is_file() && Image::is_named_by(entry.path()) && !is_result(entry.path()) => {
-                let folder = entry.path().parent().and_then(|parent| parent.strip_prefix(root).ok());
-                inputs.push(Input { folder: folder.map(Path::to_owned).unwrap_or_default(), path: Some(entry.into_path()) });
-            }
-            Ok(_) => {}
         }
     }
-    if inputs.len() == before && missing.len() == failed {
-        let error = anyhow!("the folder holds no pictures ({})", Image::EXTENSIONS.join(", "));
-        missing.push(Missing { name: root.display().to_string(), error });
+}
+
+/// What a walk found.
+#[derive(Default)]
+struct Found {
+    inputs: usize,
+    left_out: usize,
+    missing: usize,
+    folders: usize,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.inputs == 0 && self.missing == 0
     }
 }
 
-fn pattern(text: &str, inputs: &mut Vec<Input>, missing: &mut Vec<Missing>) {
-    // Results keep the folders below the first one with a wildcard.
-    let root: PathBuf =
-        Path::new(text).components().take_while(|c| !c.as_os_str().to_string_lossy().contains(['*', '?', '['])).collect();
-    let mut add = |error| missing.push(Missing { name: text.into(), error });
-    let before = inputs.len();
-    match glob::glob(text).context("not a glob pattern") {
-        Err(error) => add(error),
-        Ok(paths) => {
-            for path in paths {
-                match path {
-                    Err(error) => add(anyhow!(error)),
-                    Ok(path) if path.is_dir() || is_result(&path) => {}
-                    Ok(path) => {
-                        let folder = path.parent().and_then(|parent| parent.strip_prefix(&root).ok());
-                        inputs.push(Input { folder: folder.map(Path::to_owned).unwrap_or_default(), path: Some(path) });
+impl Collected {
+    fn pattern(&mut self, text: &str) -> anyhow::Result<()> {
+        let (mut total, mut folders, mut left_out) = (0, 0, 0);
+        for text in braces(text) {
+            let literal = PathBuf::from(&text);
+            if literal.is_file() {
+                self.inputs.push(Input { path: Some(literal), folder: PathBuf::new() });
+                total += 1;
+                continue;
+            }
+            // Results keep the folders below the first one with a wildcard. A folder may be called by what looks like one.
+            let components: Vec<Component<'_>> = literal.components().collect();
+            let mut root = PathBuf::new();
+            let mut at = 0;
+            while at + 1 < components.len() && root.join(components[at]).exists() {
+                root.push(components[at]);
+                at += 1;
+            }
+            let rest = &components[at..];
+            let part = |(i, part): (usize, &Component<'_>)| Part::new(&part.as_os_str().to_string_lossy(), i + 1 == rest.len());
+            let mut parts: Vec<Part> = rest.iter().enumerate().map(part).collect::<anyhow::Result<_>>()?;
+            if matches!(parts.last(), Some(Part::Folders)) {
+                parts.push(Part::Name { stem: Glob::all(), extension: None });
+            }
+            let every = matches!(parts.last(), Some(Part::Name { extension: Some(e), .. }) if !e.text.contains(WILDCARDS));
+            if let Some(found) = self.walk(&root, &parts, every) {
+                total += found.inputs + found.missing;
+                folders += found.folders;
+                left_out += found.left_out;
+            }
+        }
+        match (total, left_out, folders) {
+            (0, 0, 0) => Err(anyhow!("no file matches the pattern")),
+            (0, 0, _) => Err(anyhow!("the pattern matches folders, but no pictures; end it with /**/* to take what they hold")),
+            (0, ..) => Err(anyhow!("no picture matches the pattern, only what is left out")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the files below `root` that the parts lead to: `every` one, or the pictures by name. None if the root is not there.
+    fn walk(&mut self, root: &Path, parts: &[Part], every: bool) -> Option<Found> {
+        let mut found = Found::default();
+        let mut taken = Vec::new();
+        let mut seen = HashSet::new();
+        // What links lead to comes after all that is there without them.
+        let mut folders = vec![(root.to_owned(), vec![0])];
+        let mut links = std::collections::VecDeque::new();
+        if !root.as_os_str().is_empty() && !root.exists() {
+            return None;
+        }
+        while let Some((folder, states)) = folders.pop().or_else(|| links.pop_front()) {
+            let here = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+            let mut fail = |path: &Path, error: std::io::Error, what: &'static str| {
+                let error = anyhow!(error).context(what);
+                self.missing.push(Missing { name: path.display().to_string(), error });
+                found.missing += 1;
+            };
+            match folder_key(here).map(|key| seen.insert((key, states.clone()))) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    fail(here, error, "cannot read the folder");
+                    continue;
+                }
+            }
+            let entries: Result<Vec<_>, _> = std::fs::read_dir(here).and_then(Iterator::collect);
+            let mut entries = match entries {
+                Ok(entries) => entries,
+                Err(error) => {
+                    fail(here, error, "cannot read the folder");
+                    continue;
+                }
+            };
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.file_name()));
+            for entry in entries {
+                let name = entry.file_name();
+                let (deeper, is_last) = next(parts, &states, &name.to_string_lossy());
+                if deeper.is_empty() && !is_last {
+                    continue;
+                }
+                let path = folder.join(&name);
+                let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                match path.metadata() {
+                    Err(error) => fail(&path, error, "cannot be read"),
+                    Ok(data) if data.is_dir() => {
+                        found.folders += usize::from(is_last);
+                        if deeper.is_empty() {
+                        } else if is_link {
+                            links.push_back((path, deeper));
+                        } else {
+                            folders.push((path, deeper));
+                        }
+                    }
+                    Ok(_) if !is_last => {}
+                    Ok(_) if is_result(&path) => {
+                        *self.left_out.entry(OWN_RESULTS).or_default() += 1;
+                        found.left_out += 1;
+                    }
+                    Ok(_) if every || Image::is_named_by(&path) => taken.push(path),
+                    Ok(_) => {
+                        if let Some(Foreign { name, remedy }) = foreign(&path) {
+                            *self.left_out.entry((name, remedy)).or_default() += 1;
+                            found.left_out += 1;
+                        }
                     }
                 }
             }
-            if inputs.len() == before {
-                add(anyhow!("no file matches the pattern"));
+        }
+        taken.sort();
+        found.inputs = taken.len();
+        self.inputs.extend(taken.into_iter().map(|path| {
+            let folder = path.parent().and_then(|parent| parent.strip_prefix(root).ok()).map(Path::to_owned).unwrap_or_default();
+            Input { folder, path: Some(path) }
+        }));
+        Some(found)
+    }
+}
+
+const OWN_RESULTS: (&str, &str) = ("of this program's results", "name them to segment them");
+
+/// Where the name of a folder's entry leads from these parts: the parts of what lies in it, and whether it is the end of the pattern.
+fn next(parts: &[Part], states: &[usize], name: &str) -> (Vec<usize>, bool) {
+    let (mut deeper, mut is_last) = (Vec::new(), false);
+    let mut at: Vec<usize> = states.to_vec();
+    let mut i = 0;
+    while i < at.len() {
+        let state = at[i];
+        i += 1;
+        let Some(part) = parts.get(state) else { continue };
+        if matches!(part, Part::Folders) && !at.contains(&(state + 1)) {
+            at.push(state + 1);
+        }
+        if part.matches(name) {
+            let after = state + usize::from(!matches!(part, Part::Folders));
+            if after == parts.len() {
+                is_last = true;
+            } else if !deeper.contains(&after) {
+                deeper.push(after);
             }
         }
     }
+    deeper.sort_unstable();
+    (deeper, is_last)
+}
+
+/// `a.{jpg,png}` is `a.jpg` and `a.png`, as in a shell.
+fn braces(text: &str) -> Vec<String> {
+    let Some(open) = text.find('{') else { return vec![text.into()] };
+    let (mut depth, mut from, mut choices) = (0, open + 1, Vec::new());
+    for (at, c) in text.char_indices().skip_while(|&(at, _)| at < open) {
+        match c {
+            '{' => depth += 1,
+            ',' if depth == 1 => {
+                choices.push(&text[from..at]);
+                from = at + 1;
+            }
+            '}' if depth == 1 && !choices.is_empty() => {
+                choices.push(&text[from..at]);
+                let whole = choices.iter().map(|choice| format!("{}{choice}{}", &text[..open], &text[at + 1..]));
+                return whole.flat_map(|text| braces(&text)).collect();
+            }
+            '}' if depth == 1 => break,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    vec![text.into()]
 }
 
 /// Whether a file is named as one of our own results, so that a second run over a folder does not segment the first one's.
 fn is_result(path: &Path) -> bool {
-    let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_ascii_lowercase();
+    let name = name.to_string_lossy();
     Format::ALL.iter().any(|format| name.ends_with(&format!(".{}", format.suffix())) && *format != Format::Json)
-}
-
-/// The stem of each input's results, with its folder: the whole file name where two inputs of a folder share a stem.
-///
-/// # Errors
-/// If two inputs would still write the same files.
-pub fn stems(inputs: &[Input]) -> anyhow::Result<Vec<PathBuf>> {
-    use std::collections::HashMap;
-    let name = |input: &Input, whole: bool| {
-        let path = input.path.as_deref().unwrap_or(Path::new("stdin"));
-        let name = if whole { path.file_name() } else { path.file_stem() };
-        input.folder.join(name.unwrap_or(OsStr::new("picture")))
-    };
-    let mut shared: HashMap<PathBuf, usize> = HashMap::new();
-    inputs.iter().for_each(|input| *shared.entry(name(input, false)).or_default() += 1);
-    let stems: Vec<PathBuf> = inputs.iter().map(|input| name(input, shared[&name(input, false)] > 1)).collect();
-    let mut owner: HashMap<&Path, &Input> = HashMap::new();
-    for (stem, input) in stems.iter().zip(inputs) {
-        if let Some(other) = owner.insert(stem, input) {
-            let (a, b) = (other.name(), input.name());
-            anyhow::bail!(
-                "{a} and {b} would write the same files; give their common folder, or run twice with two output folders"
-            );
-        }
-    }
-    Ok(stems)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn input(folder: &str, path: &str) -> Input {
-        Input { path: Some(path.into()), folder: folder.into() }
-    }
-
-    #[test]
-    fn shared_stems_keep_the_whole_name() {
-        let inputs = [input("", "a.jpg"), input("", "a.png"), input("", "b.jpg"), input("x", "x/a.jpg")];
-        let expected: Vec<PathBuf> = ["a.jpg", "a.png", "b", "x/a"].map(PathBuf::from).into();
-        assert_eq!(stems(&inputs).unwrap(), expected);
-        let twice = [input("", "x/a.jpg"), input("", "y/a.jpg")];
-        assert!(stems(&twice).unwrap_err().to_string().contains("would write the same files"));
-    }
-
     #[test]
     fn results_are_not_inputs() {
-        assert!(is_result(Path::new("x/cat.mask.png")) && is_result(Path::new("cat.jpg.overlay.png")));
+        assert!(is_result(Path::new("x/cat.mask.png")) && is_result(Path::new("cat.jpg.OVERLAY.png")));
         assert!(!is_result(Path::new("mask.png")) && !is_result(Path::new("cat.png")));
+    }
+
+    #[test]
+    fn braces_are_choices() {
+        let expected = |text, choices: &[&str]| assert_eq!(braces(text), choices, "{text}");
+        expected("a.jpg", &["a.jpg"]);
+        expected("{a,b}/*.{jpg,png}", &["a/*.jpg", "a/*.png", "b/*.jpg", "b/*.png"]);
+        expected("a{,.{x,y}}", &["a", "a.x", "a.y"]);
+        for literal in ["{a}", "{a,b", "a}b,{c"] {
+            expected(literal, &[literal]);
+        }
+    }
+
+    /// The files of `names` that the pattern takes, given as below the current folder.
+    fn taken<'a>(pattern: &str, names: &[&'a str]) -> Vec<&'a str> {
+        let texts: Vec<&str> = pattern.split('/').collect();
+        let parts: Vec<Part> = texts.iter().enumerate().map(|(i, text)| Part::new(text, i + 1 == texts.len()).unwrap()).collect();
+        let takes = |name: &&&str| {
+            let mut states = vec![0];
+            let components: Vec<&str> = name.split('/').collect();
+            components.iter().enumerate().any(|(i, component)| {
+                let (deeper, is_last) = next(&parts, &states, component);
+                states = deeper;
+                is_last && i + 1 == components.len()
+            })
+        };
+        names.iter().filter(takes).copied().collect()
+    }
+
+    #[test]
+    fn patterns_lead_through_folders() {
+        let names = ["a.jpg", "B.JPG", "c.png", "x/a.jpg", "x/y/a.jpeg", ".h.jpg", ".hid/a.jpg", "x/._a.jpg", "x.d/a.jpg"];
+        assert_eq!(taken("*.jpg", &names), ["a.jpg", "B.JPG"]);
+        assert_eq!(taken("**/*.jpg", &names), ["a.jpg", "B.JPG", "x/a.jpg", "x.d/a.jpg"]);
+        assert_eq!(taken("**/*.jp*g", &names), ["a.jpg", "B.JPG", "x/a.jpg", "x/y/a.jpeg", "x.d/a.jpg"]);
+        assert_eq!(taken("x/**/**/*", &names), ["x/a.jpg", "x/y/a.jpeg"]);
+        assert_eq!(taken("?/*", &names), ["x/a.jpg"]);
+        assert_eq!(taken(".*/*.jpg", &names), [".hid/a.jpg"]);
+        assert_eq!(taken("x/._*.jpg", &names), ["x/._a.jpg"]);
+        assert_eq!(taken("x.[a-d]/a.[jJ][pP][gG]", &names), ["x.d/a.jpg"]);
+        // Names are compared as they are, extensions whatever their case.
+        assert_eq!(taken("b.jpg", &names), [""; 0]);
+        assert!(Part::new("a**b", true).is_err() && Part::new("[", true).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The command `deepcut`. Every capability is in the library; here are arguments, files, progress and exit codes.
 //!
-//! Exit status: 0 if everything was written, 1 if some pictures failed (each named on stderr, the others done), 2 for a wrong
-//! command line or anything that stops the run.
+//! Exit status: 0 if everything is there that was asked for, 1 if not (each failure is named on standard error, the rest is done), 2 for a
+//! wrong command line or anything that stops the run before it begins, 130 after Ctrl-C, 143 after SIGTERM.
 
 mod args;
 mod batch;
@@ -10,11 +10,15 @@ mod eval;
 mod features;
 mod hub;
 mod inputs;
+mod memory;
 mod models;
 mod network;
 mod outputs;
 mod segment;
+mod stop;
 mod stopwatch;
+mod talk;
+mod words;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -25,27 +29,28 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    batch::quiet_panics();
+    let status = |whole: bool| u8::from(!whole);
     let outcome = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Sweep(args) => eval::sweep(&args),
+        Command::Eval(args) => eval::run(&args).map(status),
+        Command::Sweep(args) => eval::sweep(&args).map(status),
         Command::Features(args) => features::run(&args),
-        Command::Models { command } => models::run(&command),
+        Command::Models { command } => models::run(&command).map(status),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deepcut", &mut script);
-            print(&script).map(|()| true)
+            print(&script).map(|()| 0)
         }
-        Command::Man { command } => man(command.as_deref()),
+        Command::Man { command } => man(command.as_deref()).map(status),
     };
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        // Whoever read the output has seen enough.
+        Ok(status) => ExitCode::from(status),
+        // Whoever read a list or a page has seen enough; of pictures `batch` knows what was left unsaid.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be closed too; there is nowhere else to say so.
-            let _ = writeln!(std::io::stderr(), "deepcut: {error:#}");
+            let _ = writeln!(std::io::stderr(), "deepcut: {}", words::line(&words::chain(&error)));
             ExitCode::from(2)
         }
     }

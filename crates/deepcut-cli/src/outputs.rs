@@ -1,12 +1,38 @@
-//! Where results go, and writing them whole or not at all.
+//! Where results go, what is there already, and writing them whole or not at all.
+//!
+//! A result keeps a [`Record`] of what it was made from, so the same command goes on where it was stopped:
+//!
+//! | there already                                        | what happens                                      |
+//! |------------------------------------------------------|---------------------------------------------------|
+//! | every result of the same picture and settings        | the picture is skipped                            |
+//! | some of them, or one cut short                       | the others are made                               |
+//! | results of the picture as it was before it changed   | all are made anew                                 |
+//! | results of other settings                            | they are left, and the exit status says so        |
+//! | a result without a record                            | it is left: someone may have corrected it by hand |
+//! | another picture's, or no result at all               | an error                                          |
+//!
+//! A picture has changed if its size has; or if its file was touched since the result was written and its time is later than the result's or
+//! its checksum is another.
 
 use crate::args::{FileArgs, Format};
-use crate::inputs::Input;
-use anyhow::{Context, bail};
-use std::io::{IsTerminal, Write};
+use crate::inputs::{self, Input, Key};
+use crate::words::count;
+use anyhow::{Context, anyhow, bail};
+use deepcut::export::record::{self, Found, Record};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+use tempfile::{NamedTempFile, PersistError};
 
 /// Where the results of a run go.
+#[derive(Debug)]
 pub enum Destination {
     /// A folder, with a file for each picture and format.
     Folder(PathBuf),
@@ -17,43 +43,16 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Decides from the command line; `formats` are those of a folder's results, or those of a single file's or standard output's.
-    ///
-    /// # Errors
-    /// If a file or standard output is asked to take more than one result.
-    pub fn new(args: &FileArgs, formats: impl Fn(bool) -> Vec<Format>, inputs: &[Input]) -> anyhow::Result<Self> {
+    /// Decides from the command line.
+    fn new(args: &FileArgs, inputs: &[Input]) -> Self {
         let from_stdin = matches!(inputs, [Input { path: None, .. }]);
-        let destination = match &args.output {
+        match &args.output {
             Some(out) if out.as_os_str() == "-" => Self::Stdout,
             Some(out) if !out.is_dir() && is_file_name(out) => Self::File(out.clone()),
             Some(out) => Self::Folder(out.clone()),
             None if from_stdin && !args.json => Self::Stdout,
             None => Self::Folder(PathBuf::from(".")),
-        };
-        let formats = formats(destination.is_single());
-        let single = matches!(inputs, [_]) && formats.len() == 1;
-        match &destination {
-            Self::Folder(_) => {}
-            _ if !single => bail!(
-                "one file or standard output takes one result of one picture, not {} formats of {} pictures; give a folder with -o, or one --format",
-                formats.len(),
-                inputs.len()
-            ),
-            Self::Stdout if args.json => {
-                bail!("--json and a result cannot both go to standard output; give a file or folder with -o")
-            }
-            Self::Stdout if formats[0] != Format::Json && std::io::stdout().is_terminal() => {
-                bail!(
-                    "a {} file would go to the terminal; redirect standard output or give a file with -o",
-                    formats[0].extension()
-                )
-            }
-            Self::File(out) if !out.extension().is_some_and(|e| e.eq_ignore_ascii_case(formats[0].extension())) => {
-                bail!("{} does not end as its format does (`.{}`)", out.display(), formats[0].suffix())
-            }
-            _ => {}
         }
-        Ok(destination)
     }
 
     /// Whether there is room for one result only.
@@ -61,35 +60,622 @@ impl Destination {
         matches!(self, Self::Stdout | Self::File(_))
     }
 
-    /// Writes a result where [`Destination::path`] says.
-    ///
-    /// # Errors
-    /// As [`write`], or if standard output is closed.
-    pub fn put(&self, path: Option<&Path>, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
-        if let Some(path) = path {
-            return write(path, bytes, overwrite);
+    /// The extension of the one file.
+    pub fn extension(&self) -> Option<String> {
+        match self {
+            Self::File(file) => Some(file.extension()?.to_string_lossy().to_lowercase()),
+            _ => None,
         }
-        let mut stdout = std::io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")
     }
 
     /// The path of a result; None is standard output.
-    pub fn path(&self, stem: &Path, format: Format) -> Option<PathBuf> {
+    fn path(&self, stem: &Path, format: Format) -> Option<PathBuf> {
         match self {
             Self::Folder(folder) => {
                 let mut name = folder.join(stem).into_os_string();
                 name.push(".");
                 name.push(format.suffix());
-                Some(name.into())
+                // Not `./a.png`.
+                let name = PathBuf::from(name);
+                Some(name.strip_prefix(".").map(Path::to_owned).unwrap_or(name))
             }
             Self::File(file) => Some(file.clone()),
             Self::Stdout => None,
         }
     }
+
+    /// The folder that is there as long as anything can be written.
+    fn root(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(or_here(folder)),
+            Self::File(file) => Some(parent(file)),
+            Self::Stdout => None,
+        }
+    }
 }
 
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().map_or(Path::new("."), or_here)
+}
+
+/// Whether a path is meant as a file: it ends as a result does, or as a picture.
 fn is_file_name(path: &Path) -> bool {
-    path.extension().is_some_and(|e| Format::ALL.iter().any(|format| e.eq_ignore_ascii_case(format.extension())))
+    let ends_in_separator = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+    let is_ours = |e: &OsStr| Format::ALL.iter().any(|format| e.eq_ignore_ascii_case(format.extension()));
+    let is_picture = || deepcut::Image::is_named_by(path) || deepcut::image::foreign(path).is_some();
+    !ends_in_separator && path.extension().is_some_and(|e| is_ours(e) || is_picture())
+}
+
+/// Everything that decides a result beside the picture: the network, and every option that is not the default.
+pub type Settings = BTreeMap<String, Value>;
+
+/// A picture's file as it is now.
+pub struct Source<'a> {
+    pub input: &'a Input,
+    data: Option<Metadata>,
+    bytes: u64,
+    sha256: OnceCell<String>,
+}
+
+impl<'a> Source<'a> {
+    /// Looks at the file, without reading it.
+    pub fn new(input: &'a Input) -> Self {
+        let data = input.path.as_deref().and_then(|path| path.metadata().ok());
+        Self { input, bytes: data.as_ref().map_or(0, Metadata::len), data, sha256: OnceCell::new() }
+    }
+
+    /// What was read from standard input.
+    pub fn of_stream<R>(input: &'a Input, read: Hashing<R>) -> Self {
+        Self { input, data: None, bytes: read.bytes, sha256: OnceCell::from(read.sum()) }
+    }
+
+    /// The checksum of its content.
+    fn sha256(&self) -> io::Result<&str> {
+        if let Some(sum) = self.sha256.get() {
+            return Ok(sum);
+        }
+        // Opening a named pipe would wait for a writer.
+        let (Some(path), true) = (&self.input.path, self.data.as_ref().is_none_or(Metadata::is_file)) else {
+            return Err(io::Error::other("it is no file"));
+        };
+        let mut hash = Hashing::new(File::open(path)?);
+        io::copy(&mut hash, &mut io::sink())?;
+        Ok(self.sha256.get_or_init(|| hash.sum()))
+    }
+
+    /// Whether it is another file than it was, or is written to.
+    pub fn is_unstable(&self) -> bool {
+        let now = self.input.path.as_deref().and_then(|path| path.metadata().ok());
+        let state = |data: &Option<Metadata>| data.as_ref().map(|data| (data.len(), data.modified().ok()));
+        state(&now) != state(&self.data)
+    }
+
+    /// What results made from it now say of it.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn record(&self, settings: &Settings) -> io::Result<Record> {
+        Ok(Record {
+            input: self.input.file_name().to_string_lossy().into(),
+            folder: self.folder(),
+            bytes: self.bytes,
+            sha256: self.sha256()?.into(),
+            settings: settings.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        })
+    }
+
+    /// A digest: results may be published, and where they were made is nobody's business.
+    fn folder(&self) -> String {
+        let folder = self.input.path.as_deref().map(parent).and_then(|folder| folder.canonicalize().ok());
+        folder.map(|folder| hexadecimal(&Sha256::digest(folder.as_os_str().as_encoded_bytes())[..8])).unwrap_or_default()
+    }
+
+    /// Whether a result was made from another picture than this.
+    fn is_another(&self, record: &Record) -> io::Result<bool> {
+        if record.input != self.input.file_name().to_string_lossy() {
+            return Ok(true);
+        }
+        // A folder that was moved or copied holds the same pictures.
+        Ok(record.folder != self.folder() && record.sha256 != self.sha256()?)
+    }
+
+    /// Whether it is not what a result was made from that was written at that time.
+    fn has_changed(&self, record: &Record, written: SystemTime, checksum: bool) -> io::Result<bool> {
+        if let (Some(data), false) = (&self.data, checksum) {
+            if data.len() != record.bytes {
+                return Ok(true);
+            }
+            let modified = data.modified()?;
+            if self.touched().unwrap_or(modified) < written {
+                return Ok(false);
+            }
+            // A time to come is a wrong clock's.
+            if modified > written && modified <= SystemTime::now() {
+                return Ok(true);
+            }
+        }
+        Ok(record.sha256 != self.sha256()?)
+    }
+
+    /// When anything about the file changed last, which nobody can set.
+    #[cfg(unix)]
+    fn touched(&self) -> Option<SystemTime> {
+        use std::os::unix::fs::MetadataExt;
+        let time = |data: &Metadata| {
+            let since = Duration::new(u64::try_from(data.ctime()).ok()?, u32::try_from(data.ctime_nsec()).ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        };
+        // A link may lead elsewhere now.
+        let link = self.input.path.as_deref()?.symlink_metadata().ok()?;
+        Some(time(self.data.as_ref()?)?.max(time(&link)?))
+    }
+
+    #[cfg(not(unix))]
+    fn touched(&self) -> Option<SystemTime> {
+        None
+    }
+}
+
+/// A reader that computes the checksum of what passes.
+pub struct Hashing<R> {
+    reader: R,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<R> Hashing<R> {
+    pub fn new(reader: R) -> Self {
+        Self { reader, hash: Sha256::new(), bytes: 0 }
+    }
+
+    /// SHA-256 in hexadecimal.
+    pub fn sum(self) -> String {
+        hexadecimal(&self.hash.finalize())
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let given = self.reader.read(buffer)?;
+        self.hash.update(&buffer[..given]);
+        self.bytes += given as u64;
+        Ok(given)
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As the decoder says it.
+const CANNOT_READ: &str = "cannot read the file";
+
+/// A result to write.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target {
+    pub format: Format,
+    /// None is standard output.
+    pub path: Option<PathBuf>,
+    replace: bool,
+}
+
+/// What to do with a picture.
+#[derive(Debug)]
+pub enum Plan {
+    /// Make these.
+    Make(Vec<Target>),
+    /// Everything is there.
+    Skip {
+        /// How many have no record.
+        unrecorded: usize,
+    },
+    /// Results of other settings are there; how they differ.
+    Differs(String),
+}
+
+/// The disk, not the picture, is why a result could not be written.
+#[derive(Debug)]
+pub struct Fault(String);
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The results of a run.
+pub struct Outputs {
+    destination: Destination,
+    formats: Vec<Format>,
+    overwrite: bool,
+    checksum: bool,
+    /// What is read is never written.
+    read: HashSet<Key>,
+    /// Held to read by those who write.
+    writing: RwLock<()>,
+    /// Folders that were written to.
+    touched: Mutex<HashSet<PathBuf>>,
+    /// Whether `A` and `a` are one file there.
+    ignores_case: bool,
+    /// Made by this run, to be removed if it comes to nothing.
+    made: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Decides from the command line where results go; `formats` are those for a destination. Nothing is written.
+    ///
+    /// # Errors
+    /// If a file or standard output is asked to take more than one result, or a result of another format than its name says.
+    pub fn new(args: &FileArgs, formats: impl Fn(&Destination) -> Vec<Format>, inputs: &[Input]) -> anyhow::Result<Self> {
+        let destination = Destination::new(args, inputs);
+        let formats = formats(&destination);
+        let single = matches!(inputs, [] | [_]) && formats.len() == 1;
+        match &destination {
+            Destination::Folder(_) => {}
+            _ if !single => bail!(
+                "one file or standard output takes one result of one picture, not {} of {}; give a folder with -o, or one --format",
+                count(formats.len(), "format"),
+                count(inputs.len(), "picture")
+            ),
+            Destination::Stdout if args.json => {
+                bail!("--json and a result cannot both go to standard output; give a file or folder with -o")
+            }
+            Destination::Stdout if formats[0] != Format::Json && io::stdout().is_terminal() => {
+                bail!(
+                    "a {} file would go to the terminal; redirect standard output or give a file with -o",
+                    formats[0].extension()
+                )
+            }
+            Destination::File(out) if !out.extension().is_some_and(|e| e.eq_ignore_ascii_case(formats[0].extension())) => {
+                let name = out.with_extension(formats[0].extension());
+                bail!(
+                    "{} does not end as its format does (`.{}`): name it {}; for a folder of that name, end it with /",
+                    out.display(),
+                    formats[0].suffix(),
+                    name.display()
+                )
+            }
+            _ => {}
+        }
+        Ok(Self {
+            destination,
+            formats,
+            overwrite: args.overwrite,
+            checksum: args.checksum,
+            read: inputs.iter().filter_map(|input| inputs::key(input.path.as_deref()?)).collect(),
+            writing: RwLock::new(()),
+            touched: Mutex::default(),
+            ignores_case: false,
+            made: None,
+        })
+    }
+
+    /// Whether results are written, rather than only told.
+    pub fn writes(&self) -> bool {
+        !self.formats.is_empty()
+    }
+
+    /// Makes the output folder, tries to write there, removes what a killed run left, and gives every picture the name of its results.
+    ///
+    /// # Errors
+    /// If nothing can be written there, or two pictures would write the same files.
+    pub fn prepare(&mut self, inputs: &[Input]) -> anyhow::Result<Vec<PathBuf>> {
+        let stems = |whole| inputs.iter().map(move |input| stem(input, whole)).collect::<Vec<_>>();
+        let (Some(root), true) = (self.destination.root().map(Path::to_owned), self.writes()) else {
+            return Ok(stems(false));
+        };
+        if !root.exists() {
+            self.made =
+                root.ancestors().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()).last().map(Into::into);
+            make_folder(&root)?;
+        }
+        self.ignores_case = try_writing(&root)?;
+        let folders: HashSet<PathBuf> = match &self.destination {
+            Destination::Folder(folder) => inputs.iter().map(|input| folder.join(&input.folder)).collect(),
+            _ => [root].into(),
+        };
+        let there: HashSet<PathBuf> = folders.iter().flat_map(|folder| list(or_here(folder), folder)).collect();
+        match self.destination {
+            Destination::Folder(_) => self.names(inputs, &there),
+            _ => Ok(stems(false)),
+        }
+    }
+
+    /// The stem of each picture's results, with its folder: the picture's own, unless another picture of this run or on the disk has it; then its
+    /// whole name. What has results keeps their name.
+    fn names(&self, inputs: &[Input], there: &HashSet<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+        let key = |path: &Path| match self.ignores_case {
+            true => path.as_os_str().to_ascii_lowercase(),
+            false => path.as_os_str().to_owned(),
+        };
+        let there: HashSet<OsString> = there.iter().map(|path| key(path)).collect();
+        let mut shared: HashMap<OsString, usize> = HashMap::new();
+        inputs.iter().for_each(|input| *shared.entry(key(&stem(input, false))).or_default() += 1);
+        let mut names = Vec::with_capacity(inputs.len());
+        let mut whole = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let own = input.file_name().to_string_lossy();
+            let owner = |whole| self.owner(&stem(input, whole), |path| there.contains(&key(path)));
+            let plain = owner(false);
+            let is_whole = match &plain {
+                Some(Some(name)) if *name == own => false,
+                _ if shared[&key(&stem(input, false))] > 1 || matches!(plain, Some(Some(_))) => true,
+                _ => matches!(owner(true), Some(Some(name)) if name == own),
+            };
+            names.push(stem(input, is_whole));
+            whole.push(is_whole);
+        }
+        // `a.jpg.jpg` beside `a.jpg` and `a.png`, whose whole name is the other's stem.
+        loop {
+            let mut owners: HashMap<OsString, usize> = HashMap::new();
+            let mut clash = None;
+            for (at, name) in names.iter().enumerate() {
+                if let Some(other) = owners.insert(key(name), at) {
+                    clash = Some((other, at));
+                    break;
+                }
+            }
+            let Some((a, b)) = clash else { return Ok(names) };
+            let Some(at) = [b, a].into_iter().find(|&at| !whole[at]) else {
+                bail!(
+                    "{} and {} would write the same files; give their common folder, or run twice with two output folders",
+                    inputs[a].name(),
+                    inputs[b].name()
+                );
+            };
+            (names[at], whole[at]) = (stem(&inputs[at], true), true);
+        }
+    }
+
+    /// The picture whose results have this stem; None if there are none, an inner None if they do not say.
+    fn owner(&self, stem: &Path, there: impl Fn(&Path) -> bool) -> Option<Option<String>> {
+        let mut owner = None;
+        for path in Format::ALL.iter().filter_map(|&format| self.destination.path(stem, format)) {
+            if !there(&path) {
+                continue;
+            }
+            match look(&path) {
+                Ok(Some((Found::Whole(Some(record)), _))) => return Some(Some(record.input)),
+                Ok(Some((Found::Whole(None), _))) => owner = Some(None),
+                _ => {}
+            }
+        }
+        owner
+    }
+
+    /// The paths of a picture's results.
+    pub fn paths(&self, name: &Path) -> Vec<String> {
+        let paths = self.formats.iter().filter_map(|&format| self.destination.path(name, format));
+        paths.map(|path| path.display().to_string()).collect()
+    }
+
+    /// What to do with a picture whose results are called `name`.
+    ///
+    /// # Errors
+    /// If what is there is no result, or another picture's.
+    pub fn plan(&self, source: &Source<'_>, name: &Path, settings: &Settings) -> anyhow::Result<Plan> {
+        let mut targets = Vec::new();
+        let mut records = Vec::new();
+        let (mut unrecorded, mut missing) = (0, 0);
+        for &format in &self.formats {
+            let path = self.destination.path(name, format);
+            let Some(place) = &path else {
+                targets.push((Target { format, path, replace: false }, true));
+                missing += 1;
+                continue;
+            };
+            let found = look(place).with_context(|| format!("cannot read {}", place.display()))?;
+            if found.is_some() && inputs::key(place).is_some_and(|key| self.read.contains(&key)) {
+                bail!("its result would replace {}, one of the pictures; give another folder with -o", place.display());
+            }
+            let (replace, wanted) = match found {
+                None => (false, true),
+                Some(_) if self.overwrite => (true, true),
+                Some((Found::Other, _)) => {
+                    bail!(
+                        "{} exists and is no result; pass --overwrite to replace it, or another folder with -o",
+                        place.display()
+                    )
+                }
+                Some((Found::Whole(None), _)) if self.destination.is_single() => {
+                    bail!("{} exists; pass --overwrite to replace it, or another name with -o", place.display())
+                }
+                Some((Found::Partial, _)) => (true, true),
+                Some((Found::Whole(None), _)) => {
+                    unrecorded += 1;
+                    continue;
+                }
+                Some((Found::Whole(Some(record)), written)) => {
+                    if source.is_another(&record).context(CANNOT_READ)? {
+                        bail!(
+                            "{} is the result of another picture, {}; pass --overwrite to replace it, or another folder with -o",
+                            place.display(),
+                            record.input
+                        );
+                    }
+                    records.push((record, written));
+                    (true, false)
+                }
+            };
+            missing += usize::from(wanted);
+            targets.push((Target { format, path, replace }, wanted));
+        }
+        for (record, written) in &records {
+            if source.has_changed(record, *written, self.checksum).context(CANNOT_READ)? {
+                return Ok(Plan::Make(targets.into_iter().map(|(target, _)| target).collect()));
+            }
+        }
+        if let Some(difference) = records.iter().find_map(|(record, _)| difference(&record.settings, settings)) {
+            return Ok(Plan::Differs(difference));
+        }
+        // Without files to write the picture is told.
+        if missing == 0 && self.writes() {
+            return Ok(Plan::Skip { unrecorded });
+        }
+        Ok(Plan::Make(targets.into_iter().filter_map(|(target, wanted)| wanted.then_some(target)).collect()))
+    }
+
+    /// Writes a result.
+    ///
+    /// # Errors
+    /// If it cannot be written; a [`Fault`] says that the disk is why.
+    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<()> {
+        let Some(path) = &target.path else {
+            let mut stdout = io::stdout().lock();
+            return stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output");
+        };
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        // A disk that was taken away must not be made anew as a folder.
+        if let Some(root) = self.is_gone() {
+            return Err(anyhow!(Fault(format!("the output folder {} is gone", root.display()))));
+        }
+        write(path, bytes, target.replace)?;
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(parent(path).into());
+        Ok(())
+    }
+
+    /// The output folder, if it is no longer there.
+    pub fn is_gone(&self) -> Option<&Path> {
+        self.destination.root().filter(|root| self.writes() && !root.is_dir())
+    }
+
+    /// Waits until nothing is being written, and lets nothing be written any more as long as the answer lives.
+    pub fn hold(&self) -> std::sync::RwLockWriteGuard<'_, ()> {
+        self.writing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that the names of the results outlive a power failure.
+    pub fn sync(&self) {
+        #[cfg(unix)]
+        for folder in self.touched.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            // The files themselves are on the disk; some file systems cannot do this.
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+    }
+}
+
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        // Only empty folders can be removed so.
+        let mut folder = self.destination.root().filter(|_| self.made.is_some());
+        while let Some(empty) = folder.filter(|folder| std::fs::remove_dir(folder).is_ok()) {
+            folder = empty.parent().filter(|_| Some(empty) != self.made.as_deref());
+        }
+    }
+}
+
+/// The stem of a picture's results, with its folder; the whole file name if another picture has the same stem.
+fn stem(input: &Input, whole: bool) -> PathBuf {
+    let name = Path::new(input.file_name());
+    input.folder.join(if whole { Some(name.as_os_str()) } else { name.file_stem() }.unwrap_or(name.as_os_str()))
+}
+
+/// What lies at a path and when it was written; None if nothing.
+fn look(path: &Path) -> io::Result<Option<(Found, SystemTime)>> {
+    let data = match path.metadata() {
+        Ok(data) => data,
+        // A link that leads nowhere is there, too.
+        Err(_) if path.symlink_metadata().is_ok() => return Ok(Some((Found::Other, SystemTime::UNIX_EPOCH))),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let found = if data.is_file() { record::examine(&mut File::open(path)?)? } else { Found::Other };
+    Ok(Some((found, data.modified()?)))
+}
+
+/// How settings differ, in words.
+fn difference(before: &Settings, now: &Settings) -> Option<String> {
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let value = |settings: &Settings, name: &str| match settings.get(name) {
+        None => "the default".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        // A network goes by its name.
+        Some(Value::Object(object)) => {
+            object.get("name").map_or_else(|| "another".into(), |name| name.to_string().replace('"', ""))
+        }
+        Some(value) => value.to_string(),
+    };
+    let differing = names.into_iter().filter(|&name| before.get(name) != now.get(name));
+    let told: Vec<String> = differing.map(|name| format!("{name}: {}, now {}", value(before, name), value(now, name))).collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+const PREFIX: &str = ".deepcut-";
+const SUFFIX: &str = ".part";
+
+/// The files of a folder, called as if it were `called`. Files that a killed run left half-written are removed.
+fn list(folder: &Path, called: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        match text.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)) {
+            Some(random) if random.len() == 6 => remove_left(&entry.path()),
+            _ => {
+                let path = called.join(name);
+                found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
+            }
+        }
+    }
+    found
+}
+
+/// Removes a half-written file that nobody writes any more: writers hold a lock.
+fn remove_left(path: &Path) {
+    let Ok(file) = File::options().write(true).open(path) else { return };
+    let abandoned = match file.try_lock() {
+        Ok(()) => true,
+        Err(std::fs::TryLockError::WouldBlock) => false,
+        // A disk without locks.
+        Err(std::fs::TryLockError::Error(_)) => {
+            let age = file.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
+            age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
+        }
+    };
+    if abandoned {
+        // Another run may have been faster.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let context = || Fault(format!("cannot make the folder {}; give a writable one with -o", folder.display()));
+    std::fs::create_dir_all(folder).with_context(context)
+}
+
+/// Writes and removes a small file. True if the disk takes `A` and `a` for one name.
+fn try_writing(folder: &Path) -> anyhow::Result<bool> {
+    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
+    let mut file = begin(folder).with_context(context)?;
+    file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).with_context(context)?;
+    let other = file.path().file_name().map(OsStr::to_ascii_uppercase).unwrap_or_default();
+    Ok(folder.join(other).symlink_metadata().is_ok())
+}
+
+/// A new file of a name of its own, locked.
+fn begin(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The user's mask applies: results are as readable as any file they make.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    loop {
+        // The name of a file that nobody knows helps nobody.
+        let file = builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, io::Error::from_raw_os_error))?;
+        // Another run that looks for left files may have taken it before it was locked.
+        if file.as_file().try_lock().is_err_and(|e| matches!(e, std::fs::TryLockError::WouldBlock)) || !file.path().exists() {
+            continue;
+        }
+        return Ok(file);
+    }
 }
 
 /// Says no before the work is done, if a result exists and may not be replaced.
@@ -103,28 +689,119 @@ pub fn check_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file beside its place and moves it there: it is there whole or not at all.
+/// Writes a file beside its place and moves it there once it is on the disk: it is there whole or not at all.
 ///
 /// # Errors
 /// If the folder cannot be made, the disk is full, or the file exists and may not be replaced.
 pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}; give a writable one with -o", folder.display()))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".deepcut-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The user's mask applies: results are as readable as any file they make.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    let folder = parent(path);
+    make_folder(folder)?;
+    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
+    let mut file = begin(folder).with_context(context)?;
+    let full = || Fault(format!("cannot write {}; is the disk full?", path.display()));
+    file.as_file_mut().write_all(bytes).and_then(|()| file.as_file().sync_data()).with_context(full)?;
+    let moved = if overwrite {
+        file.persist(path).map(drop).map_err(|e| e.error)
+    } else {
+        move_to_free(file, path, |file, path| file.persist_noclobber(path))
+    };
+    moved.with_context(|| Fault(format!("cannot write {}", path.display())))
+}
+
+/// Moves a file to a name that must be free. Where the disk can neither link nor move without replacing, an empty file takes the name first.
+fn move_to_free(
+    file: NamedTempFile,
+    path: &Path,
+    exclusively: impl FnOnce(NamedTempFile, &Path) -> Result<File, PersistError>,
+) -> io::Result<()> {
+    let PersistError { error, file } = match exclusively(file, path) {
+        Ok(_) => return Ok(()),
+        Err(refused) => refused,
+    };
+    if error.kind() == ErrorKind::AlreadyExists {
+        return Err(error);
     }
-    let mut file = builder
-        .tempfile_in(folder)
-        .with_context(|| format!("cannot write into the folder {}; give a writable one with -o", folder.display()))?;
-    let full = || format!("cannot write {}; is the disk full?", path.display());
-    file.write_all(bytes).and_then(|()| file.flush()).with_context(full)?;
-    let moved = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-    moved.map_err(|e| e.error).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+    File::options().write(true).create_new(true).open(path)?;
+    file.persist(path).map(drop).map_err(|e| {
+        // Ours, and empty.
+        let _ = std::fs::remove_file(path);
+        e.error
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn input(folder: &str, path: &str) -> Input {
+        Input { path: Some(path.into()), folder: folder.into() }
+    }
+
+    /// The names of pictures whose results go to an empty folder.
+    fn names(inputs: &[Input], ignores_case: bool) -> anyhow::Result<Vec<PathBuf>> {
+        let outputs = Outputs {
+            destination: Destination::Folder("nowhere".into()),
+            formats: vec![Format::Mask],
+            overwrite: false,
+            checksum: false,
+            read: HashSet::new(),
+            writing: RwLock::new(()),
+            touched: Mutex::default(),
+            ignores_case,
+            made: None,
+        };
+        outputs.names(inputs, &HashSet::new())
+    }
+
+    #[test]
+    fn shared_stems_keep_the_whole_name() {
+        let inputs = [input("", "a.jpg"), input("", "a.png"), input("", "b.jpg"), input("x", "x/a.jpg"), input("", "a.jpg.jpg")];
+        let expected: Vec<PathBuf> = ["a.jpg", "a.png", "b", "x/a", "a.jpg.jpg"].map(PathBuf::from).into();
+        assert_eq!(names(&inputs, false).unwrap(), expected);
+        let twice = [input("", "x/a.jpg"), input("", "y/a.jpg")];
+        assert!(names(&twice, false).unwrap_err().to_string().contains("would write the same files"));
+        // Two files here may be one there.
+        let cases = [input("", "a.jpg"), input("", "A.png")];
+        assert_eq!(names(&cases, false).unwrap(), ["a", "A"].map(PathBuf::from));
+        assert_eq!(names(&cases, true).unwrap(), ["a.jpg", "A.png"].map(PathBuf::from));
+        assert!(names(&[input("", "a.jpg"), input("", "A.jpg")], true).is_err());
+    }
+
+    #[test]
+    fn disks_that_can_neither_link_nor_move_without_replacing_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mask.png");
+        let refuse = |file: NamedTempFile, _: &Path| Err(PersistError { error: ErrorKind::Unsupported.into(), file });
+        let new = |content: &[u8]| {
+            let mut file = begin(folder.path()).unwrap();
+            file.write_all(content).unwrap();
+            file
+        };
+        move_to_free(new(b"first"), &path, refuse).unwrap();
+        let error = move_to_free(new(b"second"), &path, refuse).unwrap_err();
+        assert_eq!((error.kind(), std::fs::read(&path).unwrap()), (ErrorKind::AlreadyExists, b"first".to_vec()));
+        // Nothing else is left.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_ends_as_a_file_is_a_file() {
+        for name in ["m.png", "x/M.JPG", "m.json", "m.heic", "m.safetensors", "m.jfif"] {
+            assert!(is_file_name(Path::new(name)), "{name}");
+        }
+        for name in ["out", "out.v2", "m.png/", "png", ".png", "out/"] {
+            assert!(!is_file_name(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_that_differ_are_named() {
+        let settings = |text: &str| serde_json::from_str::<Settings>(text).unwrap();
+        let before = settings(r#"{"backbone": {"name": "embedded", "sha256": "1"}, "resolution": 352, "seed": 7}"#);
+        let now = settings(r#"{"backbone": {"name": "dino-vits8", "sha256": "2"}, "resolution": 352, "mode": "parts"}"#);
+        let told = "backbone: embedded, now dino-vits8; mode: the default, now parts; seed: 7, now the default";
+        assert_eq!((difference(&before, &now).as_deref(), difference(&now, &now)), (Some(told), None));
+    }
 }

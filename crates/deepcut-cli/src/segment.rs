@@ -1,18 +1,19 @@
 //! The command `segment`: read, segment, write, report.
 
-use crate::args::{Format, SegmentArgs};
-use crate::batch::{self, Done, Task};
-use crate::inputs::Input;
-use crate::network;
-use crate::outputs::{Destination, check_free};
-use crate::stopwatch::Stopwatch;
+use crate::args::{Format, NetworkArgs, PrecisionArg, SegmentArgs};
+use crate::batch::{self, Done, Job, Status, Task};
+use crate::outputs::Settings;
+use crate::{network, stop};
+use clap::ValueEnum;
 use deepcut::backbone::Identity;
 use deepcut::components::BoundingBox;
 use deepcut::export::png;
-use deepcut::{Image, Options, Segmentation, Segmenter};
+use deepcut::export::record::Record;
+use deepcut::{Options, Segmentation, Segmenter};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::mem::take;
 
 /// Everything said of a picture, as JSON.
 #[derive(Serialize)]
@@ -23,6 +24,13 @@ struct Report {
     outputs: Vec<String>,
     height: usize,
     width: usize,
+    /// Whether part of the picture's file is missing or wrong, and which.
+    damaged: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
+    /// What the decoder did that may matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// Rows and columns of the patch grid.
     grid: [usize; 2],
     nodes: usize,
@@ -43,6 +51,8 @@ struct Report {
     seed: u64,
     options: Options,
     version: &'static str,
+    /// By which a later run knows what is done.
+    record: Record,
 }
 
 #[derive(Serialize)]
@@ -66,76 +76,92 @@ fn xywh(bounds: BoundingBox) -> [usize; 4] {
     [bounds.left, bounds.top, bounds.width, bounds.height]
 }
 
-/// Segments everything the command line names. True if nothing failed.
-pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
+/// Segments everything the command line names.
+pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
     let options = args.method.options(&args.network)?;
     batch::run(
         &args.files,
         &args.run,
-        |single| args.formats(single),
-        |single| {
+        |destination| args.formats(destination),
+        || {
             let segmenter = network::segmenter(&args.network, &args.run, options)?;
-            Ok(Work { segmenter, formats: args.formats(single), overwrite: args.files.overwrite })
+            let settings = settings(&segmenter, &args.network);
+            Ok(Work { segmenter, settings })
         },
     )
 }
 
+/// The network and every option that is not the default. How products are rounded is a machine's choice unless it is asked for, and none of
+/// the picture's business: another machine may go on.
+pub fn settings(segmenter: &Segmenter, args: &NetworkArgs) -> Settings {
+    let object = |value: Value| if let Value::Object(object) = value { object } else { Default::default() };
+    let mut usual = object(json!(Options::default()));
+    let mut settings: Settings = object(json!(segmenter.options()))
+        .into_iter()
+        .filter(|(name, value)| usual.remove(name).as_ref() != Some(value))
+        .collect();
+    let mut network = object(json!(segmenter.backbone().identity()));
+    network.remove("precision");
+    settings.insert("backbone".into(), network.into());
+    settings.remove("precision");
+    if let Some(value) = args.precision.to_possible_value().filter(|_| args.precision != PrecisionArg::Auto) {
+        settings.insert("precision".into(), value.get_name().into());
+    }
+    settings
+}
+
 struct Work {
     segmenter: Segmenter,
-    formats: Vec<Format>,
-    overwrite: bool,
+    settings: Settings,
 }
 
 impl Task for Work {
-    fn run(&self, input: &Input, stem: &Path, destination: &Destination) -> anyhow::Result<Done> {
-        let targets: Vec<_> = self.formats.iter().map(|&format| (format, destination.path(stem, format))).collect();
-        for (_, path) in &targets {
-            path.as_ref().map_or(Ok(()), |path| check_free(path, self.overwrite))?;
-        }
-        let mut watch = Stopwatch::new("read");
-        let bytes = input.read()?;
-        watch.begin("decode");
-        let image = Image::decode(&bytes)?;
-        let found = self.segmenter.segment_observed(&image, &mut |stage| watch.begin(stage.name()))?;
-        watch.begin("write");
-        let encode = |format| -> anyhow::Result<Option<Vec<u8>>> {
-            Ok(Some(match format {
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    fn run(&self, job: &mut Job<'_>) -> anyhow::Result<Done> {
+        let found = self.segmenter.segment_observed(&job.image, &mut |stage| {
+            job.watch.begin(stage.name());
+            stop::flow()
+        })?;
+        job.watch.begin("write");
+        for target in &job.targets {
+            let bytes = match target.format {
                 Format::Labels => png::labels(&found)?,
                 Format::Mask => png::mask(&found)?,
-                Format::Overlay => png::overlay(&image, &found)?,
-                Format::Cutout => png::cutout(&image, &found)?,
-                Format::Json | Format::Features => return Ok(None),
-            }))
-        };
-        let outputs: Vec<String> = targets.iter().filter_map(|(_, path)| Some(path.as_ref()?.display().to_string())).collect();
-        for (format, path) in &targets {
-            if let Some(bytes) = encode(*format)? {
-                destination.put(path.as_deref(), &bytes, self.overwrite)?;
-            }
+                Format::Overlay => png::overlay(&job.image, &found)?,
+                Format::Cutout => png::cutout(&job.image, &found)?,
+                Format::Json | Format::Features => continue,
+            };
+            job.put(target, &job.record.into_png(bytes))?;
         }
-        let report = self.report(input, outputs.clone(), &found, watch.seconds());
-        for (_, path) in targets.iter().filter(|(format, _)| *format == Format::Json) {
+        let report = self.report(job, &found);
+        for target in job.targets.iter().filter(|target| target.format == Format::Json) {
             let mut text = serde_json::to_vec_pretty(&report)?;
             text.push(b'\n');
-            destination.put(path.as_deref(), &text, self.overwrite)?;
+            job.put(target, &text)?;
         }
         let what = if report.object { "object" } else { "no object" };
         let milliseconds = 1000.0 * report.seconds.values().sum::<f64>();
         let told = format!("{what}, confidence {:.2}, {milliseconds:.0} ms", report.confidence);
-        Ok(Done { outputs, told, json: serde_json::to_vec(&report)? })
+        Ok(Done { told, json: serde_json::to_vec(&report)? })
     }
 }
 
 impl Work {
-    fn report(&self, input: &Input, outputs: Vec<String>, found: &Segmentation, seconds: BTreeMap<String, f64>) -> Report {
+    fn report(&self, job: &mut Job<'_>, found: &Segmentation) -> Report {
         let components = found.components();
         let regions = found.regions();
         Report {
             kind: "picture",
-            input: input.name(),
-            outputs,
+            input: job.input.name(),
+            outputs: take(&mut job.outputs),
             height: found.height,
             width: found.width,
+            damaged: job.image.damage().is_some(),
+            damage: job.image.damage().map(Into::into),
+            notes: job.image.notes().to_vec(),
             grid: [found.grid.0, found.grid.1],
             nodes: found.grid.0 * found.grid.1,
             object: !components.is_empty(),
@@ -152,12 +178,13 @@ impl Work {
                 })
                 .collect(),
             components: components.iter().map(|c| ComponentReport { area: c.area, bounds: xywh(c.bounds) }).collect(),
-            seconds,
+            seconds: job.watch.seconds(),
             backbone: self.segmenter.backbone().identity().clone(),
             kernels: self.segmenter.isa().name(),
             seed: self.segmenter.options().seed,
             options: self.segmenter.options().clone(),
             version: env!("CARGO_PKG_VERSION"),
+            record: job.record.clone(),
         }
     }
 }

@@ -23,8 +23,8 @@ impl Stopwatch {
     }
 
     /// Ends the last stage.
-    pub fn seconds(mut self) -> BTreeMap<String, f64> {
+    pub fn seconds(&mut self) -> BTreeMap<String, f64> {
         self.begin("");
-        self.seconds
+        std::mem::take(&mut self.seconds)
     }
 }

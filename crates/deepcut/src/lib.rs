@@ -56,6 +56,7 @@ pub use options::{Mode, Options, Refine};
 pub use segment::{Clustering, Segmentation, Stage};
 
 use options::Framing;
+use std::ops::ControlFlow;
 
 /// Anything that can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +73,22 @@ pub enum Error {
     Options(#[from] options::OptionsError),
     /// The clustering.
     #[error(transparent)]
-    Cluster(#[from] segment::stages::ClusterError),
+    Cluster(segment::stages::ClusterError),
     /// Writing a result.
     #[error(transparent)]
     Export(#[from] export::ExportError),
+    /// The observer said `Break`.
+    #[error("the work was cancelled")]
+    Cancelled,
+}
+
+impl From<segment::stages::ClusterError> for Error {
+    fn from(error: segment::stages::ClusterError) -> Self {
+        match error {
+            segment::stages::ClusterError::Cancelled => Self::Cancelled,
+            error => Self::Cluster(error),
+        }
+    }
 }
 
 /// The whole pipeline, with its network loaded.
@@ -133,21 +146,42 @@ impl Segmenter {
     /// # Errors
     /// [`Error::Image`] if it cannot be resized, [`Error::Cluster`] if it cannot be clustered.
     pub fn segment(&self, image: &Image) -> Result<Segmentation, Error> {
-        self.segment_observed(image, &mut |_| {})
+        self.segment_observed(image, &mut |_| ControlFlow::Continue(()))
     }
 
-    /// As [`Segmenter::segment`]; `observe` is told of each stage as it begins.
+    /// As [`Segmenter::segment`]; `observe` is told of each stage as it begins and of every epoch of training, and cancels the work with
+    /// `Break`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), deepcut::Error> {
+    /// use std::ops::ControlFlow::{Break, Continue};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let image = deepcut::Image::new(2, 2, vec![0, 0, 0, 9, 9, 9, 0, 0, 0, 200, 9, 9])?;
+    /// let segmenter = deepcut::Segmenter::load(deepcut::Options::default())?;
+    /// let late = Instant::now() + Duration::from_secs(60);
+    /// let found = segmenter.segment_observed(&image, &mut |_| if Instant::now() < late { Continue(()) } else { Break(()) });
+    /// assert!(!matches!(found, Err(deepcut::Error::Cancelled)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Segmenter::segment`].
-    pub fn segment_observed(&self, image: &Image, observe: &mut dyn FnMut(Stage)) -> Result<Segmentation, Error> {
+    /// As [`Segmenter::segment`], and [`Error::Cancelled`].
+    pub fn segment_observed(
+        &self,
+        image: &Image,
+        observe: &mut dyn FnMut(Stage) -> ControlFlow<()>,
+    ) -> Result<Segmentation, Error> {
         if image.is_constant() {
             let foreground = self.options.foreground_labels();
             return Ok(Segmentation::empty(image.height(), image.width(), foreground));
         }
         let map = self.features_observed(image, &self.options, observe)?;
         let clustering = segment::cluster(self.isa, &map, &self.options, observe)?;
-        Ok(segment::to_pixels(image, &clustering, &self.options, observe))
+        let mut cancelled = false;
+        let found = segment::to_pixels(image, &clustering, &self.options, &mut |stage| cancelled |= observe(stage).is_break());
+        if cancelled { Err(Error::Cancelled) } else { Ok(found) }
     }
 
     /// The costly half: the features of a picture's patches.
@@ -155,7 +189,7 @@ impl Segmenter {
     /// # Errors
     /// [`Error::Image`] if the picture cannot be resized.
     pub fn features(&self, image: &Image) -> Result<FeatureMap, Error> {
-        self.features_observed(image, &self.options, &mut |_| {})
+        self.features_observed(image, &self.options, &mut |_| ControlFlow::Continue(()))
     }
 
     /// As [`Segmenter::features`], with the resolution, framing and filter of other options.
@@ -164,11 +198,17 @@ impl Segmenter {
     /// [`Error::Options`] if an option is out of its range, [`Error::Image`] if the picture cannot be resized.
     pub fn features_with(&self, image: &Image, options: &Options) -> Result<FeatureMap, Error> {
         options.validate()?;
-        self.features_observed(image, options, &mut |_| {})
+        self.features_observed(image, options, &mut |_| ControlFlow::Continue(()))
     }
 
-    fn features_observed(&self, image: &Image, options: &Options, observe: &mut dyn FnMut(Stage)) -> Result<FeatureMap, Error> {
-        observe(Stage::Resize);
+    fn features_observed(
+        &self,
+        image: &Image,
+        options: &Options,
+        observe: &mut dyn FnMut(Stage) -> ControlFlow<()>,
+    ) -> Result<FeatureMap, Error> {
+        let mut begin = |stage| if observe(stage).is_break() { Err(Error::Cancelled) } else { Ok(()) };
+        begin(Stage::Resize)?;
         let resolution = options.resolution.unwrap_or(self.backbone.default_resolution());
         let (height, width) = match options.framing {
             Framing::Squash => (resolution, resolution),
@@ -178,7 +218,7 @@ impl Segmenter {
         };
         let (mean, std) = self.backbone.normalization();
         let data = image.resize(height, width, options.filter)?.normalize(mean, std);
-        observe(Stage::Backbone);
+        begin(Stage::Backbone)?;
         let map = self.backbone.features(self.isa, backbone::Input { height, width, data: &data });
         let mut map = if options.log_bin { backbone::facet::log_bin(&map) } else { map };
         if options.view().colors {
@@ -193,7 +233,7 @@ impl Segmenter {
     /// [`Error::Options`] if an option is out of its range, [`Error::Cluster`] if the features cannot be clustered.
     pub fn cluster(&self, features: &FeatureMap, options: &Options) -> Result<Clustering, Error> {
         options.validate()?;
-        Ok(segment::cluster(self.isa, features, options, &mut |_| {})?)
+        Ok(segment::cluster(self.isa, features, options, &mut |_| ControlFlow::Continue(()))?)
     }
 
     /// Brings a clustering to the pixels of its picture.

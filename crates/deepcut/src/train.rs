@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::kernels::Isa;
 use crate::kernels::parallel::{Crew, crew};
 use crate::objective::Objective;
+use std::ops::ControlFlow;
 
 /// How to train.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +63,30 @@ pub(crate) fn first_largest(values: &[f32]) -> usize {
 /// If `propagated` is of another graph or of another dimension than `initial`.
 #[must_use]
 pub fn train(isa: Isa, graph: &Graph, propagated: &Propagated, initial: &Network, schedule: Schedule) -> Assignment {
-    crew(|crew| train_with(crew, isa, graph, propagated, initial, schedule))
+    let mut epochs = 0..schedule.epochs.max(1);
+    crew(|crew| train_with(crew, isa, graph, propagated, initial, schedule, &mut epochs))
+}
+
+/// As [`train`]; `observe` is told of each epoch as it begins and ends the training with `Break`: there is no assignment then.
+///
+/// # Panics
+/// As [`train`].
+#[must_use]
+pub fn train_observed(
+    isa: Isa,
+    graph: &Graph,
+    propagated: &Propagated,
+    initial: &Network,
+    schedule: Schedule,
+    observe: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Option<Assignment> {
+    let mut cancelled = false;
+    let mut epochs = (0..schedule.epochs.max(1)).take_while(|_| {
+        cancelled = observe().is_break();
+        !cancelled
+    });
+    let assignment = crew(|crew| train_with(crew, isa, graph, propagated, initial, schedule, &mut epochs));
+    (!cancelled).then_some(assignment)
 }
 
 fn train_with(
@@ -72,6 +96,7 @@ fn train_with(
     propagated: &Propagated,
     initial: &Network,
     schedule: Schedule,
+    epochs: &mut dyn Iterator<Item = usize>,
 ) -> Assignment {
     let k = initial.n_clusters();
     let mut network = initial.clone();
@@ -80,7 +105,7 @@ fn train_with(
     let mut pass = Pass::new(graph.nodes(), k);
     let mut assignment_gradient = vec![0.0; graph.nodes() * k];
     let mut loss = f32::NAN;
-    for epoch in 0..schedule.epochs.max(1) {
+    for epoch in epochs {
         let dropout = Dropout { probability: schedule.dropout, seed: schedule.seed, epoch };
         network.forward(isa, crew, propagated, &mut pass, (schedule.dropout > 0.0).then_some(dropout));
         loss = schedule.objective.evaluate(crew, graph, &pass.assignment, k, &mut assignment_gradient);

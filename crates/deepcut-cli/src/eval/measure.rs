@@ -12,6 +12,7 @@ use deepcut::{FeatureMap, Image, Options, Segmentation, Stage};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// What was measured of one picture.
@@ -114,7 +115,7 @@ fn segment(
     if image.is_constant() {
         return Ok((Segmentation::empty(height, width, options.foreground_labels()), vec![0; height * width]));
     }
-    let clustering = cluster(evaluation.segmenter.isa(), map, options, observe)?;
+    let clustering = cluster(evaluation.segmenter.isa(), map, options, &mut |stage| ControlFlow::Continue(observe(stage)))?;
     let found = to_pixels(image, &clustering, options, observe);
     Ok((found, upsample::foreground(&clustering.grid, height, width)))
 }

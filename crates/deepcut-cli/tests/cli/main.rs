@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batch;
 mod eval;
 mod models;
 
@@ -145,8 +146,8 @@ fn one_bad_picture_is_named_and_the_rest_go_on() {
     assert_status(&output, 1);
     let text = stderr(&output);
     for part in [
-        "truncated.png: cannot decode",
-        "half.jpg: the picture is damaged: ",
+        "truncated.png: damaged: ",
+        "half.jpg: damaged: ",
         "empty.jpg: the file is empty",
         "text.jpg: not a picture in a format",
         "missing.jpg: cannot read the file",
@@ -188,18 +189,6 @@ fn standard_input_goes_to_standard_output() {
     let output = pipe(&["-", "-o", "here.png", "--format", "cutout"]);
     assert_status(&output, 0);
     assert_eq!(tree(dir.path()), ["here.png"]);
-}
-
-#[test]
-fn results_are_not_replaced_unless_asked() {
-    let dir = folder();
-    save(&dir.path().join("a.png"));
-    assert_status(&segment(dir.path(), &["a.png", "--format", "mask"]), 0);
-    let output = segment(dir.path(), &["a.png", "--format", "mask"]);
-    assert_status(&output, 1);
-    assert!(stderr(&output).contains("exists; pass --overwrite"), "{}", stderr(&output));
-    assert_status(&segment(dir.path(), &["a.png", "--format", "mask", "--overwrite"]), 0);
-    assert_eq!(tree(dir.path()), ["a.mask.png", "a.png"]);
 }
 
 #[test]
@@ -274,7 +263,7 @@ fn unusual_pictures_are_read() {
     // Sixteen bits and eight bits of the same picture have the same result.
     rgb.to_rgb8().save(dir.path().join("plain.png")).unwrap();
     assert_status(&segment(dir.path(), &["plain.png", "--format", "mask", "-o", "out"]), 0);
-    let read = |name: &str| std::fs::read(dir.path().join("out").join(name)).unwrap();
+    let read = |name: &str| image::open(dir.path().join("out").join(name)).unwrap();
     assert_eq!(read("sixteen_bits.mask.png"), read("plain.mask.png"));
 }
 
@@ -425,10 +414,6 @@ fn wrong_command_lines_are_refused() {
 fn outputs_that_cannot_be_written_leave_nothing() {
     let dir = folder();
     save(&dir.path().join("a.png"));
-    std::fs::write(dir.path().join("file"), "in the way").unwrap();
-    let output = segment(dir.path(), &["a.png", "-o", "file/out"]);
-    assert_status(&output, 1);
-    assert!(stderr(&output).contains("cannot make the folder file/out; give a writable one with -o"), "{}", stderr(&output));
     #[cfg(target_os = "linux")]
     {
         // A limit on the size of files stands in for a full disk: the write fails half-way.
@@ -445,16 +430,6 @@ fn outputs_that_cannot_be_written_leave_nothing() {
         assert_status(&output, 1);
         assert!(stderr(&output).contains("cannot write to standard output"), "{}", stderr(&output));
     }
-}
-
-#[test]
-fn a_closed_pipe_is_no_error() {
-    let dir = folder();
-    save(&dir.path().join("a.png"));
-    let mut child =
-        deepcut(dir.path()).args(["segment", "a.png", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    assert_status(&child.wait_with_output().unwrap(), 0);
 }
 
 #[test]

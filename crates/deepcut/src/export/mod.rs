@@ -1,6 +1,7 @@
 //! From a segmentation to files' bytes.
 
 pub mod png;
+pub mod record;
 pub mod tensors;
 
 /// Why a result could not be encoded.

@@ -11,7 +11,8 @@ use crate::kernels::Isa;
 use crate::kernels::parallel::Crew;
 use crate::objective::Objective;
 use crate::options::{Mode, Options};
-use crate::train::{Assignment, Schedule, train};
+use crate::train::{Assignment, Schedule, train_observed};
+use std::ops::ControlFlow;
 
 /// Clusters of the background in `Mode::Scene`.
 const BACKGROUND_CLUSTERS: usize = 2;
@@ -33,6 +34,9 @@ pub enum ClusterError {
         /// Patches of the picture.
         nodes: usize,
     },
+    /// The observer said `Break`.
+    #[error("the work was cancelled")]
+    Cancelled,
 }
 
 /// The labels of a picture's patches.
@@ -48,16 +52,17 @@ pub struct Clustering {
     pub confidence: f32,
 }
 
-/// Clusters the patches of a picture.
+/// Clusters the patches of a picture. `observe` is told of each stage as it begins and of every epoch of training.
 ///
 /// # Errors
 /// [`ClusterError::Graph`] if there are no features or they are not finite; [`ClusterError::TooManyClusters`] if the picture has fewer
-/// patches than clusters. (Fewer foreground patches than parts is no error: some parts stay empty.)
+/// patches than clusters; [`ClusterError::Cancelled`] once `observe` says `Break`. (Fewer foreground patches than parts is no error: some
+/// parts stay empty.)
 pub fn cluster(
     isa: Isa,
     map: &FeatureMap,
     options: &Options,
-    observe: &mut dyn FnMut(Stage),
+    observe: &mut dyn FnMut(Stage) -> ControlFlow<()>,
 ) -> Result<Clustering, ClusterError> {
     let (height, width) = (map.grid_height, map.grid_width);
     let features = NodeFeatures::from_map(map)?.in_precision(isa.float(options.precision));
@@ -173,9 +178,10 @@ fn cut(
     Place { stage, grid, colors }: Place<'_>,
     n_clusters: usize,
     options: &Options,
-    observe: &mut dyn FnMut(Stage),
-) -> Result<Cut, GraphError> {
-    observe(Stage::Graph);
+    observe: &mut dyn FnMut(Stage) -> ControlFlow<()>,
+) -> Result<Cut, ClusterError> {
+    let mut begin = |stage| if observe(stage).is_break() { Err(ClusterError::Cancelled) } else { Ok(()) };
+    begin(Stage::Graph)?;
     // Within an object all patches are alike; what is left without their mean tells its parts apart.
     let features = if stage == 0 || !options.center_parts { features } else { &features.centered() };
     let features = match options.feature_norm {
@@ -184,7 +190,7 @@ fn cut(
     };
     if options.method != Method::Deepcut {
         let graph = Graph::threshold(isa, features, options.tau.unwrap_or(CONFIDENCE_TAU));
-        observe(Stage::Train);
+        begin(Stage::Train)?;
         let problem = Problem { isa, grid, features, colors, graph: &graph, n_clusters, seed: options.seed };
         let found = baseline::cluster(options.method, problem)?;
         return Ok(Cut { assignment: found.assignment, background: found.background, graph });
@@ -195,7 +201,6 @@ fn cut(
         (_, None) => Graph::relu(isa, features),
     };
     let propagated = Propagated::new(&graph, features);
-    observe(Stage::Train);
     let schedule = Schedule {
         objective: options.objective,
         epochs: options.epochs[stage],
@@ -205,7 +210,8 @@ fn cut(
         seed: options.seed,
     };
     let initial = Network::initial(features.dim(), n_clusters, options.seed);
-    let assignment = train(isa, &graph, &propagated, &initial, schedule);
+    let each_epoch = &mut || observe(Stage::Train);
+    let assignment = train_observed(isa, &graph, &propagated, &initial, schedule, each_epoch).ok_or(ClusterError::Cancelled)?;
     Ok(Cut { graph, assignment, background: None })
 }
 
@@ -214,8 +220,8 @@ fn shares(
     features: &NodeFeatures,
     nodes: &[usize],
     n_clusters: usize,
-    cut: impl FnOnce(&NodeFeatures) -> Result<Assignment, GraphError>,
-) -> Result<Vec<f32>, GraphError> {
+    cut: impl FnOnce(&NodeFeatures) -> Result<Assignment, ClusterError>,
+) -> Result<Vec<f32>, ClusterError> {
     let mut out = vec![0.0; features.nodes() * n_clusters];
     if !nodes.is_empty() {
         let assignment = cut(&features.select(nodes)?)?;
@@ -232,4 +238,39 @@ fn confidence(graph: &Graph, foreground: &[f32]) -> f32 {
     let mut gradient = vec![0.0; both.len()];
     let value = Objective::NormalizedCut.evaluate(&Crew::alone(), graph, &both, 2, &mut gradient);
     (-value - 1.0).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An object before a background, with some grain.
+    fn map() -> FeatureMap {
+        let inside = |at: usize| (2..6).contains(&(at / 8)) && (2..6).contains(&(at % 8));
+        let grain = |at: usize, d: usize| ((at * 7 + d) % 5) as f32 * 0.01;
+        let feature = |at: usize| (0..8).map(move |d| if (d < 4) == inside(at) { 1.0 } else { -0.2 } + grain(at, d));
+        FeatureMap { grid_height: 8, grid_width: 8, dim: 8, data: (0..64).flat_map(feature).collect(), colors: None }
+    }
+
+    #[test]
+    fn the_observer_cancels_between_stages_and_epochs() {
+        let options = Options { mode: Mode::Scene, epochs: [3, 4, 5], ..Options::default() };
+        let run = |most: usize| {
+            let mut told = Vec::new();
+            let result = cluster(Isa::detect(), &map(), &options, &mut |stage| {
+                told.push(stage);
+                if told.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            (result, told)
+        };
+        let (whole, told) = run(usize::MAX);
+        let whole = whole.unwrap();
+        let training = [3, 4, 5].into_iter().flat_map(|epochs| [vec![Stage::Graph], vec![Stage::Train; epochs]].concat());
+        assert_eq!(told, training.collect::<Vec<_>>());
+        for most in 0..told.len() {
+            let (result, seen) = run(most);
+            assert_eq!((result, seen.len()), (Err(ClusterError::Cancelled), most + 1));
+        }
+        assert_eq!(run(told.len()).0, Ok(whole));
+    }
 }

@@ -1,0 +1,31 @@
+//! Ctrl-C and SIGTERM: the first is a wish that the batch ends soon and well, the second ends the program at once.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+/// The exit status that the signal asks for; 0 if there was none.
+static STATUS: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
+/// From now on signals are wishes.
+pub fn listen() -> std::io::Result<()> {
+    let second = Arc::new(AtomicBool::new(false));
+    for (signal, status) in [(SIGINT, 130), (SIGTERM, 143)] {
+        flag::register_conditional_shutdown(signal, status as i32, second.clone())?;
+        flag::register_usize(signal, STATUS.clone(), status)?;
+        flag::register(signal, second.clone())?;
+    }
+    Ok(())
+}
+
+/// The exit status that a signal asked for.
+pub fn asked() -> Option<u8> {
+    u8::try_from(STATUS.load(Ordering::Relaxed)).ok().filter(|&status| status > 0)
+}
+
+/// What an observer answers: `Break` once a signal came.
+pub fn flow() -> ControlFlow<()> {
+    if asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}

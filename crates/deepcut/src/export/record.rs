@@ -1,0 +1,268 @@
+//! What a result was made from, kept inside the result: a later run knows by it what is done, and people where a file came from.
+//!
+//! | file        | where                                                                        |
+//! |-------------|------------------------------------------------------------------------------|
+//! | PNG         | a `tEXt` chunk of the keyword `deepcut`, before the pixels                   |
+//! | JSON        | the member `record`                                                          |
+//! | safetensors | the metadata `record`                                                        |
+//!
+//! The record is JSON in ASCII and says nothing of time or machine: the same picture and settings make the same bytes.
+//!
+//! Source: PNG specification (third edition), 5.3 chunk layout, 11.3.3.3 `tEXt`, annex D CRC.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// The keyword of the PNG chunk.
+const KEYWORD: &[u8] = b"deepcut\0";
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// The last chunk of every PNG file.
+const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+/// Where the first chunk ends, `IHDR`, which comes before all others.
+const PNG_HEADER: usize = 33;
+/// More than any record or header of ours has.
+const MOST_BYTES: u64 = 1 << 26;
+
+/// What a result was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The picture's file name, without its folder.
+    pub input: String,
+    /// Tells folders apart: pictures of one name in two folders are two pictures.
+    pub folder: String,
+    /// Length of the picture's file.
+    pub bytes: u64,
+    /// SHA-256 of the picture's file, in hexadecimal.
+    pub sha256: String,
+    /// The network, and every option that is not the default.
+    pub settings: BTreeMap<String, Value>,
+    /// This program's version.
+    pub version: String,
+}
+
+/// What a file is that lies where a result would.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// A whole result. None: it has no record, so another program made or changed it.
+    Whole(Option<Record>),
+    /// A result that was cut short, or an empty file.
+    Partial,
+    /// No result.
+    Other,
+}
+
+impl Record {
+    /// The record as JSON in ASCII.
+    #[must_use]
+    pub fn to_ascii(&self) -> String {
+        // Only text is in it, so this does not fail.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let mut ascii = String::with_capacity(text.len());
+        let mut units = [0; 2];
+        for c in text.chars() {
+            match c {
+                ' '..='~' => ascii.push(c),
+                c => c.encode_utf16(&mut units).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}"))),
+            }
+        }
+        ascii
+    }
+
+    /// A PNG file with the record in it; what is no PNG file is left as it is.
+    #[must_use]
+    pub fn into_png(&self, mut png: Vec<u8>) -> Vec<u8> {
+        if png.len() < PNG_HEADER || !png.starts_with(PNG_SIGNATURE) {
+            return png;
+        }
+        let content = [b"tEXt", KEYWORD, self.to_ascii().as_bytes()].concat();
+        let length = (content.len() - 4) as u32;
+        let chunk = [&length.to_be_bytes(), &content[..], &crc(&content).to_be_bytes()].concat();
+        png.splice(PNG_HEADER..PNG_HEADER, chunk);
+        png
+    }
+}
+
+/// Looks at a file: its beginning, its end, and its record.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn examine(file: &mut (impl Read + Seek)) -> io::Result<Found> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    let mut first = [0; 8];
+    let given = fill(file, &mut first)?;
+    let first = &first[..given];
+    // Where the power failed, a file may have its length and no content.
+    if first.iter().all(|&byte| byte == 0) {
+        return Ok(Found::Partial);
+    }
+    match first {
+        first if first == PNG_SIGNATURE => png(file, length),
+        [b'{', ..] => json(file),
+        [.., b'{'] | [_, _, _, _, _, 0, 0, 0] => tensors(file, first, length),
+        first if PNG_SIGNATURE.starts_with(first) => Ok(Found::Partial),
+        _ => Ok(Found::Other),
+    }
+}
+
+fn fill(file: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
+    let mut given = 0;
+    while !buffer.is_empty() {
+        match file.read(buffer)? {
+            0 => break,
+            n => (given, buffer) = (given + n, &mut buffer[n..]),
+        }
+    }
+    Ok(given)
+}
+
+fn png(file: &mut (impl Read + Seek), length: u64) -> io::Result<Found> {
+    file.seek(SeekFrom::Start(PNG_HEADER as u64))?;
+    let mut head = [0; 16];
+    if fill(file, &mut head)? < head.len() {
+        return Ok(Found::Partial);
+    }
+    let mut record = None;
+    let ours = head[4..8] == *b"tEXt" && head[8..] == *KEYWORD;
+    if ours {
+        let size = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]])).saturating_sub(KEYWORD.len() as u64);
+        let mut text = Vec::new();
+        Read::by_ref(file).take(size.min(MOST_BYTES)).read_to_end(&mut text)?;
+        record = serde_json::from_slice(&text).ok();
+    }
+    let mut end = [0; PNG_END.len()];
+    file.seek(SeekFrom::Start(length.saturating_sub(PNG_END.len() as u64)))?;
+    fill(file, &mut end)?;
+    Ok(match (end == PNG_END, ours) {
+        (true, _) => Found::Whole(record),
+        (false, true) => Found::Partial,
+        (false, false) => Found::Other,
+    })
+}
+
+fn json(file: &mut (impl Read + Seek)) -> io::Result<Found> {
+    /// Enough of a report to know it.
+    #[derive(Deserialize)]
+    struct Report {
+        r#type: String,
+        #[serde(default)]
+        record: Option<Record>,
+    }
+    file.rewind()?;
+    let mut text = Vec::new();
+    Read::by_ref(file).take(MOST_BYTES).read_to_end(&mut text)?;
+    Ok(match serde_json::from_slice::<Report>(&text) {
+        Ok(report) if report.r#type == "picture" => Found::Whole(report.record),
+        Err(e) if e.is_eof() && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"type\": \"picture\"") => {
+            Found::Partial
+        }
+        _ => Found::Other,
+    })
+}
+
+fn tensors(file: &mut (impl Read + Seek), first: &[u8], length: u64) -> io::Result<Found> {
+    /// Enough of a header to know it.
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__", default)]
+        metadata: BTreeMap<String, String>,
+        features: Tensor,
+    }
+    #[derive(Deserialize)]
+    struct Tensor {
+        data_offsets: [u64; 2],
+    }
+    let Ok(size) = first.try_into().map(u64::from_le_bytes) else { return Ok(Found::Other) };
+    if size > MOST_BYTES {
+        return Ok(Found::Other);
+    }
+    let mut text = Vec::new();
+    Read::by_ref(file).take(size).read_to_end(&mut text)?;
+    if (text.len() as u64) < size {
+        return Ok(if text.is_empty() || text[0] == b'{' { Found::Partial } else { Found::Other });
+    }
+    Ok(match serde_json::from_slice::<Header>(&text) {
+        Ok(header) if length < (8 + size).saturating_add(header.features.data_offsets[1]) => Found::Partial,
+        Ok(header) => Found::Whole(header.metadata.get("record").and_then(|text| serde_json::from_str(text).ok())),
+        Err(_) => Found::Other,
+    })
+}
+
+/// The cyclic redundancy check of a chunk's type and data.
+fn crc(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::FeatureMap;
+    use crate::segment::Segmentation;
+    use std::io::Cursor;
+
+    fn record() -> Record {
+        let settings = [("resolution".to_owned(), Value::from(352))].into();
+        Record {
+            input: "Größe\u{1f986}\n.jpg".into(),
+            folder: "0123456789abcdef".into(),
+            bytes: 7,
+            sha256: "aa".repeat(32),
+            settings,
+            version: "1.2.3".into(),
+        }
+    }
+
+    fn look(bytes: &[u8]) -> Found {
+        examine(&mut Cursor::new(bytes)).unwrap()
+    }
+
+    #[test]
+    fn a_png_file_keeps_its_record_and_its_pixels() {
+        let plain = crate::export::png::mask(&Segmentation::empty(9, 5, 1)).unwrap();
+        assert_eq!(look(&plain), Found::Whole(None));
+        let file = record().into_png(plain.clone());
+        assert_eq!(look(&file), Found::Whole(Some(record())));
+        // Any decoder checks the chunk's sum and shows its text.
+        let reader = png::Decoder::new(Cursor::new(&file)).read_info().unwrap();
+        let text = &reader.info().uncompressed_latin1_text[0];
+        assert_eq!((&*text.keyword, &*text.text), ("deepcut", &*record().to_ascii()));
+        assert_eq!(crate::Image::decode(&file).unwrap(), crate::Image::decode(&plain).unwrap());
+        for length in 0..file.len() {
+            assert_eq!(look(&file[..length]), Found::Partial, "{length} bytes");
+        }
+        assert_eq!(look(&plain[..plain.len() - 1]), Found::Other);
+        assert_eq!(record().into_png(b"no PNG".to_vec()), b"no PNG");
+    }
+
+    #[test]
+    fn tensors_and_reports_keep_it_too() {
+        let map = FeatureMap { grid_height: 2, grid_width: 1, dim: 3, data: vec![0.5; 6], colors: None };
+        let file = crate::export::tensors::features(&map, [("record".to_owned(), record().to_ascii())].into_iter()).unwrap();
+        assert_eq!(look(&file), Found::Whole(Some(record())));
+        for length in 8..file.len() {
+            assert_eq!(look(&file[..length]), Found::Partial, "{length} bytes");
+        }
+        let plain = crate::export::tensors::features(&map, std::iter::empty()).unwrap();
+        assert_eq!(look(&plain), Found::Whole(None));
+
+        let report = format!("{{\n  \"type\": \"picture\",\n  \"record\": {}\n}}\n", record().to_ascii());
+        assert_eq!(look(report.as_bytes()), Found::Whole(Some(record())));
+        assert_eq!(look(&report.as_bytes()[..60]), Found::Partial);
+        assert_eq!(look(b"{\"type\": \"picture\"}"), Found::Whole(None));
+        // Another program's annotations of the same name.
+        assert_eq!(look(br#"{"version": "5.0", "shapes": []}"#), Found::Other);
+        assert_eq!(look(br#"{"shapes": ["#), Found::Other);
+    }
+
+    #[test]
+    fn other_files_are_no_results() {
+        for bytes in [&b"text"[..], b"\xff\xd8\xff\xe0 JPEG", b"\x50\x4b\x03\x04 zip", b"[1, 2, 3, 4, 5]", &[9; 4096]] {
+            assert_eq!(look(bytes), Found::Other, "{bytes:?}");
+        }
+        assert_eq!(look(&[]), Found::Partial);
+        assert_eq!(look(&[0; 4096]), Found::Partial);
+    }
+}
