@@ -21,7 +21,7 @@
 use crate::backbone::FeatureMap;
 use crate::kernels::packed::{Float, Packed, Rows};
 use crate::kernels::parallel::{self, Crew};
-use crate::kernels::{Isa, Left, Right, Start};
+use crate::kernels::{Isa, Left, Right, Start, is_shape, volume};
 use rayon::prelude::*;
 
 /// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
@@ -66,7 +66,7 @@ impl NodeFeatures {
     /// # Errors
     /// [`GraphError::Empty`] or [`GraphError::NotFinite`].
     pub fn new(nodes: usize, dim: usize, data: Vec<f32>) -> Result<Self, GraphError> {
-        if nodes == 0 || dim == 0 || data.len() != nodes * dim {
+        if nodes == 0 || dim == 0 || !is_shape(data.len(), [nodes, dim]) {
             return Err(GraphError::Empty { nodes, dim });
         }
         // Rows without a way out of the loop, which the compiler turns into vector code.
@@ -82,7 +82,8 @@ impl NodeFeatures {
     /// # Errors
     /// As [`NodeFeatures::new`].
     pub fn from_map(map: &FeatureMap) -> Result<Self, GraphError> {
-        Self::new(map.grid_height * map.grid_width, map.dim, map.data.clone())
+        let nodes = volume([map.grid_height, map.grid_width]).unwrap_or_default();
+        Self::new(nodes, map.dim, map.data.clone())
     }
 
     /// The same features, whose products, here and in what is made of them, are computed in `precision`.
@@ -351,7 +352,10 @@ impl Graph {
     /// If a length is not `n * k`.
     pub fn multiply(&self, crew: &Crew, assignment: &[f32], k: usize, out: &mut [f32]) {
         let n = self.nodes;
-        assert!(assignment.len() == n * k && out.len() == n * k, "an assignment of another graph");
+        assert!(is_shape(out.len(), [n, k]) && assignment.len() == out.len(), "an assignment of another graph");
+        if out.is_empty() {
+            return;
+        }
         match &self.affinity {
             Affinity::Dense { weights, .. } => {
                 let columns = weights.columns(assignment, k);
