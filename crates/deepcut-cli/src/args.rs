@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use deepcut::backbone::config::Config;
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::kernels::packed::Precision;
@@ -61,7 +62,9 @@ pub struct FileArgs {
 /// The feature network.
 #[derive(Args)]
 pub struct NetworkArgs {
-    /// The feature network: `embedded`, a name that `deepcut models list` shows (downloaded if need be), or a safetensors file
+    /// The feature network: `embedded`, a name that `deepcut models list` shows (downloaded if need be), a safetensors file, or a folder with one
+    ///
+    /// A config.json beside the file, timm's or transformers', says what the tensors do not: heads, norms, the input's mean.
     #[arg(short, long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Network")]
     pub backbone: PathBuf,
     /// Activations to use, joined by +: key, query, value, token or norm-token, with a block if not the last (value@6+key@8)
@@ -77,12 +80,21 @@ pub struct NetworkArgs {
     /// Family of a vision transformer's file: dino, dinov2 or supervised [default: read off the file]
     #[arg(long, help_heading = "Network")]
     pub family: Option<Family>,
+    /// Attention heads of a vision transformer's file [default: by its config.json or metadata, or those of the published network of its size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Network")]
+    pub heads: Option<u16>,
+    /// Of a file with several networks, the one whose tensors' names begin so, as `teacher.backbone.`
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub prefix: Option<String>,
     /// Describe each patch by its surroundings too, in 17 bins
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
     /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
     #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
     pub precision: PrecisionArg,
+    /// The same labels on every processor: nothing is rounded, and the portable kernels do all the work; slower
+    #[arg(long, conflicts_with = "precision", help_heading = "Network")]
+    pub deterministic: bool,
     /// Never ask the hub: use only networks that are here already
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
@@ -92,6 +104,7 @@ impl NetworkArgs {
     /// Precision of products, `fastest` unless another is asked for.
     pub fn precision(&self, fastest: Precision) -> Precision {
         match self.precision {
+            _ if self.deterministic => Precision::F32,
             PrecisionArg::Auto => fastest,
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
@@ -99,14 +112,16 @@ impl NetworkArgs {
         }
     }
 
-    /// What of a vision transformer to use, if its fastest precision is this.
-    pub fn vit_options(&self, fastest: Precision) -> VitOptions {
+    /// What of a vision transformer to use, if its fastest precision is this and a config says so much of it.
+    pub fn vit_options(&self, fastest: Precision, config: Config) -> VitOptions {
         VitOptions {
             family: self.family,
             facets: self.facet.clone(),
             layer: self.layer,
             stride: self.stride,
-            heads: None,
+            heads: self.heads.map(usize::from),
+            prefix: self.prefix.clone(),
+            config,
             precision: self.precision(fastest),
         }
     }
