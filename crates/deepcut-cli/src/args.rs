@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::config::Config;
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
-use deepcut::kernels::packed::Precision;
-use deepcut::{Method, Mode, Objective, Options, Refine};
+use deepcut::{Method, Mode, Objective, Options, Precision, Refine};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -142,6 +142,24 @@ pub struct RunArgs {
     /// Show no progress bar
     #[arg(long, help_heading = "Run")]
     pub no_progress: bool,
+    /// Memory that clustering may take, in GB, or `none` for no limit [default: what is free]
+    #[arg(long, value_name = "GB", value_parser = memory_parser, help_heading = "Run")]
+    pub memory: Option<MemoryArg>,
+}
+
+/// How much memory clustering may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MemoryArg {
+    Unlimited,
+    Bytes(u64),
+}
+
+fn memory_parser(text: &str) -> Result<MemoryArg, String> {
+    match text.parse::<f64>() {
+        _ if text == "none" => Ok(MemoryArg::Unlimited),
+        Ok(gigabytes) if (0.001..1e9).contains(&gigabytes) => Ok(MemoryArg::Bytes((gigabytes * 1e9) as u64)),
+        _ => Err("expected gigabytes or `none`".into()),
+    }
 }
 
 fn method_parser() -> impl TypedValueParser<Value = Method> {
@@ -491,6 +509,28 @@ impl MethodArgs {
         options.seed = self.seed;
         options.validate()?;
         Ok(options)
+    }
+
+    /// Says which of the options given have no effect beside the others.
+    pub fn warn_of_ignored(&self, options: &Options) {
+        for warning in self.ignored(options) {
+            // Standard error may be closed; there is nowhere else to say so.
+            let _ = writeln!(std::io::stderr(), "deepcut: {warning}");
+        }
+    }
+
+    fn ignored(&self, options: &Options) -> Vec<String> {
+        let given = [
+            ("objective", "--objective", self.objective.is_some()),
+            ("alpha", "--alpha", self.alpha.is_some()),
+            ("tau", "--tau", self.tau.is_some()),
+            ("epochs", "--epochs", !self.epochs.is_empty()),
+            ("learning_rate", "--lr", self.lr.is_some()),
+            ("seed", "--seed", self.seed != 0),
+        ];
+        let flag = |field: &str| given.iter().find(|(name, _, given)| *name == field && *given).map(|(_, flag, _)| *flag);
+        let ignored = options.ignored().into_iter();
+        ignored.filter_map(|(field, why)| Some(format!("{} has no effect: {why}", flag(field)?))).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod eval;
 mod features;
 mod hub;
 mod inputs;
+mod memory;
 mod models;
 mod network;
 mod outputs;

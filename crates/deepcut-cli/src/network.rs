@@ -1,7 +1,8 @@
 //! The feature network that the command line names, loaded.
 
-use crate::args::{NetworkArgs, RunArgs};
+use crate::args::{MemoryArg, NetworkArgs, RunArgs};
 use crate::hub::Hub;
+use crate::memory;
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
 use deepcut::backbone::config::Config;
@@ -34,7 +35,12 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
         // Standard error may be closed; there is nowhere else to say so.
         let _ = writeln!(std::io::stderr(), "{}", description(network.identity()));
     }
-    Ok(Segmenter::with_backbone(network, options, isa)?)
+    let memory = match run.memory {
+        Some(MemoryArg::Unlimited) => None,
+        Some(MemoryArg::Bytes(bytes)) => Some(bytes),
+        None => memory::available(),
+    };
+    Ok(Segmenter::with_backbone(network, options, isa)?.with_memory(memory))
 }
 
 /// What the network is, what was taken for granted of it, and what of its file is not used.

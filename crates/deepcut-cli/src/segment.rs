@@ -69,6 +69,9 @@ fn xywh(bounds: BoundingBox) -> [usize; 4] {
 /// Segments everything the command line names. True if nothing failed.
 pub fn run(args: &SegmentArgs) -> anyhow::Result<bool> {
     let options = args.method.options(&args.network)?;
+    if !args.run.quiet {
+        args.method.warn_of_ignored(&options);
+    }
     batch::run(
         &args.files,
         &args.run,

@@ -223,16 +223,11 @@ impl Graph {
     /// [`GraphError::Empty`] if there are not `nodes²` weights, [`GraphError::NotFinite`] if one is not finite.
     pub fn from_affinity(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
         let checked = NodeFeatures::new(nodes, nodes, affinity)?;
-        let fill = |first: usize, block: &mut [f32]| {
-            let rows = checked.data[first * nodes..].chunks_exact(nodes);
-            block.chunks_exact_mut(nodes - first).zip(rows).for_each(|(to, row)| to.copy_from_slice(&row[first..]));
-        };
         let positive = checked.data.iter().all(|w| *w >= 0.0);
-        Ok(Self::dense(isa, nodes, Float::F32, positive, &fill))
+        Ok(Self::stored(isa, nodes, Rows::new(isa, checked.data, nodes, Float::F32), positive))
     }
 
-    /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`. The degrees are
-    /// those of what is stored.
+    /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`.
     fn dense(isa: Isa, nodes: usize, precision: Float, positive: bool, fill: &FillRows<'_>) -> Self {
         let mut weights = Rows::zeros(nodes, nodes, precision);
         let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
@@ -242,6 +237,11 @@ impl Graph {
             fill(first, block);
             rows.store(isa, block, nodes, first);
         });
+        Self::stored(isa, nodes, weights, positive)
+    }
+
+    /// Takes weights of which half counts, each row's from its block's diagonal on. The degrees are those of what is stored.
+    fn stored(isa: Isa, nodes: usize, mut weights: Rows, positive: bool) -> Self {
         weights.mirror(TASK_ROWS);
         let messages = positive && (0..nodes).all(|i| weights.get(i, i) > 0.0);
         let mut degree = vec![0.0; nodes];

@@ -4,6 +4,7 @@
 
 mod eval;
 mod models;
+mod options;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,92 @@
+//! The memory that is free: what the machine says, and less where a container or a service is given less.
+
+use std::path::Path;
+
+/// Bytes that can be taken without harm to others; None where the system does not tell.
+pub fn available() -> Option<u64> {
+    available_below(Path::new("/"))
+}
+
+/// As [`available`], of the system whose `proc` and `sys` lie in a folder.
+fn available_below(root: &Path) -> Option<u64> {
+    let machine =
+        read(&root.join("proc/meminfo")).and_then(|text| field(&text, "MemAvailable:")).map(|kilobytes| kilobytes * 1024);
+    let groups = read(&root.join("proc/self/cgroup")).unwrap_or_default();
+    // Version 2: `0::/path`; version 1: `4:memory:/path`.
+    let groups = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, kinds, path) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(if kinds.is_empty() {
+            ("sys/fs/cgroup", path, ["memory.max", "memory.current", "inactive_file"])
+        } else if kinds.split(',').any(|kind| kind == "memory") {
+            ("sys/fs/cgroup/memory", path, ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"])
+        } else {
+            return None;
+        })
+    });
+    let limits = groups.flat_map(|(folder, path, [limit, used, cache])| {
+        // A group has no more than those around it. In a container the path may be the host's, and the folder the container's own.
+        let folders =
+            Path::new(path.trim_start_matches('/')).ancestors().map(|group| root.join(folder).join(group)).collect::<Vec<_>>();
+        folders.into_iter().filter_map(move |folder| {
+            let number = |file: &str| read(&folder.join(file))?.trim().parse::<u64>().ok();
+            let reclaimable = read(&folder.join("memory.stat")).and_then(|text| field(&text, cache)).unwrap_or_default();
+            Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(reclaimable)))
+        })
+    });
+    machine.into_iter().chain(limits).min()
+}
+
+fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// The number behind a name at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_of_machine_and_groups_counts() {
+        let write = |root: &Path, files: &[(&str, &str)]| {
+            for (path, text) in files {
+                let path = root.join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert_eq!(available_below(root), None);
+        write(root, &[("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    8000 kB\n")]);
+        assert_eq!(available_below(root), Some(8_192_000));
+        // Version 2, limited in a group around this one.
+        write(
+            root,
+            &[
+                ("proc/self/cgroup", "0::/a/b\n"),
+                ("sys/fs/cgroup/a/memory.max", "5000000\n"),
+                ("sys/fs/cgroup/a/memory.current", "3000000\n"),
+                ("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 1000000\n"),
+                ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+                ("sys/fs/cgroup/a/b/memory.current", "1\n"),
+            ],
+        );
+        assert_eq!(available_below(root), Some(3_000_000));
+        // Version 1, in a container whose path is the host's.
+        write(
+            root,
+            &[
+                ("proc/self/cgroup", "12:cpu:/x\n4:memory:/docker/0123\n"),
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000\n"),
+                ("sys/fs/cgroup/memory/memory.usage_in_bytes", "2500000\n"),
+                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1500000\n"),
+            ],
+        );
+        assert_eq!(available_below(root), Some(1_000_000));
+    }
+}
