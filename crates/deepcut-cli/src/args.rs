@@ -1,13 +1,15 @@
 //! The command line.
 
+use crate::memory::MemoryArg;
 use crate::outputs::Destination;
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use deepcut::backbone::config::Config;
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
-use deepcut::kernels::packed::Precision;
-use deepcut::{Method, Mode, Objective, Options, Refine};
+use deepcut::{Method, Mode, Objective, Options, Precision, Refine};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -72,15 +74,14 @@ pub struct FileArgs {
     /// Refuse pictures of more pixels [default: 268435456]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
-    /// Memory that decoding may take, all threads together: a large picture waits for room [default: three quarters of what is free]
-    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse)]
-    pub max_memory: Option<u64>,
 }
 
 /// The feature network.
 #[derive(Args)]
 pub struct NetworkArgs {
-    /// The feature network: `embedded`, a name that `deepcut models list` shows (downloaded if need be), or a safetensors file
+    /// The feature network: `embedded`, a name that `deepcut models list` shows (downloaded if need be), a safetensors file, or a folder with one
+    ///
+    /// A config.json beside the file, timm's or transformers', says what the tensors do not: heads, norms, the input's mean.
     #[arg(short, long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Network")]
     pub backbone: PathBuf,
     /// Activations to use, joined by +: key, query, value, token or norm-token, with a block if not the last (value@6+key@8)
@@ -96,12 +97,21 @@ pub struct NetworkArgs {
     /// Family of a vision transformer's file: dino, dinov2 or supervised [default: read off the file]
     #[arg(long, help_heading = "Network")]
     pub family: Option<Family>,
+    /// Attention heads of a vision transformer's file [default: by its config.json or metadata, or those of the published network of its size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Network")]
+    pub heads: Option<u16>,
+    /// Of a file with several networks, the one whose tensors' names begin so, as `teacher.backbone.`
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub prefix: Option<String>,
     /// Describe each patch by its surroundings too, in 17 bins
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
     /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
     #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
     pub precision: PrecisionArg,
+    /// The same labels on every processor: nothing is rounded, and the portable kernels do all the work; slower
+    #[arg(long, conflicts_with = "precision", help_heading = "Network")]
+    pub deterministic: bool,
     /// Never ask the hub: use only networks that are here already
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
@@ -111,6 +121,7 @@ impl NetworkArgs {
     /// Precision of products, `fastest` unless another is asked for.
     pub fn precision(&self, fastest: Precision) -> Precision {
         match self.precision {
+            _ if self.deterministic => Precision::F32,
             PrecisionArg::Auto => fastest,
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
@@ -118,14 +129,16 @@ impl NetworkArgs {
         }
     }
 
-    /// What of a vision transformer to use, if its fastest precision is this.
-    pub fn vit_options(&self, fastest: Precision) -> VitOptions {
+    /// What of a vision transformer to use, if its fastest precision is this and a config says so much of it.
+    pub fn vit_options(&self, fastest: Precision, config: Config) -> VitOptions {
         VitOptions {
             family: self.family,
             facets: self.facet.clone(),
             layer: self.layer,
             stride: self.stride,
-            heads: None,
+            heads: self.heads.map(usize::from),
+            prefix: self.prefix.clone(),
+            config,
             precision: self.precision(fastest),
         }
     }
@@ -146,6 +159,11 @@ pub struct RunArgs {
     /// Show no progress bar
     #[arg(long, help_heading = "Run")]
     pub no_progress: bool,
+    /// Memory that decoding, and then clustering, may take, all threads together, as 500MB or 4GB, or `none` [default: what is free]
+    ///
+    /// A large picture waits for room; what would never fit is refused before it begins.
+    #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse, help_heading = "Run")]
+    pub max_memory: Option<MemoryArg>,
 }
 
 fn method_parser() -> impl TypedValueParser<Value = Method> {
@@ -495,6 +513,28 @@ impl MethodArgs {
         options.seed = self.seed;
         options.validate()?;
         Ok(options)
+    }
+
+    /// Says which of the options given have no effect beside the others.
+    pub fn warn_of_ignored(&self, options: &Options) {
+        for warning in self.ignored(options) {
+            // Standard error may be closed; there is nowhere else to say so.
+            let _ = writeln!(std::io::stderr(), "deepcut: {warning}");
+        }
+    }
+
+    fn ignored(&self, options: &Options) -> Vec<String> {
+        let given = [
+            ("objective", "--objective", self.objective.is_some()),
+            ("alpha", "--alpha", self.alpha.is_some()),
+            ("tau", "--tau", self.tau.is_some()),
+            ("epochs", "--epochs", !self.epochs.is_empty()),
+            ("learning_rate", "--lr", self.lr.is_some()),
+            ("seed", "--seed", self.seed != 0),
+        ];
+        let flag = |field: &str| given.iter().find(|(name, _, given)| *name == field && *given).map(|(_, flag, _)| *flag);
+        let ignored = options.ignored().into_iter();
+        ignored.filter_map(|(field, why)| Some(format!("{} has no effect: {why}", flag(field)?))).collect()
     }
 }
 

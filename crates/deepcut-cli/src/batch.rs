@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use deepcut::Image;
 use deepcut::export::record::Record;
 use deepcut::image::Decoder;
+use deepcut::memory::Memory;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -92,7 +93,8 @@ pub fn run<T: Task>(
     let mut decoder = Decoder::default();
     decoder.max_pixels = files.max_pixels.unwrap_or(decoder.max_pixels);
     decoder.keep_damaged = files.keep_damaged;
-    decoder.memory = memory::budget(files.max_memory);
+    // Some is left for what follows.
+    decoder.memory = memory::limit(args.max_memory, 0.75).map(Memory::new);
     let each = |index: usize| {
         let written = Mutex::default();
         let outcome = guarded(|| one(&work, &settings, &decoder, &outputs, &inputs[index], &names[index], &written));

@@ -1,40 +1,64 @@
-//! How much memory decoding may take: three quarters of what is free, unless the command line says.
+//! The memory that is free: what the machine says, and less where a container or a service is given less. And what people call it.
 
-use deepcut::image::Memory;
-use std::sync::Arc;
+use std::path::Path;
 
-/// The budget that the threads share; None if the system does not say what is free.
-pub fn budget(asked: Option<u64>) -> Option<Arc<Memory>> {
-    asked.or_else(|| Some(free()? / 4 * 3)).map(Memory::new)
+/// Bytes that can be taken without harm to others; None where the system does not tell.
+pub fn available() -> Option<u64> {
+    available_below(Path::new("/"))
 }
 
-/// The least that the machine has, its control groups allow, and the process may take, in bytes.
-#[cfg(target_os = "linux")]
-fn free() -> Option<u64> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let after =
-        |text: &str, name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
-    let machine = read("/proc/meminfo").and_then(|text| after(&text, "MemAvailable:")).map(|kib: u64| kib * 1024);
-    let process = read("/proc/self/limits").and_then(|text| after(&text, "Max address space"));
-    let group = read("/proc/self/cgroup").and_then(|text| {
-        let group = text.lines().find_map(|line| line.strip_prefix("0::"))?.to_owned();
-        let limits = std::path::Path::new(&group).ancestors().filter_map(|group| {
-            let file = format!("/sys/fs/cgroup/{}/memory.max", group.to_string_lossy().trim_matches('/'));
-            read(&file)?.trim().parse().ok()
-        });
-        limits.min()
+/// As [`available`], of the system whose `proc` and `sys` lie in a folder.
+fn available_below(root: &Path) -> Option<u64> {
+    let machine =
+        read(&root.join("proc/meminfo")).and_then(|text| field(&text, "MemAvailable:")).map(|kilobytes| kilobytes * 1024);
+    let groups = read(&root.join("proc/self/cgroup")).unwrap_or_default();
+    // Version 2: `0::/path`; version 1: `4:memory:/path`.
+    let groups = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, kinds, path) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(if kinds.is_empty() {
+            ("sys/fs/cgroup", path, ["memory.max", "memory.current", "inactive_file"])
+        } else if kinds.split(',').any(|kind| kind == "memory") {
+            ("sys/fs/cgroup/memory", path, ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"])
+        } else {
+            return None;
+        })
     });
-    let old_group = read("/sys/fs/cgroup/memory/memory.limit_in_bytes").and_then(|text| text.trim().parse().ok());
-    [machine, process, group, old_group].into_iter().flatten().min()
+    let limits = groups.flat_map(|(folder, path, [limit, used, cache])| {
+        // A group has no more than those around it. In a container the path may be the host's, and the folder the container's own.
+        let folders =
+            Path::new(path.trim_start_matches('/')).ancestors().map(|group| root.join(folder).join(group)).collect::<Vec<_>>();
+        folders.into_iter().filter_map(move |folder| {
+            let number = |file: &str| read(&folder.join(file))?.trim().parse::<u64>().ok();
+            let reclaimable = read(&folder.join("memory.stat")).and_then(|text| field(&text, cache)).unwrap_or_default();
+            Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(reclaimable)))
+        })
+    });
+    machine.into_iter().chain(limits).min()
 }
 
-#[cfg(not(target_os = "linux"))]
-fn free() -> Option<u64> {
-    None
+fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
 }
 
-/// Bytes as people write them: `3G`, `500MB`, `1.5 GiB`; steps of 1024.
-pub fn parse(text: &str) -> Result<u64, String> {
+/// The number behind a name at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+/// What the command line says of memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MemoryArg {
+    Unlimited,
+    Bytes(u64),
+}
+
+/// Bytes as people write them: `3G`, `500MB`, `1.5 GiB`, in steps of 1024; or `none`.
+pub fn parse(text: &str) -> Result<MemoryArg, String> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(MemoryArg::Unlimited);
+    }
+    let expected = || "expected a size such as 500MB or 4GB, or `none`".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let step = match text[digits.len()..].trim().to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
         "" => 0,
@@ -42,10 +66,19 @@ pub fn parse(text: &str) -> Result<u64, String> {
         "m" => 2,
         "g" => 3,
         "t" => 4,
-        _ => return Err("expected a size such as 500MB or 4GB".into()),
+        _ => return Err(expected()),
     };
-    let bytes = digits.parse::<f64>().map_err(|_| "expected a size such as 500MB or 4GB")? * 1024f64.powi(step);
-    if (1.0..1e18).contains(&bytes) { Ok(bytes as u64) } else { Err("expected a size above 0".into()) }
+    let bytes = digits.parse::<f64>().map_err(|_| expected())? * 1024f64.powi(step);
+    if (1.0..1e18).contains(&bytes) { Ok(MemoryArg::Bytes(bytes as u64)) } else { Err(expected()) }
+}
+
+/// Bytes that one step of the work may take, all threads together: what the command line says, or this share of what is free.
+pub fn limit(asked: Option<MemoryArg>, share: f64) -> Option<u64> {
+    match asked {
+        Some(MemoryArg::Unlimited) => None,
+        Some(MemoryArg::Bytes(bytes)) => Some(bytes),
+        None => available().map(|bytes| (bytes as f64 * share) as u64),
+    }
 }
 
 #[cfg(test)]
@@ -55,17 +88,52 @@ mod tests {
     #[test]
     fn sizes_are_read_as_people_write_them() {
         for (text, bytes) in [("7", 7), ("2k", 2048), ("500MB", 500 << 20), ("1.5 GiB", 3 << 29), ("4g", 4 << 30)] {
-            assert_eq!(parse(text), Ok(bytes), "{text}");
+            assert_eq!(parse(text), Ok(MemoryArg::Bytes(bytes)), "{text}");
         }
+        assert_eq!(parse("none"), Ok(MemoryArg::Unlimited));
         for text in ["", "GB", "-1G", "0", "many", "4 X", "NaN", "inf"] {
             assert!(parse(text).is_err(), "{text}");
         }
+        assert_eq!((limit(Some(MemoryArg::Bytes(5)), 0.5), limit(Some(MemoryArg::Unlimited), 0.5)), (Some(5), None));
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn the_system_says_what_is_free() {
-        assert!(free().is_some_and(|bytes| bytes > 1 << 20));
-        assert_eq!(budget(Some(5)).map(|memory| memory.budget()), Some(5));
+    fn the_least_of_machine_and_groups_counts() {
+        let write = |root: &Path, files: &[(&str, &str)]| {
+            for (path, text) in files {
+                let path = root.join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert_eq!(available_below(root), None);
+        write(root, &[("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    8000 kB\n")]);
+        assert_eq!(available_below(root), Some(8_192_000));
+        // Version 2, limited in a group around this one.
+        write(
+            root,
+            &[
+                ("proc/self/cgroup", "0::/a/b\n"),
+                ("sys/fs/cgroup/a/memory.max", "5000000\n"),
+                ("sys/fs/cgroup/a/memory.current", "3000000\n"),
+                ("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 1000000\n"),
+                ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+                ("sys/fs/cgroup/a/b/memory.current", "1\n"),
+            ],
+        );
+        assert_eq!(available_below(root), Some(3_000_000));
+        // Version 1, in a container whose path is the host's.
+        write(
+            root,
+            &[
+                ("proc/self/cgroup", "12:cpu:/x\n4:memory:/docker/0123\n"),
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000\n"),
+                ("sys/fs/cgroup/memory/memory.usage_in_bytes", "2500000\n"),
+                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1500000\n"),
+            ],
+        );
+        assert_eq!(available_below(root), Some(1_000_000));
     }
 }

@@ -5,7 +5,9 @@ use crate::hub::{Checked, Hub, check};
 use anyhow::Context;
 use deepcut::Isa;
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
-use deepcut::backbone::vit::VitOptions;
+use deepcut::backbone::config::Config;
+use deepcut::backbone::convnet::ConvNet;
+use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{self, Backbone};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -114,12 +116,19 @@ fn verify(hub: &Hub, name: &str) -> anyhow::Result<String> {
         let path = hub.cached(entry).with_context(|| format!("not here; run `deepcut models download {name}`"))?;
         return verify_cached(entry, &path);
     }
-    let bytes = if name == "embedded" {
-        backbone::embedded::BYTES.to_vec()
+    let (bytes, file, config) = if name == "embedded" {
+        (backbone::embedded::BYTES.to_vec(), name.to_owned(), Config::default())
     } else {
-        std::fs::read(name).context("there is no network of that name, and no such file")?
+        anyhow::ensure!(Path::new(name).exists(), "there is no network of that name, and no such file");
+        crate::network::read(Path::new(name))?
     };
-    let network = backbone::from_bytes(name, &bytes, Isa::detect(), &VitOptions::default())?;
+    let options = if ConvNet::is_described_by(&bytes) {
+        VitOptions::default()
+    } else {
+        // How the tensors are used later does not make them whole.
+        VitOptions { heads: Some(1), family: Some(Family::Dino), config, ..VitOptions::default() }
+    };
+    let network = backbone::from_bytes(&file, &bytes, Isa::detect(), &options)?;
     Ok(format!("whole, SHA-256 {}", network.identity().sha256))
 }
 

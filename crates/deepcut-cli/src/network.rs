@@ -2,12 +2,19 @@
 
 use crate::args::{NetworkArgs, RunArgs};
 use crate::hub::Hub;
+use crate::memory;
 use anyhow::{Context, bail};
-use deepcut::backbone::catalogue::{ENTRIES, Entry};
+use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
+use deepcut::backbone::config::Config;
 use deepcut::backbone::convnet::ConvNet;
-use deepcut::backbone::{self, Backbone};
+use deepcut::backbone::{self, Backbone, Identity, foreign};
 use deepcut::kernels::ISA_VARIABLE;
 use deepcut::{Isa, Options, Segmenter};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What timm and transformers write beside a network.
+const CONFIGS: [&str; 2] = ["config.json", "preprocessor_config.json"];
 
 /// The pipeline with its network, downloaded if need be.
 ///
@@ -15,6 +22,7 @@ use deepcut::{Isa, Options, Segmenter};
 /// If the network is not there or not whole, or an option does not suit it.
 pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> anyhow::Result<Segmenter> {
     let isa = match std::env::var(ISA_VARIABLE) {
+        _ if args.deterministic => Isa::portable(),
         Err(_) => Isa::detect(),
         Ok(name) => Isa::by_name(&name).with_context(|| {
             let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
@@ -22,23 +30,42 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
         })?,
     };
     options.precision = args.precision(isa.fastest_float().into());
-    Ok(Segmenter::with_backbone(load(args, run, isa)?, options, isa)?)
+    let network = load(args, run, isa)?;
+    if run.verbose {
+        // Standard error may be closed; there is nowhere else to say so.
+        let _ = writeln!(std::io::stderr(), "{}", description(network.identity()));
+    }
+    Ok(Segmenter::with_backbone(network, options, isa)?.with_memory(memory::limit(run.max_memory, 1.0)))
+}
+
+/// What the network is, what was taken for granted of it, and what of its file is not used.
+fn description(identity: &Identity) -> String {
+    let mut text = format!("network {}: features {}", identity.name, identity.features);
+    if let (Some(family), Some(heads)) = (identity.family, identity.heads) {
+        text += &format!(", family {family}, {heads} heads, mean {:?}, std {:?}", identity.mean, identity.std);
+    }
+    for (what, list) in [("taken for granted", &identity.assumed), ("not used", &identity.ignored)] {
+        if !list.is_empty() {
+            text += &format!("; {what}: {}", list.join(", "));
+        }
+    }
+    text
 }
 
 fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn Backbone>> {
     let name = args.backbone.to_string_lossy();
-    let from_bytes = |name: &str, bytes: &[u8]| {
+    let from_bytes = |name: &str, bytes: &[u8], config| {
         let convolutional = ConvNet::is_described_by(bytes);
         let fastest = if convolutional { ConvNet::fastest_precision(isa) } else { isa.fastest_float().into() };
-        backbone::from_bytes(name, bytes, isa, &args.vit_options(fastest))
+        backbone::from_bytes(name, bytes, isa, &args.vit_options(fastest, config))
     };
     if name == "embedded" {
-        return from_bytes("embedded", backbone::embedded::BYTES).context("cannot use the embedded network");
+        return from_bytes("embedded", backbone::embedded::BYTES, Config::default()).context("cannot use the embedded network");
     }
     if let Some(entry) = Entry::by_name(&name) {
         let path = Hub::from_env(args.offline, !(run.quiet || run.no_progress))?.fetch(entry)?;
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let vit = args.vit_options(isa.fastest_float().into());
+        let vit = args.vit_options(isa.fastest_float().into(), Config::default());
         let network = entry.load(&bytes, &vit).with_context(|| format!("cannot use {}", path.display()))?;
         return Ok(Box::new(network));
     }
@@ -46,7 +73,57 @@ fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn B
         let names: Vec<_> = ENTRIES.iter().map(|entry| entry.name).collect();
         bail!("there is no file {name} and no network of that name; the names are embedded, {}", names.join(", "));
     }
-    let bytes = std::fs::read(&args.backbone).with_context(|| format!("cannot read the network {name}"))?;
-    let file = args.backbone.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    from_bytes(&file, &bytes).with_context(|| format!("cannot use the network {name}"))
+    let (bytes, file, config) = read(&args.backbone)?;
+    from_bytes(&file, &bytes, config).with_context(|| format!("cannot use the network {name}"))
+}
+
+/// A network's file, or the one in a folder: its bytes, its name, and what the configs beside it say.
+///
+/// # Errors
+/// If a folder has no such file or several, or one of the files cannot be read.
+pub fn read(path: &Path) -> anyhow::Result<(Vec<u8>, String, Config)> {
+    let file = if path.is_dir() { file_in(path)? } else { path.to_owned() };
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.contains("-of-") && name.ends_with(".safetensors") {
+        bail!("cannot use the network {}: {}", path.display(), foreign::joined());
+    }
+    let bytes = std::fs::read(&file).with_context(|| format!("cannot read the network {}", file.display()))?;
+    let mut config = Config::default();
+    for beside in CONFIGS.map(|name| file.with_file_name(name)) {
+        let text = match std::fs::read_to_string(&beside) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", beside.display())),
+        };
+        config = config.or(Config::parse(&text).with_context(|| format!("cannot use {}", beside.display()))?);
+    }
+    Ok((bytes, name, config))
+}
+
+/// The one network in a folder, as the hub and transformers lay it out.
+fn file_in(folder: &Path) -> anyhow::Result<PathBuf> {
+    let unreadable = || format!("cannot read the folder {}", folder.display());
+    let entries = std::fs::read_dir(folder).with_context(unreadable)?.collect::<Result<Vec<_>, _>>().with_context(unreadable)?;
+    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    files.sort();
+    if let Some(model) = files.iter().find(|file| file.ends_with(FILE)) {
+        return Ok(model.clone());
+    }
+    if files.iter().any(|file| file.to_string_lossy().ends_with(".safetensors.index.json")) {
+        bail!("cannot use the network {}: {}", folder.display(), foreign::joined());
+    }
+    let of = |extensions: &[&str]| -> Vec<&PathBuf> {
+        let ends =
+            |file: &&PathBuf| file.extension().is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)));
+        files.iter().filter(ends).collect()
+    };
+    // One in another container is named with what to do about it when it is read.
+    match (&of(&["safetensors"])[..], &of(&["bin", "pth", "pt", "ckpt", "h5", "onnx", "msgpack", "gguf"])[..]) {
+        ([file], _) => Ok((*file).clone()),
+        ([], [file, ..]) => Ok((*file).clone()),
+        ([], []) => bail!("there is no {FILE} in the folder {}", folder.display()),
+        (several, _) => {
+            bail!("there are {} safetensors files in the folder {}; name one of them", several.len(), folder.display())
+        }
+    }
 }

@@ -79,6 +79,9 @@ fn xywh(bounds: BoundingBox) -> [usize; 4] {
 /// Segments everything the command line names.
 pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
     let options = args.method.options(&args.network)?;
+    if !args.run.quiet {
+        args.method.warn_of_ignored(&options);
+    }
     batch::run(
         &args.files,
         &args.run,

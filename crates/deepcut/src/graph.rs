@@ -21,7 +21,7 @@
 use crate::backbone::FeatureMap;
 use crate::kernels::packed::{Float, Packed, Rows};
 use crate::kernels::parallel::{self, Crew};
-use crate::kernels::{Isa, Left, Right, Start};
+use crate::kernels::{Isa, Left, Right, Start, is_shape, volume};
 use rayon::prelude::*;
 
 /// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
@@ -66,7 +66,7 @@ impl NodeFeatures {
     /// # Errors
     /// [`GraphError::Empty`] or [`GraphError::NotFinite`].
     pub fn new(nodes: usize, dim: usize, data: Vec<f32>) -> Result<Self, GraphError> {
-        if nodes == 0 || dim == 0 || data.len() != nodes * dim {
+        if nodes == 0 || dim == 0 || !is_shape(data.len(), [nodes, dim]) {
             return Err(GraphError::Empty { nodes, dim });
         }
         // Rows without a way out of the loop, which the compiler turns into vector code.
@@ -82,7 +82,8 @@ impl NodeFeatures {
     /// # Errors
     /// As [`NodeFeatures::new`].
     pub fn from_map(map: &FeatureMap) -> Result<Self, GraphError> {
-        Self::new(map.grid_height * map.grid_width, map.dim, map.data.clone())
+        let nodes = volume([map.grid_height, map.grid_width]).unwrap_or_default();
+        Self::new(nodes, map.dim, map.data.clone())
     }
 
     /// The same features, whose products, here and in what is made of them, are computed in `precision`.
@@ -222,16 +223,11 @@ impl Graph {
     /// [`GraphError::Empty`] if there are not `nodes²` weights, [`GraphError::NotFinite`] if one is not finite.
     pub fn from_affinity(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
         let checked = NodeFeatures::new(nodes, nodes, affinity)?;
-        let fill = |first: usize, block: &mut [f32]| {
-            let rows = checked.data[first * nodes..].chunks_exact(nodes);
-            block.chunks_exact_mut(nodes - first).zip(rows).for_each(|(to, row)| to.copy_from_slice(&row[first..]));
-        };
         let positive = checked.data.iter().all(|w| *w >= 0.0);
-        Ok(Self::dense(isa, nodes, Float::F32, positive, &fill))
+        Ok(Self::stored(isa, nodes, Rows::new(isa, checked.data, nodes, Float::F32), positive))
     }
 
-    /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`. The degrees are
-    /// those of what is stored.
+    /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`.
     fn dense(isa: Isa, nodes: usize, precision: Float, positive: bool, fill: &FillRows<'_>) -> Self {
         let mut weights = Rows::zeros(nodes, nodes, precision);
         let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
@@ -241,6 +237,11 @@ impl Graph {
             fill(first, block);
             rows.store(isa, block, nodes, first);
         });
+        Self::stored(isa, nodes, weights, positive)
+    }
+
+    /// Takes weights of which half counts, each row's from its block's diagonal on. The degrees are those of what is stored.
+    fn stored(isa: Isa, nodes: usize, mut weights: Rows, positive: bool) -> Self {
         weights.mirror(TASK_ROWS);
         let messages = positive && (0..nodes).all(|i| weights.get(i, i) > 0.0);
         let mut degree = vec![0.0; nodes];
@@ -351,7 +352,10 @@ impl Graph {
     /// If a length is not `n * k`.
     pub fn multiply(&self, crew: &Crew, assignment: &[f32], k: usize, out: &mut [f32]) {
         let n = self.nodes;
-        assert!(assignment.len() == n * k && out.len() == n * k, "an assignment of another graph");
+        assert!(is_shape(out.len(), [n, k]) && assignment.len() == out.len(), "an assignment of another graph");
+        if out.is_empty() {
+            return;
+        }
         match &self.affinity {
             Affinity::Dense { weights, .. } => {
                 let columns = weights.columns(assignment, k);

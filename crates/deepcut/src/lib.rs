@@ -39,7 +39,10 @@ pub mod export;
 pub mod gnn;
 pub mod graph;
 pub mod image;
+/// The inner loops. For this project's own programs and tests: names and shapes here may change without notice.
+#[doc(hidden)]
 pub mod kernels;
+pub mod memory;
 pub mod metrics;
 pub mod objective;
 pub mod options;
@@ -51,12 +54,15 @@ pub use backbone::{Backbone, FeatureMap};
 pub use baseline::Method;
 pub use image::Image;
 pub use kernels::Isa;
+pub use kernels::packed::{Float, Precision};
 pub use objective::Objective;
 pub use options::{Mode, Options, Refine};
 pub use segment::{Clustering, Segmentation, Stage};
 
+use memory::{Memory, MemoryError};
 use options::Framing;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Anything that can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,9 @@ pub enum Error {
     /// An option out of its range.
     #[error(transparent)]
     Options(#[from] options::OptionsError),
+    /// More memory than there is.
+    #[error(transparent)]
+    Memory(#[from] memory::MemoryError),
     /// The clustering.
     #[error(transparent)]
     Cluster(segment::stages::ClusterError),
@@ -96,6 +105,7 @@ pub struct Segmenter {
     backbone: Box<dyn Backbone>,
     options: Options,
     isa: Isa,
+    memory: Option<Arc<Memory>>,
 }
 
 impl Segmenter {
@@ -118,7 +128,24 @@ impl Segmenter {
             let expected = "at least a patch of the network";
             return Err(options::OptionsError { name: "resolution", value: resolution.to_string(), expected }.into());
         }
-        Ok(Self { backbone, options, isa })
+        Ok(Self { backbone, options, isa, memory: None })
+    }
+
+    /// Lets clustering take so many bytes at a time, over all threads: a picture that needs more than that is an error before it is begun, one that needs
+    /// more than is left waits. None, as at first: it takes what it needs.
+    #[must_use]
+    pub fn with_memory(self, bytes: Option<u64>) -> Self {
+        Self { memory: bytes.map(Memory::new), ..self }
+    }
+
+    /// The bytes that clustering needs, if there is a limit and they are within it.
+    fn needed(&self, nodes: usize, dim: usize, options: &Options) -> Result<Option<(&Arc<Memory>, u64)>, MemoryError> {
+        let Some(memory) = &self.memory else { return Ok(None) };
+        let needed = segment::stages::memory(self.isa, nodes, dim, options);
+        if needed > memory.budget() {
+            return Err(MemoryError { nodes, method: options.method.name(), needed, limit: memory.budget() });
+        }
+        Ok(Some((memory, needed)))
     }
 
     /// The network.
@@ -144,7 +171,8 @@ impl Segmenter {
     /// A picture of one colour has nothing to cut: its result is all background, with confidence 0.
     ///
     /// # Errors
-    /// [`Error::Image`] if it cannot be resized, [`Error::Cluster`] if it cannot be clustered.
+    /// [`Error::Image`] if it cannot be resized, [`Error::Memory`] if clustering it needs more memory than there is, [`Error::Cluster`] if it cannot be
+    /// clustered.
     pub fn segment(&self, image: &Image) -> Result<Segmentation, Error> {
         self.segment_observed(image, &mut |_| ControlFlow::Continue(()))
     }
@@ -177,8 +205,12 @@ impl Segmenter {
             let foreground = self.options.foreground_labels();
             return Ok(Segmentation::empty(image.height(), image.width(), foreground));
         }
+        // Before the costly half, as far as its grid is known; the features are not counted yet.
+        let (height, width) = self.input_size(image, &self.options);
+        let stride = self.backbone.identity().stride.max(1);
+        self.needed((height / stride) * (width / stride), 1, &self.options)?;
         let map = self.features_observed(image, &self.options, observe)?;
-        let clustering = segment::cluster(self.isa, &map, &self.options, observe)?;
+        let clustering = self.cluster_observed(&map, &self.options, observe)?;
         let mut cancelled = false;
         let found = segment::to_pixels(image, &clustering, &self.options, &mut |stage| cancelled |= observe(stage).is_break());
         if cancelled { Err(Error::Cancelled) } else { Ok(found) }
@@ -209,13 +241,7 @@ impl Segmenter {
     ) -> Result<FeatureMap, Error> {
         let mut begin = |stage| if observe(stage).is_break() { Err(Error::Cancelled) } else { Ok(()) };
         begin(Stage::Resize)?;
-        let resolution = options.resolution.unwrap_or(self.backbone.default_resolution());
-        let (height, width) = match options.framing {
-            Framing::Squash => (resolution, resolution),
-            Framing::KeepAspect => {
-                image::size_keeping_aspect(image.height(), image.width(), resolution, self.backbone.size_multiple())
-            }
-        };
+        let (height, width) = self.input_size(image, options);
         let (mean, std) = self.backbone.normalization();
         let data = image.resize(height, width, options.filter)?.normalize(mean, std);
         begin(Stage::Backbone)?;
@@ -227,13 +253,36 @@ impl Segmenter {
         Ok(map)
     }
 
+    /// Rows and columns of the network's input.
+    fn input_size(&self, image: &Image, options: &Options) -> (usize, usize) {
+        let resolution = options.resolution.unwrap_or(self.backbone.default_resolution());
+        match options.framing {
+            Framing::Squash => (resolution, resolution),
+            Framing::KeepAspect => {
+                image::size_keeping_aspect(image.height(), image.width(), resolution, self.backbone.size_multiple())
+            }
+        }
+    }
+
+    fn cluster_observed(
+        &self,
+        map: &FeatureMap,
+        options: &Options,
+        observe: &mut dyn FnMut(Stage) -> ControlFlow<()>,
+    ) -> Result<Clustering, Error> {
+        let nodes = map.grid_height.saturating_mul(map.grid_width);
+        let _share = self.needed(nodes, map.dim, options)?.map(|(memory, bytes)| memory.acquire(bytes));
+        Ok(segment::cluster(self.isa, map, options, observe)?)
+    }
+
     /// The cheap half: clusters features, as often as there are options to try.
     ///
     /// # Errors
-    /// [`Error::Options`] if an option is out of its range, [`Error::Cluster`] if the features cannot be clustered.
+    /// [`Error::Options`] if an option is out of its range, [`Error::Memory`] if that needs more memory than there is, [`Error::Cluster`] if the features
+    /// cannot be clustered.
     pub fn cluster(&self, features: &FeatureMap, options: &Options) -> Result<Clustering, Error> {
         options.validate()?;
-        Ok(segment::cluster(self.isa, features, options, &mut |_| ControlFlow::Continue(()))?)
+        self.cluster_observed(features, options, &mut |_| ControlFlow::Continue(()))
     }
 
     /// Brings a clustering to the pixels of its picture.

@@ -190,7 +190,36 @@ impl Options {
         labels.min(MAX_CLUSTERS) as u8
     }
 
-    /// Checks every value against its range.
+    /// The fields that change nothing beside the others, and why: whoever set one of them is mistaken.
+    #[must_use]
+    pub fn ignored(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
+        let mut ignore = |names: &[&'static str], why| found.extend(names.iter().map(|name| (*name, why)));
+        let trains = self.method == Method::Deepcut;
+        if !trains {
+            ignore(
+                &["objective", "epochs", "learning_rate", "weight_decay", "dropout"],
+                "only the method deepcut trains a network",
+            );
+        }
+        if !(trains && self.objective == Objective::Correlation) {
+            ignore(&["alpha"], "it is of the objective correlation");
+        } else {
+            ignore(&["tau"], "the objective correlation has a graph of its own");
+        }
+        if matches!(self.method, Method::Kmeans | Method::Lost | Method::DeepSpectral | Method::Pca) {
+            ignore(&["tau"], "the method has no such graph; only the confidence depends on it");
+        }
+        if self.method == Method::Lost {
+            ignore(&["seed"], "the method draws nothing");
+        }
+        if self.mode == Mode::Object {
+            ignore(&["center_parts"], "it is of the modes parts and scene");
+        }
+        found
+    }
+
+    /// Checks every value against its range, and whether they go together.
     ///
     /// # Errors
     /// [`OptionsError`], naming the first value out of range.
@@ -206,6 +235,8 @@ impl Options {
             let (method, two) = (self.method.name(), self.mode == Mode::Object && self.n_clusters.is_none_or(|k| k == 2));
             check("method", method, two, "one that finds more than an object, as deepcut, kmeans or spectral")?;
         }
+        let correlates = self.objective == Objective::Correlation;
+        check("objective", "correlation", !correlates || self.method == Method::Deepcut, "another, or the method deepcut")?;
         if let Some(tau) = self.tau {
             float("tau", tau, -1.0, 1.0, "−1 to 1")?;
         }
@@ -271,6 +302,8 @@ mod tests {
         assert_eq!(name(|o| o.n_clusters = Some(33)), "n_clusters");
         assert_eq!(name(|o| (o.method, o.mode) = (Method::Lost, Mode::Parts)), "method");
         assert_eq!(name(|o| (o.method, o.n_clusters) = (Method::Pca, Some(3))), "method");
+        assert_eq!(name(|o| (o.method, o.objective) = (Method::Tokencut, Objective::Correlation)), "objective");
+        assert_eq!(name(|o| (o.method, o.objective) = (Method::Kmeans, Objective::Correlation)), "objective");
         assert_eq!(name(|o| o.tau = Some(f32::NAN)), "tau");
         assert_eq!(name(|o| o.alpha = 0.5), "alpha");
         assert_eq!(name(|o| o.epochs[1] = 0), "epochs");

@@ -291,6 +291,7 @@ fn features_without_structure_are_defined() {
                     features: "none".into(),
                     stride: 8,
                     precision: Precision::F32,
+                    ..Identity::default()
                 };
                 let broken = Broken(value, identity);
                 let result =

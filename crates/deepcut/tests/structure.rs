@@ -5,11 +5,12 @@
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 14] = [
+const STAGES: [(&str, &[&str]); 15] = [
     ("kernels", &[]),
     ("random", &[]),
     ("components", &[]),
-    ("image", &[]),
+    ("memory", &[]),
+    ("image", &["memory"]),
     ("backbone", &["image"]),
     ("graph", &["image", "backbone"]),
     ("gnn", &["graph", "random"]),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use deepcut::backbone::config::Config;
 use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::facet::fuse;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
@@ -295,4 +296,204 @@ fn hostile_weights_are_errors() {
         assert!(matches!(load(&bytes[..end], ""), Err(WeightsError::Container(_))), "cut at {end}");
     }
     assert!(matches!(load(&[&u64::MAX.to_le_bytes()[..], b"{}"].concat(), ""), Err(WeightsError::Container(_))));
+}
+
+/// A file whose network is somewhere inside, or whose queries, keys and values are apart, is read as the plain one; what has no part is said.
+#[test]
+fn other_ways_of_naming_the_same_tensors_are_understood() {
+    let plain = File::read("vit_tiny_random");
+    let expected = features(&load(&plain.bytes(), "").unwrap(), 40, 40);
+    for prefix in
+        ["module.", "backbone.", "encoder.", "model.", "vit.", "state_dict.module.base_encoder.", "teacher.backbone.", "dinov2."]
+    {
+        let mut file = plain.renamed(|name| Some(format!("{prefix}{name}")));
+        for extra in ["optimizer.state.0.exp_avg", "teacher.head.mlp.0.weight", "head.weight"] {
+            file.0.push((extra.into(), vec![2], vec![0.5; 2]));
+        }
+        let vit = load(&file.bytes(), "").unwrap();
+        assert_eq!(features(&vit, 40, 40), expected, "{prefix}");
+        assert_eq!(vit.family(), Family::Dino, "{prefix}: another network's head is none of its own");
+        assert!(vit.identity().ignored.iter().any(|name| name == "optimizer"), "{:?}", vit.identity().ignored);
+    }
+    for parts in [["q", "k", "v"], ["q_proj", "k_proj", "v_proj"], ["query", "key", "value"]] {
+        let mut file = plain.clone();
+        for (name, shape, values) in plain.0.iter().filter(|(name, ..)| name.contains("attn.qkv")) {
+            for (part, values) in parts.iter().zip(values.chunks_exact(values.len() / 3)) {
+                let shape = std::iter::once(shape[0] / 3).chain(shape[1..].iter().copied()).collect();
+                file.0.push((name.replace("qkv", part), shape, values.to_vec()));
+            }
+        }
+        file.0.retain(|(name, ..)| !name.contains("attn.qkv"));
+        assert_eq!(features(&load(&file.bytes(), "").unwrap(), 40, 40), expected, "{parts:?}");
+    }
+    // An autoencoder's decoder, a norm of the mean, and what training needed.
+    let mut file = plain.clone();
+    for extra in ["decoder_embed.weight", "decoder_blocks.0.attn.rel_pos_h", "fc_norm.weight", "mask_token", "pre_logits.fc.bias"]
+    {
+        file.0.push((extra.into(), vec![2], vec![0.5; 2]));
+    }
+    assert_eq!(features(&load(&file.bytes(), "").unwrap(), 40, 40), expected);
+    file.0.retain(|(name, ..)| !name.starts_with("norm."));
+    assert_eq!(features(&load(&file.bytes(), "").unwrap(), 40, 40), expected, "keys need no last norm");
+    assert!(load(&file.bytes(), "norm-token").unwrap_err().to_string().contains("no norm of its tokens"));
+}
+
+#[test]
+fn of_several_networks_one_is_asked_for() {
+    let plain = File::read("vit_tiny_random");
+    let expected = features(&load(&plain.bytes(), "").unwrap(), 40, 40);
+    let mut both = plain.renamed(|name| Some(format!("teacher.backbone.{name}")));
+    let student = plain.renamed(|name| Some(format!("student.module.backbone.{name}")));
+    both.0.extend(student.0.into_iter().map(|(name, shape, values)| (name, shape, values.iter().map(|v| v * 0.9).collect())));
+    let load = |prefix: Option<&str>| {
+        let options = VitOptions { heads: Some(2), prefix: prefix.map(str::to_owned), ..VitOptions::default() };
+        VisionTransformer::from_bytes("test", &both.bytes(), &options)
+    };
+    let error = load(None).unwrap_err().to_string();
+    for words in ["2 networks", "`teacher.backbone.`", "`student.module.backbone.`", "--prefix"] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(load(Some("ema.")).unwrap_err().to_string().contains("begin with `ema.`"));
+    let [teacher, student] =
+        ["teacher.backbone", "student.module.backbone."].map(|prefix| features(&load(Some(prefix)).unwrap(), 40, 40));
+    assert_eq!(teacher, expected);
+    assert_ne!(teacher, student);
+}
+
+/// A network of this width and depth, patches of 16, whose class token lies at `position`.
+fn shaped(dim: usize, depth: usize, position: f32) -> File {
+    let mut file = vec![
+        ("cls_token".to_owned(), vec![1, 1, dim]),
+        ("pos_embed".to_owned(), vec![1, 5, dim]),
+        ("patch_embed.proj.weight".to_owned(), vec![dim, 3, 16, 16]),
+        ("patch_embed.proj.bias".to_owned(), vec![dim]),
+        ("norm.weight".to_owned(), vec![dim]),
+        ("norm.bias".to_owned(), vec![dim]),
+    ];
+    for i in 0..depth {
+        for (name, shape) in [
+            ("norm1.weight", vec![dim]),
+            ("norm1.bias", vec![dim]),
+            ("attn.qkv.weight", vec![3 * dim, dim]),
+            ("attn.qkv.bias", vec![3 * dim]),
+            ("attn.proj.weight", vec![dim, dim]),
+            ("attn.proj.bias", vec![dim]),
+            ("norm2.weight", vec![dim]),
+            ("norm2.bias", vec![dim]),
+            ("mlp.fc1.weight", vec![8, dim]),
+            ("mlp.fc1.bias", vec![8]),
+            ("mlp.fc2.weight", vec![dim, 8]),
+            ("mlp.fc2.bias", vec![dim]),
+        ] {
+            file.push((format!("blocks.{i}.{name}"), shape));
+        }
+    }
+    let values = |shape: &[usize]| (0..shape.iter().product()).map(|i: usize| ((i * i % 89) as f32 - 44.0) / 200.0).collect();
+    let mut file = File(file.into_iter().map(|(name, shape)| (name, shape.clone(), values(&shape))).collect());
+    file.get("pos_embed").2[..dim].fill(position);
+    file
+}
+
+/// Heads: said, by the config, by the file, by the published shape; else an error that says how to say it.
+#[test]
+fn the_number_of_heads_is_known_or_asked_for() {
+    let load = |file: &[u8], heads: Option<usize>, config: &str| {
+        let config = Config::parse(config).unwrap();
+        VisionTransformer::from_bytes("test", file, &VitOptions { heads, config, ..VitOptions::default() })
+    };
+    let small = shaped(384, 12, 0.5).bytes();
+    let found = |file: &[u8], heads, config: &str| load(file, heads, config).unwrap().identity().heads;
+    assert_eq!(found(&small, None, "{}"), Some(6));
+    assert!(load(&small, None, "{}").unwrap().identity().assumed[0].contains("6 heads"));
+    assert_eq!(found(&small, Some(12), r#"{"num_attention_heads": 6}"#), Some(12), "what is said goes first");
+    assert_eq!(found(&small, None, r#"{"num_attention_heads": 12}"#), Some(12));
+    let named = load(&small, None, r#"{"architecture": "vit_small_patch16_224", "pretrained_cfg": {"tag": "dino"}}"#).unwrap();
+    assert_eq!((named.identity().heads, named.identity().assumed.is_empty()), (Some(6), true));
+    assert!(load(&small, None, r#"{"hidden_size": 768}"#).unwrap_err().to_string().contains("another network"));
+
+    // MoCo v3's positions are fixed, and the class token's is zero.
+    let fixed = shaped(384, 12, 0.0).bytes();
+    let error = load(&fixed, None, "{}").unwrap_err().to_string();
+    assert!(error.contains("12 in MoCo v3") && error.contains("--heads"), "{error}");
+    assert_eq!(found(&fixed, Some(12), "{}"), Some(12));
+    for (dim, depth) in [(384, 2), (1280, 2), (320, 1), (64, 12)] {
+        let error = load(&shaped(dim, depth, 0.5).bytes(), None, "{}").unwrap_err().to_string();
+        assert!(error.contains("--heads") && error.contains("config.json"), "{error}");
+    }
+    // The file's own metadata, whole or as single values.
+    for metadata in [json!({ "num_heads": "4" }), json!({ "config": r#"{"model_args": {"num_heads": 4}}"# })] {
+        let bytes = shaped(128, 1, 0.5).bytes();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        header["__metadata__"] = metadata;
+        let header = header.to_string();
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat();
+        assert_eq!(found(&bytes, None, "{}"), Some(4));
+    }
+    // Heads change what the attention gives, so they must change the features behind it.
+    let deep = shaped(128, 2, 0.5).bytes();
+    let [two, four] = [2, 4].map(|heads| features(&load(&deep, Some(heads), "{}").unwrap(), 32, 32));
+    assert_ne!(two, four);
+}
+
+#[test]
+fn a_config_decides_the_input_the_norms_and_the_family() {
+    let bytes = shaped(128, 2, 0.5).bytes();
+    let load = |config: &str| {
+        let config = Config::parse(config).unwrap();
+        VisionTransformer::from_bytes("test", &bytes, &VitOptions { heads: Some(2), config, ..VitOptions::default() }).unwrap()
+    };
+    let plain = load("{}");
+    assert_eq!((plain.family(), plain.normalization().0), (Family::Dino, [0.485, 0.456, 0.406]));
+    let said = load(r#"{"pretrained_cfg": {"tag": "augreg_in21k", "mean": [0.1, 0.2, 0.3], "std": [1, 1, 2]}}"#);
+    assert_eq!((said.family(), said.normalization()), (Family::Supervised, ([0.1, 0.2, 0.3], [1.0, 1.0, 2.0])));
+    let other = load(r#"{"layer_norm_eps": 0.01}"#);
+    assert_eq!(other.identity().epsilon, Some(0.01));
+    assert_ne!(features(&plain, 32, 32), features(&other, 32, 32));
+}
+
+/// Networks that compute something else are refused by what they have, never read as something they are not.
+#[test]
+fn networks_of_other_kinds_are_refused() {
+    let refused = |change: &dyn Fn(&mut File), words: &str| {
+        let mut file = shaped(128, 2, 0.5);
+        change(&mut file);
+        let error = load(&file.bytes(), "").unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    };
+    let with = |name: &'static str| move |file: &mut File| file.0.push((name.to_owned(), vec![128], vec![0.5; 128]));
+    refused(&with("norm_pre.weight"), "a norm before the first block");
+    refused(&with("blocks.0.attn.q_norm.weight"), "normalised queries and keys");
+    refused(&with("blocks.1.mlp.w12.weight"), "SwiGLU");
+    refused(&with("blocks.1.attn.relative_position_bias_table"), "relative positions");
+    refused(&with("blocks.1.gamma_1"), "scales of another kind");
+    refused(&with("dist_token"), "a distillation token");
+    refused(&with("rope.periods"), "rotary positions");
+    refused(&with("something.else"), "unexpected tensors: something.else");
+    let lack = |name: &'static str| move |file: &mut File| file.0.retain(|(n, ..)| n != name);
+    refused(&lack("cls_token"), "`cls_token` is missing");
+    refused(&lack("pos_embed"), "`pos_embed` is missing");
+    refused(&lack("blocks.1.attn.qkv.bias"), "`blocks.1.attn.qkv.bias` is missing");
+    // Packed SwiGLU: the first layer makes two of what the second takes.
+    let packed = |file: &mut File| {
+        let tensor = file.get("blocks.0.mlp.fc2.weight");
+        (tensor.1, tensor.2) = (vec![128, 4], vec![0.5; 512]);
+    };
+    refused(&packed, "SwiGLU");
+    // A class token, a distillation token and no square of patches.
+    let positions = |file: &mut File| {
+        let tensor = file.get("pos_embed");
+        (tensor.1, tensor.2) = (vec![1, 6, 128], vec![0.5; 768]);
+    };
+    refused(&positions, "no square grid");
+    // DeiT III scales its layers as DINOv2 does.
+    let scaled = |file: &mut File| {
+        for name in ["blocks.0.ls1.gamma", "blocks.0.ls2.gamma", "blocks.1.ls1.gamma", "blocks.1.ls2.gamma"] {
+            file.0.push((name.into(), vec![128], vec![0.5; 128]));
+        }
+    };
+    refused(&scaled, "--family");
+    let alien = File(vec![("visual.conv1.weight".into(), vec![2], vec![0.5; 2])]);
+    let error = load(&alien.bytes(), "").unwrap_err().to_string();
+    assert!(error.contains("patch embedding") && error.contains("visual.conv1.weight"), "{error}");
 }

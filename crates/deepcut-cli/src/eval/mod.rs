@@ -64,6 +64,9 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
         return args.compare.iter().map(|name| named(name, &args.study)).collect();
     }
     let options = method.options(network)?;
+    if !args.study.run.quiet {
+        method.warn_of_ignored(&options);
+    }
     let Some(seeds) = args.seeds else {
         return Ok(vec![Contender { name: options.method.name().into(), options }]);
     };

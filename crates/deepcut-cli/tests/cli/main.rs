@@ -5,6 +5,7 @@
 mod batch;
 mod eval;
 mod models;
+mod options;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -289,7 +289,7 @@ fn features_of_a_file_are_written_with_what_made_them() {
     save(&dir.path().join("b/c.png"));
     std::fs::write(dir.path().join("vit.safetensors"), transformer_file(128, 3, 8, 4)).unwrap();
     let features = |arguments: &[&str]| deepcut(dir.path()).arg("features").args(arguments).output().unwrap();
-    let vit = ["--backbone", "vit.safetensors", "-r", "64"];
+    let vit = ["--backbone", "vit.safetensors", "--heads", "2", "-r", "64"];
 
     assert_status(&features(&[&["a.png", "b", "-o", "out"], &vit[..]].concat()), 0);
     assert_eq!(tree(&dir.path().join("out")), ["a.features.safetensors", "c.features.safetensors"]);

@@ -21,6 +21,8 @@ pub struct Entry {
     pub dim: usize,
     /// Number of blocks.
     pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
     /// Register tokens.
     pub registers: usize,
     /// SPDX identifier of the weights' licence.
@@ -28,11 +30,32 @@ pub struct Entry {
 }
 
 const fn dino(name: &'static str, repository: &'static str, patch_size: usize, dim: usize) -> Entry {
-    Entry { name, repository, family: Family::Dino, patch_size, dim, depth: 12, registers: 0, license: "Apache-2.0" }
+    // Heads of 64 dimensions in both families.
+    Entry {
+        name,
+        repository,
+        family: Family::Dino,
+        patch_size,
+        dim,
+        depth: 12,
+        heads: dim / 64,
+        registers: 0,
+        license: "Apache-2.0",
+    }
 }
 
 const fn dinov2(name: &'static str, repository: &'static str, dim: usize, depth: usize, registers: usize) -> Entry {
-    Entry { name, repository, family: Family::Dinov2, patch_size: 14, dim, depth, registers, license: "Apache-2.0" }
+    Entry {
+        name,
+        repository,
+        family: Family::Dinov2,
+        patch_size: 14,
+        dim,
+        depth,
+        heads: dim / 64,
+        registers,
+        license: "Apache-2.0",
+    }
 }
 
 /// Every known network.
@@ -68,9 +91,9 @@ impl Entry {
     /// # Errors
     /// As [`VisionTransformer::from_bytes`]; [`WeightsError::Metadata`] if the file holds another network.
     pub fn load(&self, bytes: &[u8], options: &VitOptions) -> Result<VisionTransformer, WeightsError> {
-        let options = VitOptions { family: options.family.or(Some(self.family)), ..options.clone() };
-        let network = VisionTransformer::from_bytes(self.name, bytes, &options)?;
-        let got = [network.patch_size(), network.dim(), network.depth(), network.registers()];
+        let (family, heads) = (options.family.or(Some(self.family)), options.heads.or(Some(self.heads)));
+        let options = VitOptions { family, heads, ..options.clone() };
+        let got = VisionTransformer::shape(self.name, bytes, &options)?;
         let expected = [self.patch_size, self.dim, self.depth, self.registers];
         if got != expected {
             return Err(WeightsError::Metadata(format!(
@@ -78,7 +101,7 @@ impl Entry {
                 self.name
             )));
         }
-        Ok(network)
+        VisionTransformer::from_bytes(self.name, bytes, &options)
     }
 }
 

@@ -19,7 +19,7 @@ use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
 use crate::kernels::packed::Precision;
 use crate::kernels::parallel::{Crew, crew};
-use crate::kernels::{Depthwise, Isa};
+use crate::kernels::{Depthwise, Isa, is_shape};
 use serde::Deserialize;
 use std::fmt;
 
@@ -179,7 +179,7 @@ impl ConvNet {
 
     /// [`ConvNet::from_bytes`], but for the checksum.
     fn read(name: &str, bytes: &[u8], isa: Isa, precision: Precision) -> Result<Self, WeightsError> {
-        let weights = Weights::parse(bytes)?;
+        let weights = Weights::parse_named(name, bytes)?;
         let architecture: Architecture =
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
@@ -195,8 +195,9 @@ impl ConvNet {
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
         load.weights.finish()?;
-        let identity =
-            Identity { name: name.into(), sha256: String::new(), features: "output".into(), stride: STRIDE, precision };
+        let Architecture { mean, std, .. } = load.architecture;
+        let (name, features) = (name.into(), "output".into());
+        let identity = Identity { name, features, stride: STRIDE, precision, mean, std, ..Identity::default() };
         Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }
@@ -275,7 +276,7 @@ impl Plane {
 
     /// A picture that may be lower and narrower than the plane; the rest is zero.
     fn from_input(height: usize, width: usize, input: Input<'_>) -> Self {
-        assert_eq!(input.data.len(), input.height * input.width * 3, "values of a picture");
+        assert!(is_shape(input.data.len(), [input.height, input.width, 3]), "values of a picture");
         let mut plane = Self::zeros(height, width, 3, 0);
         store(input.data, &mut plane.data, width * 3, input.width * 3, 0);
         plane

@@ -5,8 +5,8 @@ use super::weights::WeightsError;
 use crate::kernels::Isa;
 use crate::kernels::packed::Precision;
 
-/// The file as it is in the repository; `training/` made it.
-pub const BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
+/// The file as it is in the repository; `training/` made it. A constant would be in a program once for every crate that uses it.
+pub static BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
 
 /// Loads the embedded network, its products in f32.
 ///

@@ -1,7 +1,7 @@
 //! A fully connected layer: `y = x W + b`. A 1 × 1 convolution is one, and so is a convolution over patches gathered beforehand.
 
 use crate::kernels::packed::{Float, Packed, Precision};
-use crate::kernels::quantized::Quantized;
+use crate::kernels::quantized::{MOST_DEPTH, Quantized};
 use crate::kernels::{Isa, Left, Start};
 
 /// The layer, its weights packed for the product.
@@ -27,6 +27,8 @@ impl Linear {
         let weights = match precision {
             Precision::F32 => pack(Float::F32),
             Precision::Bf16 => pack(Float::Bf16),
+            // Its sums are of 32 bits; no published layer is so deep.
+            Precision::Int8 if inputs > MOST_DEPTH => pack(Float::F32),
             Precision::Int8 => Weights::Int8(Quantized::from_columns(weights, inputs, bias.len())),
         };
         Self { weights, bias }

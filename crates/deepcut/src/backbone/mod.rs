@@ -1,9 +1,11 @@
 //! From a picture to patch features.
 
 pub mod catalogue;
+pub mod config;
 pub mod convnet;
 pub mod embedded;
 pub mod facet;
+pub mod foreign;
 mod linear;
 pub mod position;
 pub mod vit;
@@ -40,7 +42,7 @@ pub struct Input<'a> {
 }
 
 /// What to call a network, and how to know it again.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Identity {
     /// Its architecture or catalogue name.
     pub name: String,
@@ -52,6 +54,25 @@ pub struct Identity {
     pub stride: usize,
     /// Precision of its products.
     pub precision: Precision,
+    /// Which published networks it is one of. None: no vision transformer, as for what follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<vit::Family>,
+    /// Attention heads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// ε of its norms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f32>,
+    /// Mean of the input's channels.
+    pub mean: [f32; 3],
+    /// Standard deviation of the input's channels.
+    pub std: [f32; 3],
+    /// What nobody said and was taken for granted, in words, with the option that says otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
+    /// What of the file has no part in the features.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 /// Builds the network of safetensors bytes: one of the embedded network's family if the file says so in its metadata, else a vision
@@ -63,8 +84,10 @@ pub fn from_bytes(name: &str, bytes: &[u8], isa: Isa, options: &vit::VitOptions)
     if !convnet::ConvNet::is_described_by(bytes) {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, options)?));
     }
-    if (vit::VitOptions { precision: Precision::F32, ..options.clone() }) != vit::VitOptions::default() {
-        let what = "facet, layer, stride and family are for vision transformers; this network has one kind of feature";
+    let plain = vit::VitOptions { precision: Precision::F32, config: config::Config::default(), ..options.clone() };
+    if plain != vit::VitOptions::default() {
+        let what =
+            "facet, layer, stride, family, heads and prefix are for vision transformers; this network has one kind of feature";
         return Err(WeightsError::Unsuited(what.into()));
     }
     Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, isa, options.precision)?))

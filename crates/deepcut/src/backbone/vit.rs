@@ -7,7 +7,7 @@
 //! ```
 //!
 //! where symbol – meaning: `p` – positional embedding, interpolated as [`super::position`] says; `γ` – DINOv2's LayerScale, one
-//! elsewhere, folded into `P` and `M₂`; norms have ε = 10⁻⁶; GELU is the exact one.
+//! elsewhere, folded into `P` and `M₂`; norms have ε = 10⁻⁶ unless a config says otherwise; GELU is the exact one.
 //!
 //! Sources: Dosovitskiy et al. (arXiv 2010.11929); DINO (arXiv 2104.14294), `vision_transformer.py`; DINOv2 (arXiv 2304.07193);
 //! registers (arXiv 2309.16588). The facets are those of the published code's `extractor.py`: see `PARITY.md`.
@@ -16,26 +16,39 @@
 //! MLP of the same rows, whose hidden activations never leave the second-level cache. Of the last block only what the facet needs
 //! is computed: for keys, a norm and one product.
 
+use super::config::Config;
 use super::facet::{BlockFacet, Facet, Facets, fuse};
 use super::linear::{Linear, resized};
 use super::position::Interpolation;
 use super::weights::{Weights, WeightsError, sha256};
 use super::{Backbone, FeatureMap, Identity, Input};
-use crate::kernels::Isa;
 use crate::kernels::attention::{self, KeysValues, query_rows};
 use crate::kernels::packed::Precision;
 use crate::kernels::parallel::{Crew, crew};
+use crate::kernels::{Isa, is_shape};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 const EPSILON: f32 = 1e-6;
-/// Length of a head's queries in every family this program knows; see [`VitOptions::heads`].
-const HEAD_DIM: usize = 64;
+/// Dimensions, blocks and heads of the published sizes: Ti, S, medium, B, L, H, g, DINOv2's g, G. Beyond them nothing tells the number of heads.
+const HEADS: [(usize, usize, usize); 9] = [
+    (192, 12, 3),
+    (384, 12, 6),
+    (512, 12, 8),
+    (768, 12, 12),
+    (1024, 24, 16),
+    (1280, 32, 16),
+    (1408, 40, 16),
+    (1536, 40, 24),
+    (1664, 48, 16),
+];
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 const HALVES: ([f32; 3], [f32; 3]) = ([0.5; 3], [0.5; 3]);
 
 /// Which published networks a file belongs to: decides normalisation, positions and the default facet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Family {
     /// Self-supervised, arXiv 2104.14294: keys of the last block.
@@ -82,16 +95,24 @@ impl Family {
         })
     }
 
-    /// Reads the family off a file: only DINOv2 scales its layers; of the others, those with a classifier and those of 192 dimensions
-    /// were trained on classes.
-    fn detect(weights: &Weights<'_>, dim: usize) -> Self {
-        if weights.names().any(is_layer_scale) {
-            Self::Dinov2
-        } else if dim == 192 || weights.names().any(is_classifier) {
-            Self::Supervised
-        } else {
-            Self::Dino
+    /// Reads the family off a file, and says by what: only DINOv2 scales the layers of patches of 14; of the others, those with a classifier and those of
+    /// 192 dimensions were trained on classes.
+    fn detect(load: &Loader<'_>, dim: usize, patch_size: usize) -> Result<(Self, &'static str), WeightsError> {
+        if load.layer_scale && patch_size != 14 {
+            let what = format!(
+                "a network with LayerScale and patches of {patch_size} is none of DINOv2's (DeiT III has such): say which it is like with --family"
+            );
+            return Err(WeightsError::Unsuited(what));
         }
+        Ok(if load.layer_scale {
+            (Self::Dinov2, "LayerScale and patches of 14")
+        } else if load.has("head.weight") || load.has("classifier.weight") {
+            (Self::Supervised, "a classifier")
+        } else if dim == 192 {
+            (Self::Supervised, "192 dimensions")
+        } else {
+            (Self::Dino, "neither LayerScale nor a classifier")
+        })
     }
 }
 
@@ -110,7 +131,7 @@ impl FromStr for Family {
 }
 
 /// What of a network to use; every None is the family's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct VitOptions {
     /// None: read off the file, see [`Family`].
     pub family: Option<Family>,
@@ -120,8 +141,12 @@ pub struct VitOptions {
     pub layer: Option<usize>,
     /// Pixels between patches; divides the patch size. None: the patch size.
     pub stride: Option<usize>,
-    /// Attention heads. None: one for every 64 dimensions, as in all three families.
+    /// Attention heads. None: as [`VitOptions::config`], the file's metadata or the published network of the same size have; where none tells, an error.
     pub heads: Option<usize>,
+    /// Of a file with several networks, the one whose tensors' names begin so. None: the only one.
+    pub prefix: Option<String>,
+    /// What the `config.json` beside the file says.
+    pub config: Config,
     /// Precision of the products; sums, norms and the softmax are in f32 always. See [`Isa::fastest_float`].
     pub precision: Precision,
 }
@@ -129,11 +154,12 @@ pub struct VitOptions {
 struct Norm {
     weight: Vec<f32>,
     bias: Vec<f32>,
+    epsilon: f32,
 }
 
 impl Norm {
     fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        isa.layer_norm(rows, &self.weight, &self.bias, EPSILON, out);
+        isa.layer_norm(rows, &self.weight, &self.bias, self.epsilon, out);
     }
 }
 
@@ -166,7 +192,8 @@ pub struct VisionTransformer {
     positions: Vec<f32>,
     table_side: usize,
     blocks: Vec<Block>,
-    norm: Norm,
+    /// None in networks that end with a mean of their tokens.
+    norm: Option<Norm>,
 }
 
 /// How a file names its tensors.
@@ -201,9 +228,54 @@ const INSIDE: [[&str; 3]; 10] = [
     ["ls2.gamma", "layer_scale2.lambda1", "layer_scale2.lambda1"],
 ];
 
-/// Layers that come with some files and have no part in the features.
-fn is_classifier(name: &str) -> bool {
-    name.starts_with("head.") || name.starts_with("classifier.")
+/// The patch embedding, by which a network in a file is known: timm's name, transformers' name.
+const PATCHES: [&str; 2] = ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"];
+
+/// The registers, as DINOv2 and transformers name them and as timm does.
+const REGISTERS: [&str; 2] = ["register_tokens", "reg_token"];
+
+/// What comes with some files and has no part in the features: heads, decoders, what is only needed in training.
+const PASSED_OVER: [&str; 15] = [
+    "mask_token",
+    "embeddings.mask_token",
+    "embeddings.position_ids",
+    "head.",
+    "head_dist.",
+    "classifier.",
+    "fc_norm.",
+    "pooler.",
+    "pre_logits.",
+    "dino_head.",
+    "ibot_head.",
+    "decoder.",
+    "decoder_",
+    "projector.",
+    "predictor.",
+];
+
+/// Parts of names that tell of what this program does not compute.
+const STRANGE: [(&str, &str); 17] = [
+    (".mlp.w12.", "a SwiGLU MLP (as DINOv2's g has)"),
+    (".mlp.weights_in.", "a SwiGLU MLP (as DINOv2's g has)"),
+    (".mlp.fc1_g.", "a SwiGLU MLP (as EVA-02 has)"),
+    (".gate_proj.", "a SwiGLU MLP (as DINOv3's H+ has)"),
+    ("q_norm.", "normalised queries and keys"),
+    ("k_norm.", "normalised queries and keys"),
+    (".attn.norm.", "a norm inside attention"),
+    (".mlp.norm.", "a norm inside the MLP"),
+    ("norm_pre.", "a norm before the first block (as CLIP has)"),
+    ("ln_pre.", "a norm before the first block (as CLIP has)"),
+    ("pre_layrnorm.", "a norm before the first block (as CLIP has)"),
+    ("rel_pos", "relative positions"),
+    ("relative_position", "relative positions (as BEiT has)"),
+    ("rope", "rotary positions (as DINOv3 and EVA-02 have)"),
+    ("dist_token", "a distillation token (as DeiT has)"),
+    ("distillation_token", "a distillation token (as DeiT has)"),
+    (".gamma_1", "scales of another kind than LayerScale's (as BEiT has)"),
+];
+
+fn is_passed_over(name: &str) -> bool {
+    PASSED_OVER.iter().any(|begin| name.starts_with(begin) && (begin.ends_with(['.', '_']) || name == *begin))
 }
 
 /// Whether a tensor is a LayerScale: a file has all of them or none.
@@ -212,21 +284,50 @@ fn is_layer_scale(name: &str) -> bool {
 }
 
 impl Naming {
-    fn detect(weights: &Weights<'_>) -> Self {
-        let class = weights.names().find_map(|name| name.strip_suffix("embeddings.cls_token"));
-        Self {
-            prefix: class.unwrap_or_default().into(),
-            transformers: class.is_some(),
-            dinov2: weights.names().any(is_layer_scale),
+    /// Finds the network in a file by its patch embedding; `wanted` is the prefix of its names, if the user says it.
+    fn detect(weights: &Weights<'_>, wanted: Option<&str>) -> Result<Self, WeightsError> {
+        let found = |ends: [&str; 2]| -> Vec<(String, bool)> {
+            let prefix =
+                |name: &str, end: &str| name.strip_suffix(end).filter(|p| p.is_empty() || p.ends_with('.')).map(str::to_owned);
+            let of = |name| ends.iter().enumerate().rev().find_map(|(at, end)| Some((prefix(name, end)?, at == 1)));
+            weights.names().filter_map(of).collect()
+        };
+        let mut networks = found(PATCHES);
+        if networks.is_empty() {
+            // Without its patch embedding, so that what is missing is named.
+            networks = found(["cls_token", "embeddings.cls_token"]);
         }
+        let all = networks.iter().map(|(prefix, _)| format!("`{prefix}`")).collect::<Vec<_>>().join(", ");
+        if let Some(wanted) = wanted {
+            networks.retain(|(prefix, _)| prefix.trim_end_matches('.') == wanted.trim_end_matches('.'));
+            if networks.is_empty() {
+                return Err(WeightsError::Unsuited(format!("no network's tensors begin with `{wanted}`; there is {all}")));
+            }
+        }
+        if networks.len() > 1 {
+            let hint = if all.contains("teacher") { " (DINO's and DINOv2's authors evaluate the teacher)" } else { "" };
+            let count = networks.len();
+            return Err(WeightsError::Unsuited(format!("the file holds {count} networks, {all}: say which with --prefix{hint}")));
+        }
+        let Some((prefix, transformers)) = networks.pop() else {
+            let names: Vec<_> = weights.names().take(3).collect();
+            return Err(WeightsError::Unsuited(format!(
+                "no tensor is a vision transformer's patch embedding (`{}` in timm's naming, `{}` in transformers'); the first are {}",
+                PATCHES[0],
+                PATCHES[1],
+                names.join(", ")
+            )));
+        };
+        let dinov2 = weights.names().filter(|name| name.starts_with(&prefix)).any(is_layer_scale);
+        Ok(Self { prefix, transformers, dinov2 })
     }
 
     /// The file's name for a tensor that timm calls `name`.
     fn file_name(&self, name: &str) -> String {
-        if !self.transformers {
-            return name.into();
-        }
         let prefix = &self.prefix;
+        if !self.transformers {
+            return format!("{prefix}{name}");
+        }
         let renamed = |rest: &str, ours: &str, theirs: &str| {
             let parameter = rest.strip_prefix(ours)?;
             (parameter.is_empty() || parameter.starts_with('.')).then(|| format!("{theirs}{parameter}"))
@@ -246,11 +347,17 @@ struct Loader<'a> {
     naming: Naming,
     layer_scale: bool,
     precision: Precision,
+    epsilon: f32,
 }
 
 impl Loader<'_> {
     fn has(&self, name: &str) -> bool {
         self.weights.shape(&self.naming.file_name(name)).is_ok()
+    }
+
+    /// Whether the first values are exactly zero: the class token's position where positions are fixed.
+    fn is_zero_begin(&self, name: &str, count: usize) -> bool {
+        self.weights.begins_with_zeros(&self.naming.file_name(name), count)
     }
 
     fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
@@ -262,7 +369,8 @@ impl Loader<'_> {
     }
 
     fn norm(&mut self, name: &str, dim: usize) -> Result<Norm, WeightsError> {
-        Ok(Norm { weight: self.take(&format!("{name}.weight"), &[dim])?, bias: self.take(&format!("{name}.bias"), &[dim])? })
+        let [weight, bias] = ["weight", "bias"].map(|part| self.take(&format!("{name}.{part}"), &[dim]));
+        Ok(Norm { weight: weight?, bias: bias?, epsilon: self.epsilon })
     }
 
     /// `[outputs, inputs]` weights and `[outputs]` bias.
@@ -285,18 +393,28 @@ impl Loader<'_> {
 
     fn block(&mut self, index: usize, dim: usize) -> Result<Block, WeightsError> {
         let name = |part: &str| format!("blocks.{index}.{part}");
-        let [query, key, value] = if self.naming.transformers {
+        // Apart, as transformers and some others have them, or joined.
+        let apart = [
+            ["attn.query", "attn.key", "attn.value"],
+            ["attn.q", "attn.k", "attn.v"],
+            ["attn.q_proj", "attn.k_proj", "attn.v_proj"],
+        ];
+        let named = apart.into_iter().find(|parts| self.has(&name(&format!("{}.weight", parts[0]))));
+        let [query, key, value] = if let Some([query, key, value]) = named.or(self.naming.transformers.then_some(apart[0])) {
             let mut take = |part| self.linear(&name(part), dim, dim);
-            [take("attn.query")?, take("attn.key")?, take("attn.value")?]
+            [take(query)?, take(key)?, take(value)?]
         } else {
             let [weight, bias] = self.linear(&name("attn.qkv"), dim, 3 * dim)?;
             [0, 1, 2].map(|i| [weight[i * dim * dim..(i + 1) * dim * dim].to_vec(), bias[i * dim..(i + 1) * dim].to_vec()])
         };
         let precision = self.precision;
         let linear = |[weight, bias]: [Vec<f32>; 2]| Linear::new(precision, &weight, bias, dim);
-        let hidden = self.shape(&name("mlp.fc1.bias"))?.iter().product();
+        let hidden: usize = self.shape(&name("mlp.fc1.bias"))?.iter().product();
         if hidden == 0 {
             return Err(WeightsError::Metadata(format!("block {index} has an MLP of no width")));
+        }
+        if self.shape(&name("mlp.fc2.weight")).is_ok_and(|shape| shape == [dim, hidden / 2] && hidden.is_multiple_of(2)) {
+            return Err(not_computed("a SwiGLU MLP (as DINOv2's g has)"));
         }
         let fc1 = self.linear(&name("mlp.fc1"), dim, hidden)?;
         Ok(Block {
@@ -326,7 +444,7 @@ impl Loader<'_> {
         if with_class {
             prefix.iter_mut().zip(positions.drain(..dim)).for_each(|(x, p)| *x += p);
         }
-        for name in ["register_tokens", "reg_token"] {
+        for name in REGISTERS {
             if self.has(name) {
                 let registers = self.shape(name)?.get(1).copied().unwrap_or_default();
                 prefix.extend(self.take(name, &[1, registers, dim])?);
@@ -334,6 +452,84 @@ impl Loader<'_> {
         }
         Ok((prefix, positions, side))
     }
+}
+
+fn not_computed(what: &str) -> WeightsError {
+    WeightsError::Unsuited(format!("the network has {what}, which this program does not compute"))
+}
+
+/// The number of heads, and what it was taken from if nobody said it.
+fn heads(
+    options: &VitOptions,
+    config: &Config,
+    [dim, depth]: [usize; 2],
+    fixed: bool,
+) -> Result<(usize, Option<String>), WeightsError> {
+    if let Some(heads) = options.heads.or_else(|| config.heads(dim)) {
+        return Ok((heads, None));
+    }
+    let published = HEADS.iter().find(|&&(width, blocks, _)| [width, blocks] == [dim, depth]);
+    match published {
+        // MoCo v3's, whose positions are sines, as are those of no other published network of this size.
+        Some(&(384, ..)) if fixed => Err(WeightsError::Unsuited(
+            "nothing tells the number of heads: 12 in MoCo v3's network of 384 dimensions, whose positions are fixed, 6 in others; say it with --heads".into(),
+        )),
+        Some((.., heads)) => Ok((*heads, Some(format!("{heads} heads, as in published networks of {dim} dimensions and {depth} blocks (--heads)")))),
+        None => Err(WeightsError::Unsuited(format!(
+            "nothing tells the number of heads of a network of {dim} dimensions and {depth} blocks; say it with --heads, or put its config.json beside it"
+        ))),
+    }
+}
+
+/// A file whose network was found.
+struct Opened<'a> {
+    load: Loader<'a>,
+    config: Config,
+    /// Patch size, dimensions, blocks and registers.
+    shape: [usize; 4],
+    ignored: Vec<String>,
+}
+
+fn open<'a>(name: &str, bytes: &'a [u8], options: &VitOptions) -> Result<Opened<'a>, WeightsError> {
+    let mut weights = Weights::parse_named(name, bytes)?;
+    let config = options.config.clone().or(weights.config()?);
+    let naming = Naming::detect(&weights, options.prefix.as_deref())?;
+    let (prefix, layer_scale) = (naming.prefix.clone(), naming.dinov2);
+    let is_ignored = |name: &str| name.strip_prefix(&*prefix).is_none_or(is_passed_over);
+    let ignored = summary(weights.names().filter(|name| is_ignored(name)));
+    let strange = |part: &str| weights.names().any(|name| !is_ignored(name) && name.contains(part));
+    if let Some((_, what)) = STRANGE.iter().find(|(part, _)| strange(part)) {
+        return Err(not_computed(what));
+    }
+    weights.ignore(is_ignored);
+    let epsilon = config.epsilon.unwrap_or(EPSILON);
+    let load = Loader { weights, naming, layer_scale, precision: options.precision, epsilon };
+
+    let patch = load.shape("patch_embed.proj.weight")?;
+    let (dim, size) = match patch[..] {
+        [dim, 3, size, width] if dim > 0 && size > 0 && size == width => (dim, size),
+        _ => {
+            let what = format!("the patch embedding has shape {patch:?}, expected [dim, 3, patch, patch]");
+            return Err(WeightsError::Metadata(what));
+        }
+    };
+    let depth = (0..).take_while(|i| load.has(&format!("blocks.{i}.norm1.weight"))).count();
+    if depth == 0 {
+        return Err(WeightsError::Missing { name: load.naming.file_name("blocks.0.norm1.weight"), expected: vec![dim] });
+    }
+    let count = |name| load.shape(name).ok().and_then(|shape| shape.get(1).copied()).unwrap_or_default();
+    let shape = [size, dim, depth, REGISTERS.into_iter().map(count).sum()];
+    Ok(Opened { load, config, shape, ignored })
+}
+
+/// Names by their first part, with how many there are.
+fn summary<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name.split_once('.').map_or(name, |(first, _)| first)).or_default() += 1);
+    counts
+        .into_iter()
+        .map(|(name, count)| if count == 1 { name.to_owned() } else { format!("{name} ({count} tensors)") })
+        .collect()
 }
 
 impl VisionTransformer {
@@ -349,50 +545,56 @@ impl VisionTransformer {
         Ok(network)
     }
 
+    /// Patch size, dimensions, blocks and registers of a file's network, of which nothing else is looked at.
+    pub(super) fn shape(name: &str, bytes: &[u8], options: &VitOptions) -> Result<[usize; 4], WeightsError> {
+        Ok(open(name, bytes, options)?.shape)
+    }
+
     /// [`VisionTransformer::from_bytes`], but for the checksum.
     fn read(name: &str, bytes: &[u8], options: &VitOptions) -> Result<Self, WeightsError> {
-        let weights = Weights::parse(bytes)?;
-        let naming = Naming::detect(&weights);
-        let layer_scale = weights.names().any(is_layer_scale);
-        let mut load = Loader { weights, naming, layer_scale, precision: options.precision };
-        let wrong = |what: String| Err(WeightsError::Metadata(what));
+        let Opened { mut load, config, shape: [patch_size, dim, depth, _], ignored } = open(name, bytes, options)?;
         let unsuited = |what: String| Err(WeightsError::Unsuited(what));
-
-        let shape = load.shape("patch_embed.proj.weight")?;
-        let &[dim, 3, patch_size, width] = &shape[..] else {
-            return wrong(format!("the patch embedding has shape {shape:?}, expected [dim, 3, patch, patch]"));
-        };
-        if dim == 0 || patch_size == 0 || patch_size != width {
-            return wrong(format!("the patch embedding has shape {shape:?}, expected [dim, 3, patch, patch]"));
-        }
         let stride = options.stride.unwrap_or(patch_size);
         if stride == 0 || !patch_size.is_multiple_of(stride) {
             return unsuited(format!("stride {stride} does not divide the patch size, {patch_size}"));
         }
-        let heads = options.heads.unwrap_or(dim / HEAD_DIM);
+        config.check(dim, depth, patch_size)?;
+        let (prefix, positions, table_side) = load.tokens(dim)?;
+        let fixed = load.shape("pos_embed")?.get(1) != Some(&(table_side * table_side)) && load.is_zero_begin("pos_embed", dim);
+        let (heads, assumed) = heads(options, &config, [dim, depth], fixed)?;
+        let mut assumed = Vec::from_iter(assumed);
         if heads == 0 || !dim.is_multiple_of(heads) {
             return unsuited(format!("{heads} heads do not divide {dim} dimensions"));
         }
-        let depth = (0..).take_while(|i| load.has(&format!("blocks.{i}.norm1.weight"))).count();
-        if depth == 0 {
-            return Err(WeightsError::Missing { name: load.naming.file_name("blocks.0.norm1.weight"), expected: vec![dim] });
-        }
-        let family = options.family.unwrap_or_else(|| Family::detect(&load.weights, dim));
+        let family = match options.family.or(config.family) {
+            Some(family) => family,
+            None => {
+                let (family, by) = Family::detect(&load, dim, patch_size)?;
+                assumed.push(format!("the family {family}, by {by} (--family)"));
+                family
+            }
+        };
         let chosen = options.facets.clone().unwrap_or_else(|| family.facets(depth));
         let facets: Vec<_> = chosen.0.iter().map(|f| (f.facet, f.block.or(options.layer).unwrap_or(depth - 1))).collect();
         if let Some((facet, block)) = facets.iter().find(|(_, block)| *block >= depth) {
             return unsuited(format!("{}@{block}: the network's blocks are 0 to {}", facet.name(), depth - 1));
         }
+        let normed = load.has("norm.weight") || !load.has("fc_norm.weight");
+        if !normed && facets.iter().any(|(facet, _)| *facet == Facet::NormToken) {
+            return unsuited(
+                "norm-token: this network has no norm of its tokens, only one of their mean; take another --facet".into(),
+            );
+        }
 
-        let patch = load.take("patch_embed.proj.weight", &shape)?;
+        let patch = load.take("patch_embed.proj.weight", &[dim, 3, patch_size, patch_size])?;
         let patch_embedding =
             Linear::patches(options.precision, &patch, load.take("patch_embed.proj.bias", &[dim])?, 3, patch_size);
-        let (prefix, positions, table_side) = load.tokens(dim)?;
         let blocks = (0..depth).map(|i| load.block(i, dim)).collect::<Result<_, _>>()?;
-        let norm = load.norm("norm", dim)?;
-        let (mask, pooler) = (load.naming.file_name("mask_token"), load.naming.file_name("pooler."));
-        load.weights.ignore(|name| name == mask || name.starts_with(&pooler) || is_classifier(name));
+        let norm = normed.then(|| load.norm("norm", dim)).transpose()?;
+        let epsilon = load.epsilon;
         load.weights.finish()?;
+        let (mean, std) = family.normalization();
+        let (mean, std) = (config.mean.unwrap_or(mean), config.std.unwrap_or(std));
 
         let features = Facets(facets.iter().map(|&(facet, block)| BlockFacet { facet, block: Some(block) }).collect());
         let identity = Identity {
@@ -401,6 +603,13 @@ impl VisionTransformer {
             features: features.to_string(),
             stride,
             precision: options.precision,
+            family: Some(family),
+            heads: Some(heads),
+            mean,
+            std,
+            epsilon: Some(epsilon),
+            assumed,
+            ignored,
         };
         Ok(Self {
             identity,
@@ -559,7 +768,7 @@ impl Backbone for VisionTransformer {
     }
 
     fn normalization(&self) -> ([f32; 3], [f32; 3]) {
-        self.family.normalization()
+        (self.identity.mean, self.identity.std)
     }
 
     fn size_multiple(&self) -> usize {
@@ -582,7 +791,7 @@ impl Backbone for VisionTransformer {
 
 impl VisionTransformer {
     fn features_with(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> FeatureMap {
-        assert_eq!(input.data.len(), input.height * input.width * 3, "values of a picture");
+        assert!(is_shape(input.data.len(), [input.height, input.width, 3]), "values of a picture");
         let (grid_height, grid_width) = self.grid(input);
         assert!(grid_height > 0 && grid_width > 0, "a picture smaller than a patch");
         let mut found: Vec<Option<FeatureMap>> = vec![None; self.facets.len()];
@@ -609,9 +818,9 @@ impl VisionTransformer {
             }
             block.mix(isa, crew, self.heads, &mut state);
             keep(Facet::Token, &state.x);
-            if wanted(Facet::NormToken) {
+            if let Some(norm) = self.norm.as_ref().filter(|_| wanted(Facet::NormToken)) {
                 let mut normed = vec![0.0; state.x.len()];
-                self.norm.apply(isa, &state.x, &mut normed);
+                norm.apply(isa, &state.x, &mut normed);
                 keep(Facet::NormToken, &normed);
             }
         }

@@ -1,6 +1,8 @@
 //! Reads tensors from safetensors bytes, strictly: every tensor asked for is there with the shape expected, none is left over,
 //! every value is finite.
 
+use super::config::Config;
+use super::foreign;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
@@ -15,6 +17,9 @@ pub enum WeightsError {
     /// The container is damaged.
     #[error("not a complete safetensors file; it may be truncated: fetch or export it again")]
     Container(#[from] safetensors::SafeTensorError),
+    /// Another container, or no network at all; with what to do about it.
+    #[error("{0}")]
+    Foreign(String),
     /// The metadata that describes the network is not there.
     #[error("the safetensors file has no metadata under the key `{key}`: it is not a network for this program")]
     NoMetadata {
@@ -46,7 +51,7 @@ pub enum WeightsError {
         got: Vec<usize>,
     },
     /// A tensor is in a type this program does not read.
-    #[error("tensor `{name}` has type {got}; expected F16, BF16 or F32")]
+    #[error("tensor `{name}` has type {got}; expected F16, BF16, F32 or F64")]
     Type {
         /// Its name.
         name: String,
@@ -86,6 +91,33 @@ impl<'a> Weights<'a> {
         let tensors = SafeTensors::deserialize(bytes)?;
         let left = tensors.names().into_iter().map(str::to_owned).collect();
         Ok(Self { tensors, metadata: header.metadata().clone().unwrap_or_default(), left })
+    }
+
+    /// As [`Weights::parse`], of the file of this name: one in another container is named with what to do about it.
+    ///
+    /// # Errors
+    /// [`WeightsError::Foreign`] or [`WeightsError::Container`].
+    pub fn parse_named(name: &str, bytes: &'a [u8]) -> Result<Self, WeightsError> {
+        Self::parse(bytes).map_err(|error| foreign::recognize(name, bytes).map_or(error, WeightsError::Foreign))
+    }
+
+    /// What the file's metadata say of a vision transformer: a whole config under `config`, and single values of it under their own names.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn config(&self) -> Result<Config, WeightsError> {
+        let whole = self.metadata.get("config").map_or_else(|| Ok(Config::default()), |text| Config::parse(text))?;
+        let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone()));
+        let names = ["num_attention_heads", "num_heads", "heads", "architecture", "layer_norm_eps", "mean", "std"];
+        let single = names.into_iter().filter_map(|name| Some((name.to_owned(), value(self.metadata.get(name)?))));
+        Ok(Config::parse(&serde_json::Value::Object(single.collect()).to_string())?.or(whole))
+    }
+
+    /// Whether the first values of a tensor are zero.
+    #[must_use]
+    pub fn begins_with_zeros(&self, name: &str, count: usize) -> bool {
+        let Ok(tensor) = self.tensors.tensor(name) else { return false };
+        tensor.data().get(..count * tensor.dtype().bitsize() / 8).is_some_and(|bytes| bytes.iter().all(|b| *b & 0x7f == 0))
     }
 
     /// The JSON text stored under `key`.
@@ -131,6 +163,8 @@ impl<'a> Weights<'a> {
         let values: Vec<f32> = match tensor.dtype() {
             Dtype::F16 => pairs.iter().map(|&b| f16::from_le_bytes(b)).collect::<Vec<_>>().to_f32_vec(),
             Dtype::BF16 => pairs.iter().map(|&b| bf16::from_le_bytes(b)).collect::<Vec<_>>().to_f32_vec(),
+            // Kept by those who trained in it; no product here is in more than f32.
+            Dtype::F64 => bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
             Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
             other => return Err(WeightsError::Type { name: name.into(), got: format!("{other:?}") }),
         };

@@ -69,7 +69,8 @@ fn nearest(colors: &[f32], (height, width): (usize, usize), count: usize, place:
         if count < n {
             all.select_nth_unstable_by(count, order);
         }
-        all.into_iter().take(count).map(|(_, j)| j).collect()
+        // Not into what `all` took: n lists of n would be kept.
+        all.iter().take(count).map(|&(_, j)| j).collect()
     };
     points.par_iter().map(of).collect()
 }

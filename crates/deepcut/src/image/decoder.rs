@@ -1,11 +1,9 @@
 //! The front door for pictures: files, streams and bytes, within limits.
 
 use super::foreign::RAW;
-use super::memory::Reservation;
 use super::picture::{Channels, Header, Picture, Space, upright};
-use super::{
-    FIRST_BYTES, Image, ImageError, Memory, bmp, exif, foreign, foreign_bytes, gif, jpeg, png, pnm, profile, tiff, webp,
-};
+use super::{FIRST_BYTES, Image, ImageError, bmp, exif, foreign, foreign_bytes, gif, jpeg, png, pnm, profile, tiff, webp};
+use crate::memory::{Memory, Reservation};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

@@ -11,7 +11,6 @@ mod exif;
 mod foreign;
 mod gif;
 pub mod jpeg;
-mod memory;
 mod picture;
 mod png;
 mod pnm;
@@ -22,8 +21,8 @@ mod webp;
 pub use decoder::{Decoder, Format};
 pub use error::ImageError;
 pub use foreign::{FIRST_BYTES, Foreign, foreign, foreign_bytes};
-pub use memory::{Memory, Reservation};
 
+use crate::memory::Reservation;
 use fast_image_resize as fir;
 use std::ffi::OsStr;
 use std::path::Path;

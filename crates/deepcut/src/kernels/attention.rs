@@ -27,7 +27,7 @@ fn key_block(tokens: usize) -> usize {
 pub fn query_rows(isa: Isa, tokens: usize) -> usize {
     let (step, most) = isa.task_rows();
     let threads = rayon::current_num_threads();
-    let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads) * rows;
+    let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads).saturating_mul(*rows);
     (most.div_ceil(2 * step)..=most / step).rev().map(|steps| steps * step).min_by_key(busiest).unwrap_or(most)
 }
 
@@ -72,7 +72,8 @@ impl KeysValues {
     /// # Panics
     /// If `keys` and `values` differ in length or are no matrices of `dim` columns, or `heads` does not divide `dim`.
     pub fn fill(&mut self, crew: &Crew, keys: &[f32], values: &[f32], dim: usize, heads: usize) {
-        assert!(keys.len() == values.len() && keys.len().is_multiple_of(dim) && dim.is_multiple_of(heads), "keys and values");
+        assert!(dim > 0 && heads > 0 && dim.is_multiple_of(heads), "heads of keys and values");
+        assert!(keys.len() == values.len() && keys.len().is_multiple_of(dim), "keys and values");
         let tokens = keys.len() / dim;
         self.head_dim = dim / heads;
         let most = key_block(tokens);
@@ -97,6 +98,9 @@ impl KeysValues {
         let d = self.head_dim;
         let dim = d * self.blocks.len() / self.blocks_per_head.max(1);
         assert!(queries.len() == out.len() && dim > 0 && queries.len().is_multiple_of(dim), "queries of another layer");
+        if queries.is_empty() {
+            return;
+        }
         let scale = 1.0 / (d as f32).sqrt();
         let n = queries.len() / dim;
         let Scratch { scores, queries: rounded, shares, sums, rows } = scratch;

@@ -49,7 +49,7 @@ mod tiles;
 #[allow(unsafe_code)]
 pub(crate) mod widest;
 
-use packed::{Float, PANEL, Packed, Precision, Rows};
+use packed::{Float, PANEL, Packed, Precision, Rows, Values};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -78,6 +78,25 @@ enum Kind {
     Neon,
 }
 
+/// How many values an array of this shape has; None if that wraps. Every contract on sizes is checked with it: a wrapped product would let a kernel
+/// walk beyond its slices.
+pub(crate) fn volume<const N: usize>(shape: [usize; N]) -> Option<usize> {
+    if shape.contains(&0) { Some(0) } else { shape.into_iter().try_fold(1usize, |volume, side| volume.checked_mul(side)) }
+}
+
+/// Whether so many values are an array of this shape.
+pub(crate) fn is_shape<const N: usize>(len: usize, shape: [usize; N]) -> bool {
+    volume(shape) == Some(len)
+}
+
+/// How many values end with the last element of a strided array; None if that wraps. Nothing if a side is zero.
+fn extent<const N: usize>(shape: [usize; N], strides: [usize; N]) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.into_iter().zip(strides).try_fold(1usize, |end, (side, stride)| end.checked_add((side - 1).checked_mul(stride)?))
+}
+
 /// A set of kernels that this machine can run.
 ///
 /// There is no way to make one for an instruction set the processor lacks, which is what makes its methods safe.
@@ -98,22 +117,25 @@ impl<'a> Left<'a> {
     /// A row-major `[rows, depth]` matrix.
     #[must_use]
     pub fn row_major(data: &'a [f32], rows: usize, depth: usize) -> Self {
-        assert!(data.len() >= rows * depth, "left side is shorter than its shape");
-        Self { data, rows, depth, row_stride: depth, depth_stride: 1 }
+        Self::new(data, [rows, depth], [depth, 1])
     }
 
     /// The transpose of a row-major `[depth, rows]` matrix.
     #[must_use]
     pub fn transposed(data: &'a [f32], rows: usize, depth: usize) -> Self {
-        assert!(data.len() >= rows * depth, "left side is shorter than its shape");
-        Self { data, rows, depth, row_stride: 1, depth_stride: rows }
+        Self::new(data, [rows, depth], [1, rows])
     }
 
     /// `[rows, depth]`, each row beginning `row_stride` after the one before: some columns of a wider matrix.
     #[must_use]
     pub fn strided(data: &'a [f32], rows: usize, depth: usize, row_stride: usize) -> Self {
-        assert!(rows == 0 || data.len() >= (rows - 1) * row_stride + depth, "left side is shorter than its shape");
-        Self { data, rows, depth, row_stride, depth_stride: 1 }
+        Self::new(data, [rows, depth], [row_stride, 1])
+    }
+
+    fn new(data: &'a [f32], [rows, depth]: [usize; 2], [row_stride, depth_stride]: [usize; 2]) -> Self {
+        let left = Self { data, rows, depth, row_stride, depth_stride };
+        assert!(left.is_whole(), "left side is shorter than its shape");
+        left
     }
 }
 
@@ -132,7 +154,8 @@ impl<T> Left<'_, T> {
 
     /// `rows` rows from `first` on.
     pub(crate) fn slice(self, first: usize, rows: usize) -> Self {
-        Self { data: self.data.get(first * self.row_stride..).unwrap_or_default(), rows, ..self }
+        // What has no elements may have any stride.
+        Self { data: self.data.get(first.saturating_mul(self.row_stride)..).unwrap_or_default(), rows, ..self }
     }
 
     /// `depth` columns from `first` on.
@@ -142,10 +165,7 @@ impl<T> Left<'_, T> {
 
     /// Whether the data hold every element.
     fn is_whole(&self) -> bool {
-        let last = |n: usize, stride: usize| n.saturating_sub(1) * stride;
-        self.rows == 0
-            || self.depth == 0
-            || last(self.rows, self.row_stride) + last(self.depth, self.depth_stride) < self.data.len()
+        extent([self.rows, self.depth], [self.row_stride, self.depth_stride]).is_some_and(|end| end <= self.data.len())
     }
 }
 
@@ -190,11 +210,11 @@ impl<T> View<'_, T> {
 
     /// Whether the data hold every element.
     fn is_whole(&self) -> bool {
-        if self.rows == 0 || self.columns == 0 {
-            return true;
-        }
-        let panel = (self.columns - 1) / PANEL;
-        (self.rows - 1) * self.row_stride + panel * self.panel_stride + self.columns - panel * PANEL <= self.data.len()
+        let panels = self.columns.div_ceil(PANEL);
+        // The last panel's columns, less the one that an extent ends with.
+        let last = self.columns.saturating_sub(1) % PANEL;
+        let end = extent([self.rows, panels], [self.row_stride, self.panel_stride]);
+        self.rows == 0 || end.and_then(|end| end.checked_add(last)).is_some_and(|end| end <= self.data.len())
     }
 }
 
@@ -202,7 +222,7 @@ impl<'a> Right<'a> {
     /// A row-major `[depth, columns]` matrix. A product with many rows on the left is faster with a packed one.
     #[must_use]
     pub fn row_major(data: &'a [f32], depth: usize, columns: usize) -> Self {
-        assert!(data.len() >= depth * columns, "right side is shorter than its shape");
+        assert!(volume([depth, columns]).is_some_and(|len| len <= data.len()), "right side is shorter than its shape");
         Self { depth, panels: Panels::Single(View { data, rows: depth, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
@@ -210,7 +230,7 @@ impl<'a> Right<'a> {
     #[must_use]
     pub fn paired_rows(pairs: &'a [u32], depth: usize, columns: usize) -> Self {
         let rows = depth.div_ceil(2);
-        assert!(pairs.len() >= rows * columns, "right side is shorter than its shape");
+        assert!(volume([rows, columns]).is_some_and(|len| len <= pairs.len()), "right side is shorter than its shape");
         Self { depth, panels: Panels::Pairs(View { data: pairs, rows, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
@@ -240,7 +260,8 @@ impl<'a> Right<'a> {
 impl<'a> From<&'a Packed> for Right<'a> {
     fn from(packed: &'a Packed) -> Self {
         let (depth, columns) = (packed.depth(), packed.columns());
-        let view = |rows| (rows, columns, PANEL, rows * PANEL);
+        // Without columns there are no panels, and rows may be any number.
+        let view = |rows: usize| (rows, columns, PANEL, rows.saturating_mul(PANEL));
         let panels = match packed.precision() {
             Float::F32 => {
                 let (rows, columns, row_stride, panel_stride) = view(depth);
@@ -326,6 +347,13 @@ pub struct Depthwise<'a> {
     pub width: usize,
 }
 
+/// Output and start of a product with so many columns, and a whole left side.
+fn check_product<T>(left: &Left<'_, T>, columns: usize, start: Start<'_>, out: &[f32]) {
+    assert!(is_shape(out.len(), [left.rows, columns]), "output of a product");
+    assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() != columns), "bias of a product");
+    assert!(left.is_whole(), "left side of a product");
+}
+
 /// Calls the kernel `$name` of the set, or `$native` where there is none. The kernels' contracts on slices, where they have any, are asserted
 /// before.
 macro_rules! dispatch {
@@ -380,6 +408,12 @@ impl Isa {
             sets.push(Self(Kind::Neon));
         }
         sets
+    }
+
+    /// The set that every machine runs, with the same results to the last bit: without fused multiply-adds, in an order of its own.
+    #[must_use]
+    pub fn portable() -> Self {
+        Self(Kind::Native)
     }
 
     /// The set of this name, if this machine runs it.
@@ -455,11 +489,10 @@ impl Isa {
         let right = right.into();
         let n = right.columns();
         assert_eq!(left.depth, right.depth, "inner dimensions of a product");
-        assert_eq!(out.len(), left.rows * n, "output of a product");
-        if let Start::Bias(bias) | Start::Residual(bias) = start {
-            assert_eq!(bias.len(), n, "bias of a product");
+        check_product(&left, n, start, out);
+        if out.is_empty() {
+            return;
         }
-        assert!(left.is_whole(), "left side of a product");
         match right.panels {
             Panels::Single(view) => {
                 for k in (0..left.depth.max(1)).step_by(DEPTH_BLOCK) {
@@ -473,7 +506,7 @@ impl Isa {
                 }
             }
             Panels::Pairs(view) => {
-                let chunks = out.chunks_mut((MOST_ROWS * n).max(1)).enumerate();
+                let chunks = out.chunks_mut(MOST_ROWS.saturating_mul(n)).enumerate();
                 chunks.for_each(|(task, out)| self.gemm_pairs(left.slice(task * MOST_ROWS, out.len() / n), view, start, out));
             }
         }
@@ -524,13 +557,16 @@ impl Isa {
     /// If shapes or precisions disagree.
     pub fn gemm_rows<'a>(self, left: &Rows, first: usize, right: impl Into<Right<'a>>, start: Start<'_>, out: &mut [f32]) {
         let right = right.into();
-        let rows = out.len() / right.columns();
-        let left = match left {
-            Rows::Single { data, depth } => Side::Single(Left::row_major(&data[first * depth..], rows, *depth)),
-            Rows::Pairs { data, depth } => {
-                assert_eq!(*depth, right.depth, "inner dimensions of a product");
-                Side::Pairs(Left::pairs(&data[first * depth.div_ceil(2)..], rows, *depth))
-            }
+        let n = right.columns();
+        if n == 0 {
+            assert!(out.is_empty(), "output of a product");
+            return;
+        }
+        let rows = out.len() / n;
+        assert_eq!(left.depth(), right.depth, "inner dimensions of a product");
+        let left = match left.values() {
+            Values::Single(data) => Side::Single(Left::row_major(&data[first * right.depth..], rows, right.depth)),
+            Values::Pairs(data) => Side::Pairs(Left::pairs(&data[first * right.depth.div_ceil(2)..], rows, right.depth)),
         };
         self.gemm_side(left, right, start, out);
     }
@@ -541,6 +577,11 @@ impl Isa {
         match (left, right.panels) {
             (Side::Single(left), Panels::Single(_)) => self.gemm(left, right, start, out),
             (Side::Pairs(left), Panels::Pairs(view)) => {
+                assert_eq!(left.depth, view.rows, "inner dimensions of a product");
+                check_product(&left, view.columns, start, out);
+                if out.is_empty() {
+                    return;
+                }
                 for k in (0..left.depth.max(1)).step_by(DEPTH_BLOCK / 2) {
                     self.depth_block(left.columns(k, (DEPTH_BLOCK / 2).min(left.depth - k)), view, k, start, out);
                 }
@@ -556,11 +597,11 @@ impl Isa {
     pub fn gemm_parallel<'a>(self, left: Left<'_>, right: impl Into<Right<'a>>, start: Start<'_>, out: &mut [f32]) {
         let right = right.into();
         let n = right.columns();
-        assert_eq!(out.len(), left.rows * n, "output of a product");
-        if n == 0 {
+        check_product(&left, n, start, out);
+        if out.is_empty() {
             return;
         }
-        out.par_chunks_mut(TASK_ROWS * n).enumerate().for_each(|(task, out)| {
+        out.par_chunks_mut(TASK_ROWS.saturating_mul(n)).enumerate().for_each(|(task, out)| {
             self.gemm(left.slice(task * TASK_ROWS, out.len() / n), right, start, out);
         });
     }
@@ -589,11 +630,11 @@ impl Isa {
         }
     }
 
-    /// What every kernel relies on.
+    /// What every kernel relies on. Nothing here may wrap: a call that passes stays inside its slices, whatever its caller computed.
     fn check_strip<T: Copy>(self, left: Left<'_, T>, right: &View<'_, T>, start: Start<'_>, out: &[f32], stride: usize) {
         let columns = right.columns;
         assert!(left.is_whole() && right.is_whole() && left.depth == right.rows && (1..=self.group()).contains(&columns));
-        assert!((left.rows - 1) * stride + columns <= out.len());
+        assert!(extent([left.rows, columns], [stride, 1]).is_some_and(|end| end <= out.len()));
         assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() < columns));
     }
 
@@ -619,9 +660,14 @@ impl Isa {
     /// If the shapes disagree.
     pub fn depthwise_row(self, shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
         let Depthwise { weights, bias, kernel, channels, width } = shape;
-        assert_eq!(out.len(), width * channels, "output row of a convolution");
-        assert!(input.len() >= kernel * (width + kernel - 1) * channels, "input rows of a convolution");
-        assert!(weights.len() == kernel * kernel * channels && bias.len() == channels, "weights of a convolution");
+        assert!(is_shape(out.len(), [width, channels]), "output row of a convolution");
+        assert!(is_shape(weights.len(), [kernel, kernel, channels]) && bias.len() == channels, "weights of a convolution");
+        if out.is_empty() {
+            return;
+        }
+        assert!(kernel > 0, "a convolution without a kernel");
+        let input_len = width.checked_add(kernel - 1).and_then(|padded| volume([kernel, padded, channels]));
+        assert!(input_len.is_some_and(|len| len <= input.len()), "input rows of a convolution");
         match self.0 {
             Kind::Native => native::depthwise_row(shape, input, out, 0),
             #[cfg(target_arch = "x86_64")]
@@ -655,7 +701,7 @@ impl Isa {
     /// # Panics
     /// If the shapes disagree.
     pub fn masked_sums(self, row: &[u64], columns: &[f32], out: &mut [f32]) {
-        assert_eq!(columns.len(), out.len() * row.len() * 64, "columns of a masked sum");
+        assert!(is_shape(columns.len(), [out.len(), row.len(), 64]), "columns of a masked sum");
         dispatch!(self, native::masked_sums(row, columns, out), masked_sums(row, columns, out));
     }
 
@@ -668,8 +714,14 @@ impl Isa {
     /// # Panics
     /// If the shapes disagree.
     pub fn bit_product(self, bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
-        assert!(width > 0 && words > 0 && values.len() <= 64 * words * width, "values of a product with bits");
-        assert_eq!(bits.len() / words, out.len() / width, "rows of a product with bits");
+        assert!(width > 0 && words > 0, "a product with bits without columns");
+        // None: more than there can be.
+        assert!(volume([64, words, width]).is_none_or(|most| values.len() <= most), "values of a product with bits");
+        let rows = out.len() / width;
+        assert!(is_shape(out.len(), [rows, width]) && is_shape(bits.len(), [rows, words]), "rows of a product with bits");
+        if out.is_empty() {
+            return;
+        }
         dispatch!(self, elementwise::bit_product(bits, words, values, width, out), bit_product(bits, words, values, width, out));
     }
 
@@ -750,15 +802,16 @@ impl Isa {
     /// # Panics
     /// If the shapes disagree.
     pub(crate) fn row_dots(self, rows: &Rows, row: usize, columns: &[f32], out: &mut [f32]) {
-        match rows {
-            Rows::Single { data, depth } => {
-                assert_eq!(columns.len(), out.len() * depth, "columns of a product");
+        let depth = rows.depth();
+        match rows.values() {
+            Values::Single(data) => {
+                assert!(is_shape(columns.len(), [out.len(), depth]), "columns of a product");
                 let row = &data[row * depth..(row + 1) * depth];
                 dispatch!(self, elementwise::dots::<false>(row, columns, out), dots(row, columns, out));
             }
-            Rows::Pairs { data, depth } => {
+            Values::Pairs(data) => {
                 let pairs = depth.div_ceil(2);
-                assert_eq!(columns.len(), out.len() * 2 * pairs, "columns of a product");
+                assert!(is_shape(columns.len(), [out.len(), 2, pairs]), "columns of a product");
                 let row = &data[row * pairs..(row + 1) * pairs];
                 dispatch!(self, elementwise::pair_dots::<false>(row, columns, out), pair_dots(row, columns, out));
             }
@@ -771,6 +824,10 @@ impl Isa {
     /// # Panics
     /// If the shapes disagree.
     pub fn pair_rows(self, rows: &[f32], columns: usize, pairs: &mut [u32]) {
+        if rows.is_empty() && pairs.is_empty() {
+            return;
+        }
+        assert!(rows.len().is_multiple_of(columns), "rows of a matrix");
         assert_eq!(pairs.len(), (rows.len() / columns).div_ceil(2) * columns, "pairs of rows");
         dispatch!(self, elementwise::pair_rows(rows, columns, pairs), pair_rows(rows, columns, pairs));
     }
@@ -799,11 +856,13 @@ impl Isa {
     /// # Panics
     /// If `row` has fewer bits.
     pub(crate) fn expand(self, row: &[u64], values: [f32; 2], pairs: &mut [u32]) {
-        assert!(pairs.len() <= row.len() * 32, "bits of a row");
+        assert!(pairs.len().div_ceil(32) <= row.len(), "bits of a row");
         let values = values.map(packed::to_bf16);
         dispatch!(self, elementwise::expand(row, values, pairs), expand(row, values, pairs));
     }
 }
 
+#[cfg(test)]
+mod absurd_sizes;
 #[cfg(test)]
 mod tests;

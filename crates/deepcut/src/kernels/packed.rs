@@ -1,6 +1,6 @@
 //! The right-hand side of a product, packed once so that a kernel reads it in order.
 
-use super::{Isa, Left};
+use super::{Isa, Left, extent, is_shape, volume};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -59,66 +59,75 @@ impl fmt::Debug for Packed {
 
 /// A row-major matrix kept as the left side of many products: rounded once.
 #[derive(Debug, Clone)]
-pub enum Rows {
+pub struct Rows {
+    depth: usize,
+    values: Values,
+}
+
+/// The values of [`Rows`].
+#[derive(Debug, Clone)]
+pub(super) enum Values {
     /// `[rows, depth]`.
-    Single {
-        /// The values.
-        data: Vec<f32>,
-        /// Columns.
-        depth: usize,
-    },
-    /// `[rows, ⌈depth / 2⌉]` pairs of neighbours in bf16; an odd last value is paired with zero.
-    Pairs {
-        /// The pairs, the first of each in the low half.
-        data: Vec<u32>,
-        /// Columns.
-        depth: usize,
-    },
+    Single(Vec<f32>),
+    /// `[rows, ⌈depth / 2⌉]` pairs of neighbours in bf16, the first in the low half; an odd last value is paired with zero.
+    Pairs(Vec<u32>),
 }
 
 impl Rows {
     /// `rows` rows of zeros.
     pub(crate) fn zeros(rows: usize, depth: usize, precision: Float) -> Self {
-        match precision {
-            Float::F32 => Self::Single { data: vec![0.0; rows * depth], depth },
-            Float::Bf16 => Self::Pairs { data: vec![0; rows * depth.div_ceil(2)], depth },
-        }
+        let values = match precision {
+            Float::F32 => Values::Single(vec![0.0; rows * depth]),
+            Float::Bf16 => Values::Pairs(vec![0; rows * depth.div_ceil(2)]),
+        };
+        Self { depth, values }
+    }
+
+    /// Columns.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(super) fn values(&self) -> &Values {
+        &self.values
     }
 
     /// `rows` rows at a time, the last time perhaps fewer.
     pub(crate) fn tasks_mut(&mut self, rows: usize) -> Box<dyn Iterator<Item = RowsMut<'_>> + Send + '_> {
-        match self {
-            Self::Single { data, depth } => Box::new(data.chunks_mut(rows * *depth).map(RowsMut::Single)),
-            Self::Pairs { data, depth } => Box::new(data.chunks_mut(rows * depth.div_ceil(2)).map(RowsMut::Pairs)),
+        let depth = self.depth;
+        match &mut self.values {
+            Values::Single(data) => Box::new(data.chunks_mut(rows * depth).map(RowsMut::Single)),
+            Values::Pairs(data) => Box::new(data.chunks_mut(rows * depth.div_ceil(2)).map(RowsMut::Pairs)),
         }
     }
 
     /// Completes a symmetric matrix, of which every `block` rows, an even number, hold the columns from their own first on.
     pub(crate) fn mirror(&mut self, block: usize) {
-        match self {
-            Self::Single { data, depth } => mirror(data, *depth, 0, block, &mirror_single),
-            Self::Pairs { data, depth } => mirror(data, depth.div_ceil(2), 0, block, &mirror_pairs),
+        match &mut self.values {
+            Values::Single(data) => mirror(data, self.depth, 0, block, &mirror_single),
+            Values::Pairs(data) => mirror(data, self.depth.div_ceil(2), 0, block, &mirror_pairs),
         }
     }
 
     /// How the values are rounded.
     #[must_use]
     pub fn precision(&self) -> Float {
-        match self {
-            Self::Single { .. } => Float::F32,
-            Self::Pairs { .. } => Float::Bf16,
+        match self.values {
+            Values::Single(_) => Float::F32,
+            Values::Pairs(_) => Float::Bf16,
         }
     }
 
     /// The values, row-major.
     #[must_use]
     pub fn to_vec(&self) -> Vec<f32> {
-        match self {
-            Self::Single { data, .. } => data.clone(),
-            Self::Pairs { data, depth } => {
+        let depth = self.depth;
+        match &self.values {
+            Values::Single(data) => data.clone(),
+            Values::Pairs(data) => {
                 let pairs = depth.div_ceil(2).max(1);
                 let mut out = vec![0.0; data.len() / pairs * depth];
-                out.chunks_exact_mut((*depth).max(1)).zip(data.chunks_exact(pairs)).for_each(|(out, row)| load_pairs(row, out));
+                out.chunks_exact_mut(depth.max(1)).zip(data.chunks_exact(pairs)).for_each(|(out, row)| load_pairs(row, out));
                 out
             }
         }
@@ -126,33 +135,34 @@ impl Rows {
 
     /// Rows of bits, `[rows, words]`, in bf16, in the memory of earlier ones: `values[bit j of row r]`, for `depth` columns.
     pub(crate) fn fill_from_bits(&mut self, isa: Isa, bits: &[u64], words: usize, depth: usize, values: [f32; 2]) {
-        let mut data = if let Self::Pairs { data, .. } = self { std::mem::take(data) } else { Vec::new() };
+        let mut data = if let Values::Pairs(data) = &mut self.values { std::mem::take(data) } else { Vec::new() };
         let pairs = depth.div_ceil(2);
         data.resize(bits.len() / words * pairs, 0);
         data.chunks_exact_mut(pairs).zip(bits.chunks_exact(words)).for_each(|(row, bits)| isa.expand(bits, values, row));
-        *self = Self::Pairs { data, depth };
+        *self = Self { depth, values: Values::Pairs(data) };
     }
 
     /// The transpose.
     #[must_use]
     pub fn transposed(&self) -> Self {
-        match self {
-            Self::Single { data, depth } => {
-                let rows = data.len() / (*depth).max(1);
+        let depth = self.depth;
+        match &self.values {
+            Values::Single(data) => {
+                let rows = data.len() / depth.max(1);
                 let mut out = vec![0.0; data.len()];
                 out.par_chunks_mut((2 * TILE * rows).max(1)).enumerate().for_each(|(task, out)| {
                     // Tiles that fit the first-level cache both ways.
                     for first in (0..rows).step_by(TILE) {
                         let last = (first + TILE).min(rows);
                         for (column, out) in out.chunks_exact_mut(rows).enumerate() {
-                            let from = data[first * depth + 2 * TILE * task + column..].iter().step_by(*depth);
+                            let from = data[first * depth + 2 * TILE * task + column..].iter().step_by(depth);
                             out[first..last].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                         }
                     }
                 });
-                Self::Single { data: out, depth: rows }
+                Self { depth: rows, values: Values::Single(out) }
             }
-            Self::Pairs { data, depth } => {
+            Values::Pairs(data) => {
                 let stride = depth.div_ceil(2);
                 let rows = data.len() / stride.max(1);
                 let pairs = rows.div_ceil(2);
@@ -176,16 +186,17 @@ impl Rows {
                         }
                     }
                 });
-                Self::Pairs { data: out, depth: rows }
+                Self { depth: rows, values: Values::Pairs(out) }
             }
         }
     }
 
     /// One row.
     pub(crate) fn load(&self, row: usize, out: &mut [f32]) {
-        match self {
-            Self::Single { data, depth } => out.copy_from_slice(&data[row * depth..(row + 1) * depth]),
-            Self::Pairs { data, depth } => {
+        let depth = self.depth;
+        match &self.values {
+            Values::Single(data) => out.copy_from_slice(&data[row * depth..(row + 1) * depth]),
+            Values::Pairs(data) => {
                 let pairs = depth.div_ceil(2);
                 load_pairs(&data[row * pairs..(row + 1) * pairs], out);
             }
@@ -194,18 +205,18 @@ impl Rows {
 
     /// One value.
     pub(crate) fn get(&self, row: usize, column: usize) -> f32 {
-        match self {
-            Self::Single { data, depth } => data[row * depth + column],
-            Self::Pairs { data, depth } => halves(data[row * depth.div_ceil(2) + column / 2])[column % 2],
+        match &self.values {
+            Values::Single(data) => data[row * self.depth + column],
+            Values::Pairs(data) => halves(data[row * self.depth.div_ceil(2) + column / 2])[column % 2],
         }
     }
 
     /// The columns of a row-major matrix, `[depth, k]`, in the order in which [`Isa::row_dots`] reads them: for pairs, first the values that
     /// meet their low halves, then the others, padded with zeros.
     pub(crate) fn columns(&self, matrix: &[f32], k: usize) -> Vec<f32> {
-        let (length, step) = match self {
-            Self::Single { depth, .. } => (*depth, 1),
-            Self::Pairs { depth, .. } => (depth.div_ceil(2), 2),
+        let (length, step) = match self.values {
+            Values::Single(_) => (self.depth, 1),
+            Values::Pairs(_) => (self.depth.div_ceil(2), 2),
         };
         let mut columns = vec![0.0; k * step * length];
         if length > 0 {
@@ -216,26 +227,33 @@ impl Rows {
         }
         columns
     }
+
     /// Takes over a row-major matrix of `depth` columns.
+    ///
+    /// # Panics
+    /// If the values are no whole number of rows.
     #[must_use]
     pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Float) -> Self {
-        match precision {
-            Float::F32 => Self::Single { data: values, depth },
+        assert!(values.len().is_multiple_of(depth), "rows of a matrix");
+        let values = match precision {
+            Float::F32 => Values::Single(values),
+            Float::Bf16 if values.is_empty() => Values::Pairs(Vec::new()),
             Float::Bf16 => {
                 let pairs = depth.div_ceil(2);
                 let mut data = vec![0; values.len() / depth * pairs];
                 data.par_chunks_exact_mut(pairs).zip(values.par_chunks_exact(depth)).for_each(|(pairs, row)| {
                     isa.round_row(Left::row_major(row, 1, depth), pairs);
                 });
-                Self::Pairs { data, depth }
+                Values::Pairs(data)
             }
-        }
+        };
+        Self { depth, values }
     }
 }
 
 impl Default for Rows {
     fn default() -> Self {
-        Self::Single { data: Vec::new(), depth: 0 }
+        Self { depth: 0, values: Values::Single(Vec::new()) }
     }
 }
 
@@ -368,7 +386,7 @@ impl Packed {
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
     pub fn fill_from_rows(&mut self, matrix: &[f32], depth: usize, columns: usize) {
-        assert_eq!(matrix.len(), depth * columns, "matrix to pack");
+        assert!(is_shape(matrix.len(), [depth, columns]), "matrix to pack");
         self.fill(matrix, [depth, columns], [columns, 1]);
     }
 
@@ -388,7 +406,7 @@ impl Packed {
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
     pub fn fill_from_columns(&mut self, matrix: &[f32], depth: usize, columns: usize) {
-        assert_eq!(matrix.len(), depth * columns, "matrix to pack");
+        assert!(is_shape(matrix.len(), [depth, columns]), "matrix to pack");
         self.fill(matrix, [depth, columns], [1, depth]);
     }
 
@@ -397,7 +415,7 @@ impl Packed {
     /// # Panics
     /// If `matrix` does not hold `scales.len() * columns` values.
     pub fn fill_from_scaled_rows(&mut self, matrix: &[f32], scales: &[f32], columns: usize) {
-        assert_eq!(matrix.len(), scales.len() * columns, "matrix to pack");
+        assert!(is_shape(matrix.len(), [scales.len(), columns]), "matrix to pack");
         self.fill_by([scales.len(), columns], |k, column, out| {
             let row = &matrix[k * columns + column..];
             out.iter_mut().zip(row).for_each(|(to, from)| *to = from * scales[k]);
@@ -410,6 +428,7 @@ impl Packed {
     /// # Panics
     /// If `values` ends before the last element.
     pub fn fill(&mut self, values: &[f32], shape: [usize; 2], strides: [usize; 2]) {
+        assert!(extent(shape, strides).is_some_and(|end| end <= values.len()), "matrix to pack");
         self.fill_by(shape, |k, column, out| {
             let from = &values[k * strides[0] + column * strides[1]..];
             if strides[1] == 1 {
@@ -422,12 +441,17 @@ impl Packed {
 
     /// Packs the matrix of which `read` tells some of a row's values, from a column on.
     fn fill_by(&mut self, [depth, columns]: [usize; 2], read: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        (self.depth, self.columns) = (depth, columns);
+        // Empty until it is whole: a closure that panics leaves no shape without its values.
+        (self.depth, self.columns) = (0, 0);
         let panels = columns.div_ceil(PANEL);
+        let rows = if self.precision == Float::F32 { depth } else { depth.div_ceil(2) };
+        let len = volume([panels, rows, PANEL]);
+        assert!(len.is_some(), "a matrix too large to pack");
+        let len = len.unwrap_or_default();
         match self.precision {
             Float::F32 => {
                 self.single.clear();
-                self.single.resize(panels * depth * PANEL, 0.0);
+                self.single.resize(len, 0.0);
                 for_each_panel(&mut self.single, depth * PANEL, |p, panel| {
                     let columns = PANEL.min(columns - p * PANEL);
                     for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
@@ -436,10 +460,9 @@ impl Packed {
                 });
             }
             Float::Bf16 => {
-                let depth_pairs = depth.div_ceil(2);
                 self.pairs.clear();
-                self.pairs.resize(panels * depth_pairs * PANEL, 0);
-                for_each_panel(&mut self.pairs, depth_pairs * PANEL, |p, panel| {
+                self.pairs.resize(len, 0);
+                for_each_panel(&mut self.pairs, rows * PANEL, |p, panel| {
                     let columns = PANEL.min(columns - p * PANEL);
                     for (pair, pairs) in panel.chunks_exact_mut(PANEL).enumerate() {
                         let mut rows = [[0.0f32; PANEL]; 2];
@@ -453,6 +476,7 @@ impl Packed {
                 });
             }
         }
+        (self.depth, self.columns) = (depth, columns);
     }
 
     /// Rows of the matrix.

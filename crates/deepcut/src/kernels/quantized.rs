@@ -10,7 +10,7 @@
 
 use super::elementwise::ROUND;
 use super::packed::PANEL;
-use super::{Isa, Left, Start, TASK_ROWS, View, native};
+use super::{Isa, Left, Start, TASK_ROWS, View, check_product, is_shape, native};
 use std::cell::RefCell;
 
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +18,9 @@ use super::{Kind, avx2_int8, avx512_vnni};
 
 /// Values of the depth that one 32-bit lane holds.
 pub(super) const QUAD: usize = 4;
+
+/// Rows of a matrix at most: the sum of so many products of eight bits and seven fits 32 bits.
+pub const MOST_DEPTH: usize = (i32::MAX / (255 * 127)) as usize;
 
 /// A `[depth, columns]` matrix of weights in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, ⌈depth / 4⌉, 16]` quads of
 /// int8, the first row of each in the low byte.
@@ -82,10 +85,10 @@ impl Quantized {
     /// Rounds the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights.
     ///
     /// # Panics
-    /// If `matrix` does not hold `depth * columns` values.
+    /// If `matrix` does not hold `depth * columns` values, or is deeper than [`MOST_DEPTH`].
     #[must_use]
     pub fn from_columns(matrix: &[f32], depth: usize, columns: usize) -> Self {
-        assert_eq!(matrix.len(), depth * columns, "matrix to round");
+        assert!(is_shape(matrix.len(), [depth, columns]) && depth <= MOST_DEPTH, "matrix to round");
         let rows = depth.div_ceil(QUAD);
         let mut quads = vec![0u32; columns.div_ceil(PANEL) * rows * PANEL];
         let (mut scales, mut sums) = (vec![0.0; columns], vec![0.0; columns]);
@@ -157,11 +160,12 @@ impl Isa {
         }
         let (n, depth) = (right.columns, right.depth.div_ceil(QUAD));
         assert!(left.depth == right.depth && left.depth_stride == 1, "inner dimensions of a product");
-        assert_eq!(out.len(), left.rows * n, "output of a product");
-        assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() != n), "bias of a product");
-        assert!(left.is_whole(), "left side of a product");
+        check_product(&left, n, start, out);
+        if out.is_empty() {
+            return;
+        }
         ROUNDED.with_borrow_mut(|(quads, roundings)| {
-            for (task, out) in out.chunks_mut((TASK_ROWS * n).max(1)).enumerate() {
+            for (task, out) in out.chunks_mut(TASK_ROWS.saturating_mul(n)).enumerate() {
                 let left = left.slice(task * TASK_ROWS, out.len() / n);
                 quads.resize(left.rows * depth, 0);
                 roundings.clear();

@@ -8,9 +8,10 @@ use crate::components::keep_largest;
 use crate::gnn::{Network, Propagated};
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
+use crate::kernels::packed::Float;
 use crate::kernels::parallel::Crew;
 use crate::objective::Objective;
-use crate::options::{Mode, Options};
+use crate::options::{Mode, Options, OptionsError};
 use crate::train::{Assignment, Schedule, train_observed};
 use std::ops::ControlFlow;
 
@@ -26,6 +27,17 @@ pub enum ClusterError {
     /// The features make no graph.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// An option out of its range.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// Colours of other patches.
+    #[error("{got} values of colours for {nodes} patches; expected three a patch")]
+    Colors {
+        /// Values there are.
+        got: usize,
+        /// Patches of the picture.
+        nodes: usize,
+    },
     /// More clusters than nodes.
     #[error("{n_clusters} clusters of {nodes} nodes; ask for fewer clusters or a higher resolution")]
     TooManyClusters {
@@ -52,23 +64,48 @@ pub struct Clustering {
     pub confidence: f32,
 }
 
+/// Bytes that [`cluster`] takes at most beside what it is given, for so many patches of so many features.
+///
+/// ```text
+/// pairs: n² / 8 for a threshold's bits, which every confidence needs; 4 n² (in bf16 2 n²) for a graph that weighs its edges
+/// nodes: the features, as they are, scaled, averaged and packed, and what a task or a search for eigenvectors keeps of each node
+/// ```
+#[must_use]
+pub fn memory(isa: Isa, nodes: usize, dim: usize, options: &Options) -> u64 {
+    let (n, dim, threads) = (nodes as u64, dim as u64, rayon::current_num_threads() as u64);
+    let weight = match (options.method, options.objective, options.tau) {
+        (Method::DeepSpectral, ..) => 4,
+        (Method::Deepcut, Objective::Correlation, _) | (Method::Deepcut, _, Some(_)) => 0,
+        (Method::Deepcut, _, None) if isa.float(options.precision) == Float::Bf16 => 2,
+        (Method::Deepcut, _, None) => 4,
+        _ => 0,
+    };
+    let pairs = n.saturating_mul(n);
+    let of_a_node = 4 * 8 * dim + 256 * threads + 4096;
+    (pairs / 8).saturating_add(pairs.saturating_mul(weight)).saturating_add(n.saturating_mul(of_a_node))
+}
+
 /// Clusters the patches of a picture. `observe` is told of each stage as it begins and of every epoch of training.
 ///
 /// # Errors
-/// [`ClusterError::Graph`] if there are no features or they are not finite; [`ClusterError::TooManyClusters`] if the picture has fewer
-/// patches than clusters; [`ClusterError::Cancelled`] once `observe` says `Break`. (Fewer foreground patches than parts is no error: some
-/// parts stay empty.)
+/// [`ClusterError::Options`] if an option is out of its range; [`ClusterError::Graph`] if there are no features or they are not finite;
+/// [`ClusterError::Colors`] if they come with colours of another number of patches; [`ClusterError::TooManyClusters`] if the picture has fewer
+/// patches than clusters; [`ClusterError::Cancelled`] once `observe` says `Break`. (Fewer foreground patches than parts is no error: some parts stay empty.)
 pub fn cluster(
     isa: Isa,
     map: &FeatureMap,
     options: &Options,
     observe: &mut dyn FnMut(Stage) -> ControlFlow<()>,
 ) -> Result<Clustering, ClusterError> {
+    options.validate()?;
     let (height, width) = (map.grid_height, map.grid_width);
     let features = NodeFeatures::from_map(map)?.in_precision(isa.float(options.precision));
     let (nodes, n_clusters) = (features.nodes(), options.object_clusters());
     if n_clusters > nodes {
         return Err(ClusterError::TooManyClusters { n_clusters, nodes });
+    }
+    if let Some(got) = map.colors.as_ref().map(Vec::len).filter(|len| *len != 3 * nodes) {
+        return Err(ClusterError::Colors { got, nodes });
     }
     let mut cut = |features: &NodeFeatures, place: Place<'_>, n_clusters| cut(isa, features, place, n_clusters, options, observe);
     let whole = Place { stage: 0, grid: (height, width), colors: map.colors.as_deref() };

@@ -100,6 +100,23 @@ impl Drop for Reservation {
     }
 }
 
+/// More than there is at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "clustering {nodes} patches by {method} takes {:.1} GB, more than the {:.1} GB there are; take a lower resolution, a larger stride or another method, or allow more (the command's --max-memory)",
+    *needed as f64 / 1e9, *limit as f64 / 1e9
+)]
+pub struct MemoryError {
+    /// Patches of the picture.
+    pub nodes: usize,
+    /// The method's name.
+    pub method: &'static str,
+    /// Bytes that clustering may take; see [`crate::segment::stages::memory`].
+    pub needed: u64,
+    /// Bytes there are.
+    pub limit: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
