@@ -81,7 +81,9 @@ pub struct NetworkArgs {
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
     /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
+    /// [default: auto; paper, or compared with paper: f32]
+    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, help_heading = "Network")]
+    #[arg(default_value_ifs([("profile", "paper", "f32"), ("compare", "paper", "f32")]))]
     pub precision: PrecisionArg,
     /// Never ask the hub: use only networks that are here already
     #[arg(long, help_heading = "Network")]
@@ -160,6 +162,9 @@ pub struct MethodArgs {
     /// Training epochs, one number or three: picture,parts,background [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
+    /// deep-spectral: what patches near each other in colour and place weigh, 0 to 1000; its authors use 0 and 10 [default: 0]
+    #[arg(long, visible_alias = "colour", value_name = "WEIGHT", help_heading = "Method")]
+    pub color: Option<f32>,
     /// Learning rate [default: 0.003; paper: 0.001]
     #[arg(long, help_heading = "Method")]
     pub lr: Option<f32>,
@@ -235,7 +240,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub study: StudyArgs,
     /// Evaluate two methods or profiles on the same pictures: `paper`, `default`, or a method's name
-    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "seeds")]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], ignore_case = true, conflicts_with = "seeds")]
     pub compare: Vec<String>,
     /// Evaluate N seeds, from --seed on, and print the standard deviation over them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100))]
@@ -469,6 +474,7 @@ impl MethodArgs {
             _ => bail!("--epochs: expected one number or three, got {}", self.epochs.len()),
         }
         options.alpha = self.alpha.unwrap_or(options.alpha);
+        options.color = self.color.unwrap_or(options.color);
         options.learning_rate = self.lr.unwrap_or(options.learning_rate);
         options.min_confidence = self.min_confidence.unwrap_or(options.min_confidence);
         options.n_clusters = self.n_clusters;

@@ -4,6 +4,7 @@
 
 mod eval;
 mod models;
+mod parity;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

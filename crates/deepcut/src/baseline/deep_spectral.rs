@@ -17,8 +17,6 @@ use crate::kernels::Start;
 use crate::kernels::packed::Packed;
 use rayon::prelude::*;
 
-/// λ.
-const COLOR_WEIGHT: f32 = 10.0;
 /// Neighbours, and what a distance in place weighs against one in colour.
 const NEIGHBORS: [(usize, f32); 2] = [(20, 2.0), (10, 0.1)];
 
@@ -34,12 +32,12 @@ pub fn object(problem: &Problem<'_>) -> Result<Vec<bool>, GraphError> {
     problem.isa.gemm_parallel(Left::row_major(unit.data(), n, dim), &right, Start::Zero, &mut affinity);
     let most = affinity.par_iter().copied().reduce(|| f32::MIN_POSITIVE, f32::max);
     affinity.par_iter_mut().for_each(|w| *w = w.max(0.0) / most);
-    if let Some(colors) = problem.colors {
+    if let Some(colors) = problem.colors.filter(|_| problem.color > 0.0) {
         for (count, place) in NEIGHBORS {
             for (i, neighbors) in nearest(colors, problem.grid, count, place).into_iter().enumerate() {
                 for j in neighbors {
-                    affinity[i * n + j] += COLOR_WEIGHT;
-                    affinity[j * n + i] += COLOR_WEIGHT;
+                    affinity[i * n + j] += problem.color;
+                    affinity[j * n + i] += problem.color;
                 }
             }
         }

@@ -11,6 +11,7 @@ use crate::kernels::Isa;
 use crate::kernels::parallel::Crew;
 use crate::objective::Objective;
 use crate::options::{Mode, Options};
+use crate::random::nth_seed;
 use crate::train::{Assignment, Schedule, train};
 
 /// Clusters of the background in `Mode::Scene`.
@@ -33,6 +34,12 @@ pub enum ClusterError {
         /// Patches of the picture.
         nodes: usize,
     },
+    /// Colours are to weigh, but these features were computed without them.
+    #[error("color is {color}, but the features come without colours; compute them with the same options")]
+    NoColors {
+        /// [`Options::color`].
+        color: f32,
+    },
 }
 
 /// The labels of a picture's patches.
@@ -52,7 +59,8 @@ pub struct Clustering {
 ///
 /// # Errors
 /// [`ClusterError::Graph`] if there are no features or they are not finite; [`ClusterError::TooManyClusters`] if the picture has fewer
-/// patches than clusters. (Fewer foreground patches than parts is no error: some parts stay empty.)
+/// patches than clusters; [`ClusterError::NoColors`] if colours are to weigh and `map` has none. (Fewer foreground patches than parts is no
+/// error: some parts stay empty.)
 pub fn cluster(
     isa: Isa,
     map: &FeatureMap,
@@ -64,6 +72,9 @@ pub fn cluster(
     let (nodes, n_clusters) = (features.nodes(), options.object_clusters());
     if n_clusters > nodes {
         return Err(ClusterError::TooManyClusters { n_clusters, nodes });
+    }
+    if options.color > 0.0 && map.colors.is_none() {
+        return Err(ClusterError::NoColors { color: options.color });
     }
     let mut cut = |features: &NodeFeatures, place: Place<'_>, n_clusters| cut(isa, features, place, n_clusters, options, observe);
     let whole = Place { stage: 0, grid: (height, width), colors: map.colors.as_deref() };
@@ -185,7 +196,8 @@ fn cut(
     if options.method != Method::Deepcut {
         let graph = Graph::threshold(isa, features, options.tau.unwrap_or(CONFIDENCE_TAU));
         observe(Stage::Train);
-        let problem = Problem { isa, grid, features, colors, graph: &graph, n_clusters, seed: options.seed };
+        let Options { color, seed, .. } = *options;
+        let problem = Problem { isa, grid, features, colors, color, graph: &graph, n_clusters, seed };
         let found = baseline::cluster(options.method, problem)?;
         return Ok(Cut { assignment: found.assignment, background: found.background, graph });
     }
@@ -196,15 +208,16 @@ fn cut(
     };
     let propagated = Propagated::new(&graph, features);
     observe(Stage::Train);
+    let seed = if options.own_draws { nth_seed(options.seed, stage) } else { options.seed };
     let schedule = Schedule {
         objective: options.objective,
         epochs: options.epochs[stage],
         learning_rate: options.learning_rate,
         weight_decay: options.weight_decay,
         dropout: options.dropout,
-        seed: options.seed,
+        seed,
     };
-    let initial = Network::initial(features.dim(), n_clusters, options.seed);
+    let initial = Network::initial(features.dim(), n_clusters, seed);
     let assignment = train(isa, &graph, &propagated, &initial, schedule);
     Ok(Cut { graph, assignment, background: None })
 }
