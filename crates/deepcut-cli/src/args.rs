@@ -240,7 +240,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub study: StudyArgs,
     /// Evaluate two methods or profiles on the same pictures: `paper`, `default`, or a method's name
-    #[arg(long, num_args = 2, value_names = ["A", "B"], ignore_case = true, conflicts_with = "seeds")]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "seeds")]
     pub compare: Vec<String>,
     /// Evaluate N seeds, from --seed on, and print the standard deviation over them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100))]

@@ -23,8 +23,10 @@ fn precisions(report: &Value) -> (String, Vec<String>) {
 #[test]
 fn the_paper_profile_is_in_f32_unless_asked() {
     let dir = folder();
-    save(&dir.path().join("images/a.png"));
-    save(&dir.path().join("masks/a.png"));
+    for name in ["images", "masks"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        save(&dir.path().join(name).join("a.png"));
+    }
     let of = |arguments: &[&str], extra: &[&str]| precisions(&report(dir.path(), &[arguments, extra].concat()));
     let segment = ["segment", "images/a.png", "--json"];
     let features = ["features", "images/a.png", "--json", "--overwrite"];
@@ -40,10 +42,12 @@ fn the_paper_profile_is_in_f32_unless_asked() {
         assert_eq!(of(command, &["--profile", "default"]), auto, "{command:?}");
     }
     // Profiles are compared on one network, as the paper has it.
-    for pair in [["paper", "default"], ["default", "PAPER"]] {
+    for pair in [["paper", "default"], ["default", "paper"]] {
         let both = of(&eval, &["--compare", pair[0], pair[1]]);
         assert_eq!(both, ("f32".into(), vec!["f32".into(); 2]), "{pair:?}");
     }
+    let output = deepcut(dir.path()).args(eval).args(["--compare", "default", "PAPER"]).output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("a profile: paper, default"), "{}", stderr(&output));
     let methods = ["--compare", "deepcut", "kmeans"];
     assert_eq!(of(&eval, &methods).0, of(&eval, &[]).0);
     // One network a run: what sweeps cannot change is not taken for changed.
