@@ -1,14 +1,15 @@
-//! Deep Spectral Methods: the normalised Laplacian of features and colours together; the smaller side of its second eigenvector is the object.
+//! Deep Spectral Methods: the normalised Laplacian of features, and of colours if asked; the smaller side of its second eigenvector is the object.
 //!
 //! ```text
-//! W = max(F̂ F̂ᵀ, 0) / max(F̂ F̂ᵀ) + λ Σ_c KNN_c,   λ = 10
+//! W = max(F̂ F̂ᵀ, 0) / max(F̂ F̂ᵀ) + λ Σ_c KNN_c
 //! ```
 //!
-//! where symbol – meaning: `F̂` – features of length one; `KNN_c` – how often two patches are among each other's nearest in colour and place,
-//! 20 neighbours with place weighing 2 and 10 with 0.1.
+//! where symbol – meaning: `F̂` – features of length one; λ – [`Problem::color`], 0 unless asked; `KNN_c` – how often two patches are among
+//! each other's nearest in colour and place, 20 neighbours with place weighing 2 and 10 with 0.1.
 //!
-//! Source: Melas-Kyriazi et al. (arXiv 2205.07839); published code `extract_utils.knn_affinity` and `extract._extract_eig`, and
-//! `extract_single_region_segmentations` for the side. There colours are of the picture at the grid's size, as here. Cost: O(n²·d).
+//! Source: Melas-Kyriazi et al. (arXiv 2205.07839); published code `extract.extract_eigs`, whose λ is 0, `extract_utils.knn_affinity`, and
+//! `extract_single_region_segmentations` for the side. Colours are of the picture at the grid's size there and here; what differs is in
+//! `PARITY.md`. Cost: O(n²·d).
 
 use super::{Problem, spectral};
 use crate::graph::{Graph, GraphError};
