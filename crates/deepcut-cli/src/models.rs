@@ -108,7 +108,7 @@ fn list(json: bool) -> anyhow::Result<()> {
         }
     }
     if let (false, Some(note)) = (json, Entry::by_name("dino-vits8").and_then(Entry::note)) {
-        writeln!(text, "\ndino-*: {note} (README, Networks: how to use it)")?;
+        writeln!(text, "\ndino-*: {note}: PARITY.md says how to convert it")?;
     }
     crate::print(text.as_bytes())
 }

@@ -265,9 +265,14 @@ fn colors_that_are_missing_are_not_passed_over() {
     let features = segmenter.features(&image).unwrap();
     assert_eq!(features.colors, None);
     let error = segmenter.cluster(&features, &colored).unwrap_err();
-    assert!(error.to_string().contains("without colours"), "{error}");
-    let features = segmenter.features_with(&image, &colored).unwrap();
+    assert!(error.to_string().contains("without the patches' colours"), "{error}");
+    let mut features = segmenter.features_with(&image, &colored).unwrap();
     assert!(segmenter.cluster(&features, &colored).is_ok());
+    features.colors.as_mut().unwrap().pop();
+    assert!(matches!(
+        segmenter.cluster(&features, &colored),
+        Err(deepcut::Error::Cluster(ClusterError::NoColors { color: 10.0 }))
+    ));
 }
 
 #[test]

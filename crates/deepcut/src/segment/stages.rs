@@ -35,7 +35,7 @@ pub enum ClusterError {
         nodes: usize,
     },
     /// Colours are to weigh, but these features were computed without them.
-    #[error("color is {color}, but the features come without colours; compute them with the same options")]
+    #[error("color is {color}, but the features come without the patches' colours; compute them with the same options")]
     NoColors {
         /// [`Options::color`].
         color: f32,
@@ -73,7 +73,7 @@ pub fn cluster(
     if n_clusters > nodes {
         return Err(ClusterError::TooManyClusters { n_clusters, nodes });
     }
-    if options.color > 0.0 && map.colors.is_none() {
+    if options.color > 0.0 && map.colors.as_ref().is_none_or(|colors| colors.len() != 3 * nodes) {
         return Err(ClusterError::NoColors { color: options.color });
     }
     let mut cut = |features: &NodeFeatures, place: Place<'_>, n_clusters| cut(isa, features, place, n_clusters, options, observe);
