@@ -23,8 +23,3 @@ impl Random {
         (self.next() >> 40) as f32 / (1u64 << 24) as f32
     }
 }
-
-/// The seed of the n-th of several draws from one seed, which is the first's own.
-pub(crate) fn nth_seed(seed: u64, n: usize) -> u64 {
-    (0..n).fold(seed, |seed, _| Random::new(seed).next())
-}

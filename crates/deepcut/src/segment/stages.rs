@@ -5,13 +5,12 @@ use super::{GridLabels, Group, Stage};
 use crate::backbone::FeatureMap;
 use crate::baseline::{self, Method, Problem};
 use crate::components::keep_largest;
-use crate::gnn::{Network, Propagated};
+use crate::gnn::{Network, Propagated, nth_seed};
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
 use crate::kernels::parallel::Crew;
 use crate::objective::Objective;
 use crate::options::{Mode, Options};
-use crate::random::nth_seed;
 use crate::train::{Assignment, Schedule, train};
 
 /// Clusters of the background in `Mode::Scene`.
