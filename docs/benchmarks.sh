@@ -11,7 +11,8 @@ kernels=$("$deepcut" segment examples/pictures/duck.jpg -o "$cache/duck" --json 
 printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" "$kernels"
 printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is 61 frames of four\n'
-printf 'sequences. Options are the defaults where none are named. Features are computed once a network and profile: times are of what follows.\n'
+printf 'sequences. Options are the defaults where none are named: Deep Spectral is without colours (color 0). Features are computed once a network and\n'
+printf 'profile: times are of what follows.\n'
 methods=deepcut,spectral,tokencut,kmeans,lost,deep-spectral,pca
 for network in "${networks[@]}"; do
     name=$(basename "$network" .safetensors)

@@ -4,6 +4,7 @@
 use deepcut::backbone::FeatureMap;
 use deepcut::segment::{cluster, to_pixels};
 use deepcut::{Image, Isa, Options};
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 static PICTURE: LazyLock<(FeatureMap, Image)> = LazyLock::new(|| {
@@ -22,7 +23,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = options.ignored();
     let (map, image) = &*PICTURE;
     if let Ok(clustering) = cluster(Isa::detect(), map, &options, &mut |_| ControlFlow::Continue(())) {
-        let found = to_pixels(image, &clustering, &options, &mut |_| ControlFlow::Continue(()));
+        let found = to_pixels(image, &clustering, &options, &mut |_| {});
         assert_eq!(found.labels.len(), image.height() * image.width());
     }
 });

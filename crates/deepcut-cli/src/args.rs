@@ -107,7 +107,9 @@ pub struct NetworkArgs {
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
     /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
+    /// [default: auto; paper, or compared with paper: f32]
+    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, help_heading = "Network")]
+    #[arg(default_value_ifs([("profile", "paper", "f32"), ("compare", "paper", "f32")]))]
     pub precision: PrecisionArg,
     /// The same labels on every processor: nothing is rounded, and the portable kernels do all the work; slower
     #[arg(long, conflicts_with = "precision", help_heading = "Network")]
@@ -197,6 +199,9 @@ pub struct MethodArgs {
     /// Training epochs, one number or three: picture,parts,background [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
+    /// deep-spectral: what patches near each other in colour and place weigh, 0 to 1000; its authors use 0 and 10 [default: 0]
+    #[arg(long, visible_alias = "colour", value_name = "WEIGHT", help_heading = "Method")]
+    pub color: Option<f32>,
     /// Learning rate [default: 0.003; paper: 0.001]
     #[arg(long, help_heading = "Method")]
     pub lr: Option<f32>,
@@ -506,6 +511,7 @@ impl MethodArgs {
             _ => bail!("--epochs: expected one number or three, got {}", self.epochs.len()),
         }
         options.alpha = self.alpha.unwrap_or(options.alpha);
+        options.color = self.color.unwrap_or(options.color);
         options.learning_rate = self.lr.unwrap_or(options.learning_rate);
         options.min_confidence = self.min_confidence.unwrap_or(options.min_confidence);
         options.n_clusters = self.n_clusters;

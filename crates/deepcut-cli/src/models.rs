@@ -96,6 +96,7 @@ fn list(json: bool) -> anyhow::Result<()> {
             let line = json!({
                 "name": name, "family": family.name(), "patch_size": patch_size, "dim": dim, "depth": depth, "registers": registers,
                 "parameters": entry.parameters(), "license": license, "repository": repository, "here": path.is_some(), "path": path,
+                "note": entry.note(),
             });
             writeln!(text, "{line}")?;
         } else {
@@ -107,6 +108,9 @@ fn list(json: bool) -> anyhow::Result<()> {
                 family.name()
             )?;
         }
+    }
+    if let (false, Some(note)) = (json, Entry::by_name("dino-vits8").and_then(Entry::note)) {
+        writeln!(text, "\ndino-*: {note}: PARITY.md says how to convert it")?;
     }
     crate::print(text.as_bytes())
 }

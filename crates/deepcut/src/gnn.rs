@@ -285,6 +285,12 @@ fn drop_out(dropout: Option<Dropout>, task: usize, rows: &mut [f32]) {
     }
 }
 
+/// The seed of a run's n-th network where each draws for itself; the first has the run's own.
+#[must_use]
+pub fn nth_seed(seed: u64, n: usize) -> u64 {
+    (0..n).fold(seed, |seed, _| Random::new(seed).next())
+}
+
 /// Activations of one forward pass and buffers of one backward pass.
 #[derive(Debug)]
 pub struct Pass {

@@ -78,6 +78,13 @@ pub struct Options {
     pub dropout: f32,
     /// Every feature vector is scaled to this length, > 0. None: left as the backbone gives it.
     pub feature_norm: Option<f32>,
+    /// λ of [`Method::DeepSpectral`]: what colours near each other weigh against features, 0 to 1000; 0, its authors' default, looks at none. They
+    /// also use 10. Zero with any other method.
+    #[serde(alias = "colour")]
+    pub color: f32,
+    /// Whether each stage draws a network and dropout of its own, one after the other from the seed, as the published code. Otherwise every stage
+    /// draws from the seed anew: stages of equal k begin alike.
+    pub own_draws: bool,
     /// Whether the second and third stage subtract the mean of their nodes' features first.
     pub center_parts: bool,
     /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 352 for the embedded one.
@@ -119,6 +126,8 @@ impl Default for Options {
             weight_decay: 1e-2,
             dropout: 0.0,
             feature_norm: Some(5.0),
+            color: 0.0,
+            own_draws: false,
             center_parts: true,
             resolution: None,
             framing: Framing::KeepAspect,
@@ -146,6 +155,7 @@ impl Options {
             learning_rate: 1e-3,
             dropout: 0.25,
             feature_norm: None,
+            own_draws: true,
             center_parts: false,
             resolution: Some(280),
             framing: Framing::Squash,
@@ -159,16 +169,15 @@ impl Options {
     /// What of these options a picture's features depend on.
     #[must_use]
     pub fn view(&self) -> View {
-        let Self { resolution, framing, filter, log_bin, method, .. } = *self;
-        View { resolution, framing, filter, log_bin, colors: method == Method::DeepSpectral }
+        let Self { resolution, framing, filter, log_bin, method, color, .. } = *self;
+        View { resolution, framing, filter, log_bin, colors: method == Method::DeepSpectral && color > 0.0 }
     }
 
-    /// k of the first stage.
+    /// k of the first stage: an object and its background before there are parts, whatever the objective.
     #[must_use]
     pub fn object_clusters(&self) -> usize {
-        match (self.mode, self.objective) {
-            (Mode::Object, objective) => self.n_clusters.unwrap_or(if objective == Objective::Correlation { 10 } else { 2 }),
-            (_, Objective::Correlation) => 10,
+        match self.mode {
+            Mode::Object => self.n_clusters.unwrap_or(if self.objective == Objective::Correlation { 10 } else { 2 }),
             _ => 2,
         }
     }
@@ -198,7 +207,7 @@ impl Options {
         let trains = self.method == Method::Deepcut;
         if !trains {
             ignore(
-                &["objective", "epochs", "learning_rate", "weight_decay", "dropout"],
+                &["objective", "epochs", "learning_rate", "weight_decay", "dropout", "own_draws"],
                 "only the method deepcut trains a network",
             );
         }
@@ -214,7 +223,7 @@ impl Options {
             ignore(&["seed"], "the method draws nothing");
         }
         if self.mode == Mode::Object {
-            ignore(&["center_parts"], "it is of the modes parts and scene");
+            ignore(&["center_parts", "own_draws"], "it is of the modes parts and scene");
         }
         found
     }
@@ -237,6 +246,10 @@ impl Options {
         }
         let correlates = self.objective == Objective::Correlation;
         check("objective", "correlation", !correlates || self.method == Method::Deepcut, "another, or the method deepcut")?;
+        float("color", self.color, 0.0, 1e3, "0 to 1000")?;
+        if self.method != Method::DeepSpectral {
+            check("color", self.color, self.color == 0.0, "0 with any method but deep-spectral, which alone looks at colours")?;
+        }
         if let Some(tau) = self.tau {
             float("tau", tau, -1.0, 1.0, "−1 to 1")?;
         }
@@ -304,6 +317,9 @@ mod tests {
         assert_eq!(name(|o| (o.method, o.n_clusters) = (Method::Pca, Some(3))), "method");
         assert_eq!(name(|o| (o.method, o.objective) = (Method::Tokencut, Objective::Correlation)), "objective");
         assert_eq!(name(|o| (o.method, o.objective) = (Method::Kmeans, Objective::Correlation)), "objective");
+        assert_eq!(name(|o| o.color = 10.0), "color");
+        assert_eq!(name(|o| (o.method, o.color) = (Method::DeepSpectral, -1.0)), "color");
+        assert_eq!(name(|o| (o.method, o.color) = (Method::DeepSpectral, f32::NAN)), "color");
         assert_eq!(name(|o| o.tau = Some(f32::NAN)), "tau");
         assert_eq!(name(|o| o.alpha = 0.5), "alpha");
         assert_eq!(name(|o| o.epochs[1] = 0), "epochs");
@@ -315,6 +331,19 @@ mod tests {
         assert_eq!(name(|o| o.min_confidence = 2.0), "min_confidence");
     }
 
+    /// Colours are computed for the one method that looks at them, if it does.
+    #[test]
+    fn colors_are_seen_only_where_they_weigh() {
+        let mut options = Options { method: Method::DeepSpectral, ..Options::default() };
+        assert!(!options.view().colors);
+        options.color = 10.0;
+        options.validate().unwrap();
+        assert!(options.view().colors);
+        let told = serde_json::to_string(&options).unwrap();
+        assert_eq!(serde_json::from_str::<Options>(&told).unwrap(), options);
+        assert_eq!(serde_json::from_str::<Options>(&told.replace("\"color\"", "\"colour\"")).unwrap(), options);
+    }
+
     #[test]
     fn the_number_of_clusters_follows_mode_and_objective() {
         let mut options = Options::default();
@@ -324,7 +353,10 @@ mod tests {
         options.n_clusters = Some(5);
         assert_eq!(options.object_clusters(), 5);
         options.mode = Mode::Parts;
-        assert_eq!((options.object_clusters(), options.part_clusters()), (10, 5));
+        assert_eq!((options.object_clusters(), options.part_clusters()), (2, 5));
+        options.n_clusters = None;
+        assert_eq!((options.object_clusters(), options.part_clusters()), (2, 10));
+        options.n_clusters = Some(5);
         options.objective = Objective::Mincut;
         assert_eq!((options.object_clusters(), options.part_clusters()), (2, 5));
     }

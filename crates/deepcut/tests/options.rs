@@ -34,7 +34,7 @@ fn image() -> Image {
 fn segmented(options: &Options, map: &FeatureMap, image: &Image) -> bool {
     match cluster(Isa::detect(), map, options, &mut |_| ControlFlow::Continue(())) {
         Ok(clustering) => {
-            let found = to_pixels(image, &clustering, options, &mut |_| ControlFlow::Continue(()));
+            let found = to_pixels(image, &clustering, options, &mut |_| {});
             assert_eq!(found.labels.len(), image.height() * image.width());
             assert!((0.0..=1.0).contains(&found.confidence));
             options.validate().unwrap();
@@ -184,7 +184,7 @@ fn what_has_no_effect_is_known() {
     let (map, image) = (features(true), image());
     let labels = |options: &Options| {
         let clustering = cluster(Isa::detect(), &map, options, &mut |_| ControlFlow::Continue(())).unwrap();
-        to_pixels(&image, &clustering, options, &mut |_| ControlFlow::Continue(())).labels
+        to_pixels(&image, &clustering, options, &mut |_| {}).labels
     };
     for method in Method::ALL {
         for objective in [Objective::NormalizedCut, Objective::Correlation] {

@@ -9,7 +9,7 @@ use deepcut::kernels::packed::{Float, Precision};
 use deepcut::kernels::parallel::Crew;
 use deepcut::segment::stages::ClusterError;
 use deepcut::train::{Schedule, train};
-use deepcut::{Image, Isa, Mode, Objective, Options, Refine, Segmenter};
+use deepcut::{Image, Isa, Method, Mode, Objective, Options, Refine, Segmenter};
 
 const OBJECTIVES: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
 
@@ -231,6 +231,48 @@ fn every_mode_and_objective_labels_every_pixel() {
             }
         }
     }
+}
+
+/// In the paper's profile each stage draws for itself; by default those of equal k begin alike. An object has one stage, and feels nothing.
+#[test]
+fn stages_draw_for_themselves_if_asked() {
+    let image = picture(90, 75);
+    let labels = |change: fn(&mut Options), mode| {
+        let mut options = Options::paper();
+        (options.mode, options.n_clusters) = (mode, (mode != Mode::Object).then_some(3));
+        change(&mut options);
+        Segmenter::load(options).unwrap().segment(&image).unwrap().labels
+    };
+    for mode in [Mode::Object, Mode::Parts, Mode::Scene] {
+        let own = labels(|_| {}, mode);
+        assert_eq!(own, labels(|_| {}, mode), "the same picture twice");
+        let anew = labels(|o| o.own_draws = false, mode);
+        assert_eq!(own == anew, mode == Mode::Object, "{mode:?}");
+        // The first stage is the same: parts and scene differ in labels, not in the object.
+        assert!(own.iter().zip(&anew).all(|(a, b)| (1..=3).contains(a) == (1..=3).contains(b)), "{mode:?}");
+    }
+}
+
+/// Weights for colours that were not computed are an error, not another result.
+#[test]
+fn colors_that_are_missing_are_not_passed_over() {
+    let image = picture(60, 60);
+    let mut plain = Options::default();
+    plain.method = Method::DeepSpectral;
+    let mut colored = plain.clone();
+    colored.color = 10.0;
+    let segmenter = Segmenter::load(plain).unwrap();
+    let features = segmenter.features(&image).unwrap();
+    assert_eq!(features.colors, None);
+    let error = segmenter.cluster(&features, &colored).unwrap_err();
+    assert!(error.to_string().contains("without the patches' colours"), "{error}");
+    let mut features = segmenter.features_with(&image, &colored).unwrap();
+    assert!(segmenter.cluster(&features, &colored).is_ok());
+    features.colors.as_mut().unwrap().pop();
+    assert!(matches!(
+        segmenter.cluster(&features, &colored),
+        Err(deepcut::Error::Cluster(ClusterError::NoColors { color: 10.0 }))
+    ));
 }
 
 #[test]

@@ -80,7 +80,8 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
 
 /// The contender that `--compare` names: a profile, or a method.
 fn named(name: &str, StudyArgs { method, network, .. }: &StudyArgs) -> anyhow::Result<Contender> {
-    let (profile, kind) = match (Profile::from_str(name, true), name.to_lowercase().parse::<Method>()) {
+    // Letter for letter, as everywhere on the command line: the precision's default looks at the same word.
+    let (profile, kind) = match (Profile::from_str(name, false), name.parse::<Method>()) {
         (Ok(profile), _) => (profile, method.method),
         (_, Ok(kind)) => (method.profile, kind),
         (_, Err(expected)) => bail!("--compare {name}: {expected}, or a profile: paper, default"),

@@ -32,7 +32,8 @@ fn parse(set: &str) -> anyhow::Result<(String, Vec<Value>)> {
         c == ',' && depth == 0
     });
     let values = parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| part.into())).collect();
-    Ok((name.trim().replace('-', "_"), values))
+    let name = name.trim().replace('-', "_");
+    Ok((if name == "colour" { "color".into() } else { name }, values))
 }
 
 fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<Contender>> {
@@ -42,6 +43,9 @@ fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<
     }
     let mut found = vec![(String::new(), serde_json::to_value(base)?)];
     for (name, values) in sets {
+        if name == "precision" {
+            bail!("--set precision: the network is loaded once a run; run once for each --precision");
+        }
         if found[0].1.get(name).is_none() {
             let known: Vec<&String> = found[0].1.as_object().into_iter().flat_map(|map| map.keys()).collect();
             bail!("--set {name}: no such option; there are {}", known.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", "));
@@ -99,5 +103,10 @@ mod tests {
         assert_eq!(found[2].name, "tau null, epochs [1,2,3], objective mincut");
         let fails = |set: &str| parse(set).and_then(|set| combine(&Options::default(), &[set]).map(|_| ())).is_err();
         assert!(fails("tau") && fails("taus=1") && fails("tau=7") && fails("objective=none") && fails("tau=high"));
+        let set = parse("colour=0,10").unwrap();
+        let base = Options::default();
+        assert!(combine(&base, std::slice::from_ref(&set)).is_err() && fails("precision=f32"));
+        let deep_spectral = combine(&base, &[parse("method=deep-spectral").unwrap(), set]).unwrap();
+        assert_eq!(deep_spectral.iter().map(|c| c.options.color).collect::<Vec<_>>(), [0.0, 10.0]);
     }
 }

@@ -6,6 +6,7 @@ mod batch;
 mod eval;
 mod models;
 mod options;
+mod parity;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -86,6 +86,13 @@ impl Entry {
         depth * (12 * dim * dim + 13 * dim) + (3 * patch_size * patch_size + 1) * dim
     }
 
+    /// What the published file holds, where there is more than one network of the name.
+    #[must_use]
+    pub fn note(&self) -> Option<&'static str> {
+        (self.family == Family::Dino)
+            .then_some("the teacher, which DINO publishes alone; DeepCut's code takes the student of the full checkpoint")
+    }
+
     /// Builds the network from the entry's file.
     ///
     /// # Errors

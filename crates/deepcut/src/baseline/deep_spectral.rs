@@ -1,14 +1,15 @@
-//! Deep Spectral Methods: the normalised Laplacian of features and colours together; the smaller side of its second eigenvector is the object.
+//! Deep Spectral Methods: the normalised Laplacian of features, and of colours if asked; the smaller side of its second eigenvector is the object.
 //!
 //! ```text
-//! W = max(F̂ F̂ᵀ, 0) / max(F̂ F̂ᵀ) + λ Σ_c KNN_c,   λ = 10
+//! W = max(F̂ F̂ᵀ, 0) / max(F̂ F̂ᵀ) + λ Σ_c KNN_c
 //! ```
 //!
-//! where symbol – meaning: `F̂` – features of length one; `KNN_c` – how often two patches are among each other's nearest in colour and place,
-//! 20 neighbours with place weighing 2 and 10 with 0.1.
+//! where symbol – meaning: `F̂` – features of length one; λ – [`Problem::color`], 0 unless asked; `KNN_c` – how often two patches are among
+//! each other's nearest in colour and place, 20 neighbours with place weighing 2 and 10 with 0.1.
 //!
-//! Source: Melas-Kyriazi et al. (arXiv 2205.07839); published code `extract_utils.knn_affinity` and `extract._extract_eig`, and
-//! `extract_single_region_segmentations` for the side. There colours are of the picture at the grid's size, as here. Cost: O(n²·d).
+//! Source: Melas-Kyriazi et al. (arXiv 2205.07839); published code `extract.extract_eigs`, whose λ is 0, `extract_utils.knn_affinity`, and
+//! `extract_single_region_segmentations` for the side. Colours are of the picture at the grid's size there and here; what differs is in
+//! `PARITY.md`. Cost: O(n²·d).
 
 use super::{Problem, spectral};
 use crate::graph::{Graph, GraphError};
@@ -17,8 +18,6 @@ use crate::kernels::Start;
 use crate::kernels::packed::Packed;
 use rayon::prelude::*;
 
-/// λ.
-const COLOR_WEIGHT: f32 = 10.0;
 /// Neighbours, and what a distance in place weighs against one in colour.
 const NEIGHBORS: [(usize, f32); 2] = [(20, 2.0), (10, 0.1)];
 
@@ -34,12 +33,12 @@ pub fn object(problem: &Problem<'_>) -> Result<Vec<bool>, GraphError> {
     problem.isa.gemm_parallel(Left::row_major(unit.data(), n, dim), &right, Start::Zero, &mut affinity);
     let most = affinity.par_iter().copied().reduce(|| f32::MIN_POSITIVE, f32::max);
     affinity.par_iter_mut().for_each(|w| *w = w.max(0.0) / most);
-    if let Some(colors) = problem.colors {
+    if let Some(colors) = problem.colors.filter(|_| problem.color > 0.0) {
         for (count, place) in NEIGHBORS {
             for (i, neighbors) in nearest(colors, problem.grid, count, place).into_iter().enumerate() {
                 for j in neighbors {
-                    affinity[i * n + j] += COLOR_WEIGHT;
-                    affinity[j * n + i] += COLOR_WEIGHT;
+                    affinity[i * n + j] += problem.color;
+                    affinity[j * n + i] += problem.color;
                 }
             }
         }

@@ -91,8 +91,10 @@ pub struct Problem<'a> {
     pub grid: (usize, usize),
     /// The nodes' features.
     pub features: &'a NodeFeatures,
-    /// The nodes' colours, `[nodes, 3]` in [0, 1], if known; Deep Spectral does without.
+    /// The nodes' colours, `[nodes, 3]` in [0, 1], if known.
     pub colors: Option<&'a [f32]>,
+    /// What they weigh in Deep Spectral; 0 as unknown colours.
+    pub color: f32,
     /// Their thresholded graph.
     pub graph: &'a Graph,
     /// k; methods that cut in two do not heed it.

@@ -24,7 +24,7 @@ fn features() -> NodeFeatures {
 fn found(method: Method, features: &NodeFeatures, n_clusters: usize) -> Found {
     let isa = Isa::detect();
     let graph = Graph::threshold(isa, features, 0.2);
-    cluster(method, Problem { isa, grid: GRID, features, colors: None, graph: &graph, n_clusters, seed: 0 }).unwrap()
+    cluster(method, Problem { isa, grid: GRID, features, colors: None, color: 0.0, graph: &graph, n_clusters, seed: 0 }).unwrap()
 }
 
 #[test]
@@ -39,6 +39,27 @@ fn every_method_finds_the_rectangle() {
     }
 }
 
+/// Without colours, as published by default: the sign of the dense matrix's second eigenvector, the smaller side.
+#[test]
+fn deep_spectral_is_the_dense_laplacian_s_second_eigenvector() {
+    let (features, n) = (features(), GRID.0 * GRID.1);
+    let unit = features.normalized(1.0);
+    let row = |i: usize| unit.data()[i * unit.dim()..][..unit.dim()].iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let rows: Vec<Vec<f64>> = (0..n).map(row).collect();
+    let mut affinity: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b).max(0.0)).collect()).collect();
+    let degree: Vec<f64> = affinity.iter().map(|row| row.iter().sum()).collect();
+    for (i, row) in affinity.iter_mut().enumerate() {
+        row.iter_mut().zip(&degree).for_each(|(w, d)| *w /= (degree[i] * d).sqrt());
+    }
+    let (values, vectors) = jacobi(affinity);
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    let positive: Vec<bool> = vectors[order[1]].iter().map(|y| *y > 0.0).collect();
+    let flip = 2 * positive.iter().filter(|p| **p).count() > n;
+    let expected: Vec<usize> = positive.iter().map(|p| usize::from(*p != flip)).collect();
+    assert_eq!(found(Method::DeepSpectral, &features, 2).assignment.labels(), expected);
+}
+
 /// Patches alike in their features are told apart by their colours: a rectangle far larger than there are neighbours.
 #[test]
 fn deep_spectral_heeds_colors() {
@@ -49,7 +70,8 @@ fn deep_spectral_heeds_colors() {
     let colors: Vec<f32> = (0..n).flat_map(|i| if inside(i) { [0.9, 0.1, 0.1] } else { [0.1, 0.6, 0.9] }).collect();
     let isa = Isa::detect();
     let graph = Graph::threshold(isa, &features, 0.2);
-    let problem = Problem { isa, grid, features: &features, colors: Some(&colors), graph: &graph, n_clusters: 2, seed: 0 };
+    let problem =
+        Problem { isa, grid, features: &features, colors: Some(&colors), color: 10.0, graph: &graph, n_clusters: 2, seed: 0 };
     let labels = cluster(Method::DeepSpectral, problem).unwrap().assignment.labels();
     let wrong = labels.iter().enumerate().filter(|(i, label)| (**label == 1) != inside(*i)).count();
     assert_eq!(wrong, 0, "{labels:?}");
@@ -78,7 +100,16 @@ fn degenerate_features_give_some_result() {
         let isa = Isa::detect();
         let graph = Graph::threshold(isa, &features, 0.2);
         for method in Method::ALL {
-            let problem = Problem { isa, grid: (1, n), features: &features, colors: None, graph: &graph, n_clusters: 2, seed: 0 };
+            let problem = Problem {
+                isa,
+                grid: (1, n),
+                features: &features,
+                colors: None,
+                color: 0.0,
+                graph: &graph,
+                n_clusters: 2,
+                seed: 0,
+            };
             assert_eq!(cluster(method, problem).unwrap().assignment.soft.len(), 2 * n, "{}, {n} nodes", method.name());
         }
     }

@@ -188,9 +188,29 @@ fn cell(y: usize, x: usize, [r, g, b]: [u8; 3]) -> u64 {
 }
 
 /// Ends a solution's mask as `bilateral_solver_output` of the published code means to: holes filled, largest component kept. (That code
-/// takes the second largest of all regions *including the background*, so a mask larger than its background turns over. Here the largest
-/// component is kept.)
+/// takes the second largest of all regions *including the background*, so a mask larger than its background turns over, and of an empty one
+/// the whole picture is left. Here the largest component is kept, and nothing stays nothing.)
 pub fn finish_as_published(mask: &mut [bool], height: usize, width: usize) {
     fill_holes(mask, height, width);
     keep_largest(mask, height, width);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four rows of five: where the published code turns a mask over, or makes everything of nothing, the mask stays.
+    #[test]
+    fn masks_end_with_their_largest_component() {
+        let finished = |drawing: &str| {
+            let mut mask: Vec<bool> = drawing.bytes().map(|c| c == b'#').collect();
+            finish_as_published(&mut mask, 4, 5);
+            mask.iter().map(|&inside| if inside { '#' } else { '.' }).collect::<String>()
+        };
+        assert_eq!(finished("#......##...##..#..."), ".......##...##......", "two specks");
+        assert_eq!(finished("####.#.##.####......"), "####.####.####......", "the hole");
+        assert_eq!(finished("##################.."), "##################..", "larger than its background");
+        assert_eq!(finished(&"#".repeat(20)), "#".repeat(20));
+        assert_eq!(finished(&".".repeat(20)), ".".repeat(20));
+    }
 }

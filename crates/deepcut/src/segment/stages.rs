@@ -5,7 +5,7 @@ use super::{GridLabels, Group, Stage};
 use crate::backbone::FeatureMap;
 use crate::baseline::{self, Method, Problem};
 use crate::components::keep_largest;
-use crate::gnn::{Network, Propagated};
+use crate::gnn::{Network, Propagated, nth_seed};
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::Isa;
 use crate::kernels::packed::Float;
@@ -49,6 +49,12 @@ pub enum ClusterError {
     /// The observer said `Break`.
     #[error("the work was cancelled")]
     Cancelled,
+    /// Colours are to weigh, but these features were computed without them.
+    #[error("color is {color}, but the features come without the patches' colours; compute them with the same options")]
+    NoColors {
+        /// [`Options::color`].
+        color: f32,
+    },
 }
 
 /// The labels of a picture's patches.
@@ -89,8 +95,9 @@ pub fn memory(isa: Isa, nodes: usize, dim: usize, options: &Options) -> u64 {
 ///
 /// # Errors
 /// [`ClusterError::Options`] if an option is out of its range; [`ClusterError::Graph`] if there are no features or they are not finite;
-/// [`ClusterError::Colors`] if they come with colours of another number of patches; [`ClusterError::TooManyClusters`] if the picture has fewer
-/// patches than clusters; [`ClusterError::Cancelled`] once `observe` says `Break`. (Fewer foreground patches than parts is no error: some parts stay empty.)
+/// [`ClusterError::Colors`] if they come with colours of another number of patches, [`ClusterError::NoColors`] if colours are to weigh and `map`
+/// has none; [`ClusterError::TooManyClusters`] if the picture has fewer patches than clusters; [`ClusterError::Cancelled`] once `observe` says
+/// `Break`. (Fewer foreground patches than parts is no error: some parts stay empty.)
 pub fn cluster(
     isa: Isa,
     map: &FeatureMap,
@@ -106,6 +113,9 @@ pub fn cluster(
     }
     if let Some(got) = map.colors.as_ref().map(Vec::len).filter(|len| *len != 3 * nodes) {
         return Err(ClusterError::Colors { got, nodes });
+    }
+    if options.color > 0.0 && map.colors.is_none() {
+        return Err(ClusterError::NoColors { color: options.color });
     }
     let mut cut = |features: &NodeFeatures, place: Place<'_>, n_clusters| cut(isa, features, place, n_clusters, options, observe);
     let whole = Place { stage: 0, grid: (height, width), colors: map.colors.as_deref() };
@@ -228,7 +238,8 @@ fn cut(
     if options.method != Method::Deepcut {
         let graph = Graph::threshold(isa, features, options.tau.unwrap_or(CONFIDENCE_TAU));
         begin(Stage::Train)?;
-        let problem = Problem { isa, grid, features, colors, graph: &graph, n_clusters, seed: options.seed };
+        let Options { color, seed, .. } = *options;
+        let problem = Problem { isa, grid, features, colors, color, graph: &graph, n_clusters, seed };
         let found = baseline::cluster(options.method, problem)?;
         return Ok(Cut { assignment: found.assignment, background: found.background, graph });
     }
@@ -238,15 +249,16 @@ fn cut(
         (_, None) => Graph::relu(isa, features),
     };
     let propagated = Propagated::new(&graph, features);
+    let seed = if options.own_draws { nth_seed(options.seed, stage) } else { options.seed };
     let schedule = Schedule {
         objective: options.objective,
         epochs: options.epochs[stage],
         learning_rate: options.learning_rate,
         weight_decay: options.weight_decay,
         dropout: options.dropout,
-        seed: options.seed,
+        seed,
     };
-    let initial = Network::initial(features.dim(), n_clusters, options.seed);
+    let initial = Network::initial(features.dim(), n_clusters, seed);
     let each_epoch = &mut || observe(Stage::Train);
     let assignment = train_observed(isa, &graph, &propagated, &initial, schedule, each_epoch).ok_or(ClusterError::Cancelled)?;
     Ok(Cut { graph, assignment, background: None })

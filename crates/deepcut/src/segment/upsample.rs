@@ -9,7 +9,7 @@ use rayon::prelude::*;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Upsampling {
-    /// The label of the cell a pixel lies in, as OpenCV's `INTER_NEAREST`: the published code.
+    /// The label of the cell a pixel lies in, by OpenCV's `INTER_NEAREST`, pixel for pixel: the published code.
     Nearest,
     /// The logarithm of the soft assignment interpolated bilinearly about cell centres, then the largest.
     ///
@@ -35,9 +35,10 @@ pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling)
     match how {
         Upsampling::Nearest => {
             let labels = grid.hard();
+            let columns: Vec<usize> = (0..width).map(|x| nearest(x, width, grid.width)).collect();
             out.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
-                let line = &labels[y * grid.height / height * grid.width..];
-                row.iter_mut().enumerate().for_each(|(x, out)| *out = line[x * grid.width / width]);
+                let line = &labels[nearest(y, height, grid.height) * grid.width..];
+                row.iter_mut().zip(&columns).for_each(|(out, &x)| *out = line[x]);
             });
         }
         Upsampling::Soft => soft(grid, height, width, &mut out),
@@ -108,6 +109,13 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
     );
 }
 
+/// The cell of pixel `at` as OpenCV computes it: a product with the rounded inverse of the scale, which can fall short of the cell whose first
+/// pixel this is.
+fn nearest(at: usize, size: usize, cells: usize) -> usize {
+    let step = 1.0 / (size as f64 / cells as f64);
+    ((at as f64 * step) as usize).min(cells - 1)
+}
+
 /// The two cells between whose centres pixel `at` lies, and the weight of the second.
 fn position(at: usize, size: usize, cells: usize) -> (usize, usize, f32) {
     let exact = ((at as f64 + 0.5) * cells as f64 / size as f64 - 0.5).clamp(0.0, (cells - 1) as f64);
@@ -130,6 +138,36 @@ mod tests {
     fn nearest_repeats_cells() {
         let grid = two_groups(1, 2, &[0.0, 1.0]);
         assert_eq!(upsample(&grid, 2, 5, Upsampling::Nearest), [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);
+    }
+
+    /// OpenCV's cell of every pixel, for seven grids and all sizes from 100 to 1300: the file lists the pixels where it is not the exact one but
+    /// the one before.
+    #[test]
+    fn nearest_is_that_of_opencv() {
+        let expected = include_str!("../../tests/fixtures/nearest_expected.txt");
+        let rows = expected.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let mut numbers = line.split(' ').map(|number| number.parse::<usize>().unwrap());
+            ((numbers.next().unwrap(), numbers.next().unwrap()), numbers.collect::<Vec<usize>>())
+        });
+        let before: std::collections::HashMap<_, _> = rows.collect();
+        assert_eq!(before.len(), 539);
+        for (cells, size) in
+            [20, 24, 28, 32, 35, 40, 69].into_iter().flat_map(|cells| (100..=1300).map(move |size| (cells, size)))
+        {
+            let listed = before.get(&(cells, size)).map_or(&[][..], |list| list);
+            for at in 0..size {
+                let cell = at * cells / size - usize::from(listed.contains(&at));
+                assert_eq!(nearest(at, size, cells), cell, "pixel {at} of {size}, {cells} cells");
+            }
+        }
+        // Rows and columns alike.
+        let listed = &before[&(69, 141)];
+        let ramp: Vec<f32> = (0..69).map(|cell| f32::from(u8::from(cell % 2 == 1))).collect();
+        let line = upsample(&two_groups(1, 69, &ramp), 1, 141, Upsampling::Nearest);
+        assert_eq!(line, upsample(&two_groups(69, 1, &ramp), 141, 1, Upsampling::Nearest));
+        for (at, &label) in line.iter().enumerate() {
+            assert_eq!(usize::from(label), (at * 69 / 141 - usize::from(listed.contains(&at))) % 2);
+        }
     }
 
     /// Between a cell of log-odds -3 and one of 1 the foreground begins at three quarters of the way.
