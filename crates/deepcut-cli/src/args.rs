@@ -324,6 +324,9 @@ pub enum ModelsCommand {
     Path {
         /// A name that `deepcut models list` shows
         name: String,
+        /// If it is not here, say how to carry it to a machine without a network
+        #[arg(long)]
+        offline: bool,
     },
     /// Check networks: the checksum the hub stated, and every tensor
     Verify {
