@@ -204,7 +204,7 @@ pub struct StudyArgs {
     /// The data set's folder, or one above it
     #[arg(long, value_name = "DIR")]
     pub root: PathBuf,
-    /// Evaluate the pictures this file names, one a line: stems, or SEQUENCE/STEM
+    /// Evaluate the pictures this file names, one a line, as the data set's own lists do: names, paths, numbers, or a sequence of frames
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Evaluate the first N pictures only

@@ -24,7 +24,7 @@
 //! checksum that the hub states and are the network that was asked for; what broke off before goes on where it stopped.
 //!
 //! A try that fails is repeated after 1, 2, 4, 8 and 8 seconds, or what `Retry-After` says up to a minute; after 5 repetitions that brought
-//! less than 1 MiB it is given up.
+//! less than 64 KiB it is given up.
 
 mod http;
 
@@ -46,10 +46,8 @@ const HUB: &str = "https://huggingface.co";
 const REPETITIONS: usize = 5;
 /// The longest `Retry-After` that is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// What a try must bring to count as one that worked.
-const PROGRESS: u64 = 1 << 20;
-/// Fewer bytes than this in [`SLOW_TIME`] are a stall.
-const SLOW_BYTES: u64 = 1 << 16;
+/// Bytes that a try must bring to count as one that worked; fewer in [`SLOW_TIME`] are a stall.
+const PROGRESS: u64 = 1 << 16;
 const SLOW_TIME: Duration = Duration::from_secs(60);
 
 /// Where networks come from.
@@ -402,7 +400,7 @@ impl Hub {
             *brought += read as u64;
             in_window += read as u64;
             if since.elapsed() > SLOW_TIME {
-                if in_window < SLOW_BYTES {
+                if in_window < PROGRESS {
                     return Err(Trouble::Passing(format!("the download came to a crawl after {have} bytes"), None));
                 }
                 (since, in_window) = (Instant::now(), 0);
