@@ -367,6 +367,16 @@ impl Hub {
         let Answer { response, .. } = client.get(&about.location, &format!("bytes={have}-"), |_| false)?;
         let range = header(&response, "content-range").and_then(|text| text.trim().strip_prefix("bytes "));
         let begins: Option<u64> = range.and_then(|range| range.split(['-', '/']).next()?.parse().ok());
+        let total = match response.status().as_u16() {
+            206 => range.and_then(|range| range.rsplit_once('/')).map(|(_, total)| total),
+            _ => header(&response, "content-length"),
+        };
+        if let (Some(size), Some(Ok(total))) = (about.size, total.map(|total| total.trim().parse::<u64>()))
+            && size != total
+            && response.status().is_success()
+        {
+            return Err(Trouble::Passing(format!("the hub's store has {total} bytes, not the {size} that the hub states"), None));
+        }
         match response.status().as_u16() {
             206 if begins == Some(have) => {}
             // A server that knows no ranges sends all.

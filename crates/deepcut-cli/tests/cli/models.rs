@@ -437,6 +437,33 @@ fn a_second_download_waits_for_the_first() {
     assert_eq!((waited, server.ranges().len()), (1, 1));
 }
 
+/// However a process ends, its beginning of the file stays and its lock goes.
+#[test]
+fn a_download_that_was_killed_goes_on() {
+    let dir = folder();
+    let server = Server::start(dino_vits16(), Fault::Stall);
+    let patient = || {
+        let mut command = in_cache(dir.path(), &server);
+        command.args(["models", "download", "dino-vits16"]).env("HF_HUB_DOWNLOAD_TIMEOUT", "100");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+        command
+    };
+    let mut child = patient().spawn().unwrap();
+    let (partial, half) = (blob(dir.path()).with_extension("incomplete"), dino_vits16().len() / 2);
+    let begin = std::time::Instant::now();
+    while std::fs::metadata(&partial).map_or(0, |data| data.len()) < half as u64 {
+        assert!(begin.elapsed().as_secs() < 60, "the first half does not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = patient().output().unwrap();
+    assert_status(&output, 0);
+    assert_eq!(server.ranges()[1..], [format!("bytes={half}-")], "{}", stderr(&output));
+    assert!(!stderr(&output).contains("another process"), "{}", stderr(&output));
+    assert!(std::fs::read(blob(dir.path())).unwrap() == dino_vits16());
+}
+
 #[test]
 fn a_machine_without_a_network_is_told_what_to_carry_over() {
     let dir = folder();

@@ -17,7 +17,7 @@ use super::DatasetError;
 use super::picture::{Turn, turn, turn_back};
 use crate::image::Image;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -25,21 +25,24 @@ use std::path::{Path, PathBuf};
 const MOST_PIXELS: u64 = 1 << 28;
 /// Values that an edge has, not an area.
 const BETWEEN: std::ops::RangeInclusive<usize> = 16..=239;
-/// The share of a mask from which on one such value is an area.
-const AREA: f64 = 0.02;
-/// The share of a mask from which on a colour counts.
-const PATCH: f64 = 0.005;
+/// From this share of a mask on one such value is an area; or from this share of what is not black, if it is not a few pixels.
+const AREA: (f64, f64) = (0.02, 0.15);
+/// From this share of the coloured pixels on a colour counts.
+const PATCH: f64 = 0.05;
+const FEW: usize = 32;
 
 /// What of a set's masks is the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     alpha: bool,
     above: u8,
+    /// Whether a mask may be faint all over.
+    votes: bool,
 }
 
 impl Rule {
     /// Whatever is not black.
-    pub(super) const NOT_BLACK: Self = Self { alpha: false, above: 0 };
+    pub(super) const NOT_BLACK: Self = Self { alpha: false, above: 0, votes: false };
 }
 
 /// A mask's file, read.
@@ -62,9 +65,11 @@ struct Summary {
     has_alpha: bool,
     /// Colours that are not grey and cover a patch.
     colors: BTreeSet<[u8; 3]>,
-    /// Of the colours: which channels are bright.
+    /// Of all colours that cover a patch together: which channels are bright beside the brightest.
     hues: BTreeSet<[bool; 3]>,
     has_color: bool,
+    /// White beside colours.
+    has_white: bool,
     /// Whether a value between black and white covers an area.
     has_area: bool,
     /// Black and white under what is opaque.
@@ -140,20 +145,25 @@ impl File {
         let mut histogram = [0usize; 256];
         self.values.iter().for_each(|&v| histogram[usize::from(v)] += 1);
         let (mut colors, mut hues) = (BTreeSet::new(), BTreeSet::new());
+        let mut white = 0;
         if let Some(rgb) = &self.rgb {
-            let mut counts = std::collections::BTreeMap::new();
-            for pixel in rgb.iter().filter(|p| p.iter().max() != p.iter().min()) {
-                *counts.entry(*pixel).or_insert(0usize) += 1;
-            }
-            let mut by_hue = std::collections::BTreeMap::new();
-            for (color, n) in counts {
-                if n as f64 >= PATCH * count {
-                    colors.insert(color);
+            let (mut counts, mut by_hue) = (BTreeMap::new(), BTreeMap::new());
+            for pixel in rgb {
+                let most = pixel[0].max(pixel[1]).max(pixel[2]);
+                if pixel.iter().any(|v| *v != most) {
+                    *counts.entry(*pixel).or_insert(0) += 1;
+                    *by_hue.entry(pixel.map(|v| v > most / 2)).or_insert(0) += 1;
+                } else {
+                    white += usize::from(most > 127);
                 }
-                *by_hue.entry(color.map(|v| v > 127)).or_insert(0) += n;
             }
-            hues.extend(by_hue.into_iter().filter(|(_, n)| *n as f64 >= PATCH * count).map(|(hue, _)| hue));
+            let colored: usize = counts.values().sum();
+            let is_patch = |n: usize| n as f64 >= PATCH * colored as f64;
+            colors.extend(counts.into_iter().filter(|(_, n)| is_patch(*n)).map(|(color, _)| color));
+            hues.extend(by_hue.into_iter().filter(|(_, n)| is_patch(*n)).map(|(hue, _)| hue));
         }
+        let filled = (self.values.len() - histogram[0]) as f64;
+        let is_area = |n: usize| n as f64 >= AREA.0 * count || n >= FEW && n as f64 >= AREA.1 * filled;
         let brightest = histogram.iter().rposition(|n| *n > 0).unwrap_or(0);
         let bright = |i: usize| usize::from(self.values[i]) * 2 > brightest;
         let (h, w) = (self.height, self.width);
@@ -165,6 +175,7 @@ impl File {
                 opaque().fold((0, 0, 0), |(n, b, w), v| (n + 1, b + usize::from(v < 16), w + usize::from(v > 239)));
             self.rgb.is_none() && black * 100 >= n && white * 100 >= n && (black + white) * 100 >= n * 98 && n > 0
         });
+        let colors_empty = colors.is_empty();
         Summary {
             values: (0..=255u8).filter(|v| histogram[usize::from(*v)] > 0).collect(),
             alpha: self.alpha.iter().flatten().copied().collect(),
@@ -172,7 +183,8 @@ impl File {
             colors,
             hues,
             has_color: self.rgb.is_some(),
-            has_area: BETWEEN.clone().any(|v| histogram[v] as f64 >= AREA * count),
+            has_white: !colors_empty && white as f64 >= AREA.0 * count,
+            has_area: BETWEEN.clone().any(|v| is_area(histogram[v])),
             is_mask_too,
             bright_border: brightest > 0 && lit * 4 >= all * 3,
         }
@@ -187,7 +199,7 @@ impl File {
         };
         let brightest = values.iter().copied().max().unwrap_or(0);
         let is_binary = || values.iter().all(|v| *v == 0 || *v == brightest);
-        if (1..=rule.above).contains(&brightest) && !self.lossy && is_binary() {
+        if (1..=rule.above).contains(&brightest) && !self.lossy && is_binary() && (brightest == 1 || !rule.votes) {
             return Err(format!(
                 "has the values 0 and {brightest}, the set's others reach above {}; store the masks alike",
                 rule.above
@@ -214,11 +226,17 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
         if let Some(path) = first(&|s| s.alpha.len() > 1 && s.is_mask_too) {
             return Err((path, format!("holds a mask in its colours and another in its transparency; {REMEDY}")));
         }
+        if masks.iter().all(|(_, s)| s.alpha.last().is_none_or(|alpha| *alpha <= 127)) {
+            return Err((varying, format!("is nowhere more opaque than not, as all others: what is the mask? {REMEDY}")));
+        }
         if let Some(path) = first(&|s| !s.has_alpha && s.values.len() > 1) {
             let problem = format!("has no transparency, but {} has: which of the two is the mask? {REMEDY}", name(varying));
             return Err((path, problem));
         }
-        return Ok((Rule { alpha: true, above: 127 }, "the masks are in the files' transparency: opaque is the object".into()));
+        return Ok((
+            Rule { alpha: true, above: 127, votes },
+            "the masks are in the files' transparency: opaque is the object".into(),
+        ));
     }
     let union = |of: &dyn Fn(&Summary) -> Vec<u8>| masks.iter().flat_map(|(_, s)| of(s)).collect::<BTreeSet<u8>>();
     let values = union(&|s| s.values.iter().copied().collect());
@@ -229,12 +247,12 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
         if values.len() == 2 && values.contains(&0) && colors.len() == 1 {
             return Ok((Rule::NOT_BLACK, "the masks are black and one colour: what is not black is the object".into()));
         }
-        if hues.len() > 1 || masks.iter().any(|(_, s)| s.has_area && !s.colors.is_empty()) {
+        if hues.len() > 1 || masks.iter().any(|(_, s)| s.has_white || s.has_area && !s.colors.is_empty()) {
             return Err((path, format!("holds labels of several colours: which is the object? {REMEDY}")));
         }
     }
     if brightest == 0 {
-        return Ok((Rule { alpha: false, above: 127 }, "every mask is empty".into()));
+        return Ok((Rule { alpha: false, above: 127, votes }, "every mask is empty".into()));
     }
     if brightest <= 127 {
         if values.iter().all(|v| *v == 0 || *v == brightest) {
@@ -257,7 +275,7 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
     if masks.iter().filter(|(_, s)| s.bright_border).count() * 10 >= filled * 9 {
         told += "; nearly all are bright along the border: if black is the object in them, invert them first";
     }
-    Ok((Rule { alpha: false, above: 127 }, told))
+    Ok((Rule { alpha: false, above: 127, votes }, told))
 }
 
 #[cfg(test)]
@@ -375,6 +393,15 @@ mod tests {
         fails(&[colors([[0; 3], [128, 0, 0], [224, 224, 192]])], "several colours");
         fails(&[colors([[0; 3], [255, 0, 0], [0, 255, 0]])], "several colours");
         fails(&[colors([[0; 3], [192, 128, 128], [224, 224, 192]])], "several colours");
+        fails(&[colors([[255; 3], [255, 0, 0], [255, 0, 0]])], "several colours");
+        fails(&[colors([[0; 3], [64, 0, 0], [128, 0, 0]])], "several colours");
+        // A few pixels of another label.
+        fails(
+            &[png(RgbImage::from_fn(100, 100, |x, y| {
+                Rgb(if (x, y) == (9, 9) { [0, 128, 0] } else { [if x == 3 && y < 9 { 128 } else { 0 }, 0, 0] })
+            }))],
+            "several colours",
+        );
         let half = |x: u32| if x < 5 { 255 } else { 0 };
         fails(
             &[png(GrayAlphaImage::from_fn(10, 6, |x, y| LumaA([half(x), if y < 5 { 255 } else { 0 }])))],
@@ -382,6 +409,11 @@ mod tests {
         );
         let alpha = png(GrayAlphaImage::from_fn(10, 6, |x, _| LumaA([0, half(x)])));
         fails(&[alpha, grey(255, 0)], "which of the two");
+        fails(&[png(GrayAlphaImage::from_fn(10, 6, |x, _| LumaA([0, (x > 4).into()])))], "what is the mask");
+        // Votes of few annotators are faint, and no other way of storing.
+        let votes = Rule { alpha: false, above: 127, votes: true };
+        assert_eq!(read(&grey(51, 0)).unwrap().inside(votes), Ok(vec![false; 60]));
+        assert!(read(&grey(1, 0)).unwrap().inside(votes).is_err());
         // One file that does not go with the others, whichever of them is more.
         let set = [grey(255, 0), grey(1, 0), grey(1, 0)];
         let (rule, _) = judged(&set).unwrap();
