@@ -246,7 +246,7 @@ pub struct StudyArgs {
     /// The data set's folder, or one above it
     #[arg(long, value_name = "DIR")]
     pub root: PathBuf,
-    /// Evaluate the pictures this file names, one a line: stems, or SEQUENCE/STEM
+    /// Evaluate the pictures this file names, one a line, as the data set's own lists do: names, paths, numbers, or a sequence of frames
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Evaluate the first N pictures only
@@ -366,6 +366,9 @@ pub enum ModelsCommand {
     Path {
         /// A name that `deepcut models list` shows
         name: String,
+        /// If it is not here, say how to carry it to a machine without a network
+        #[arg(long)]
+        offline: bool,
     },
     /// Check networks: the checksum the hub stated, and every tensor
     Verify {

@@ -1,12 +1,12 @@
 //! A folder of features, so that many methods on one data set compute them once.
 //!
-//! A file is named after everything its features depend on: the picture's bytes, the network and what of it is used, how the picture is
+//! A file is named after everything its features depend on: the picture's pixels, the network and what of it is used, how the picture is
 //! resized, the kernels and this program's version. It is written whole or not at all, so that a run can be stopped at any time.
 
 use crate::outputs::write;
 use anyhow::{Context, bail};
 use deepcut::export::tensors;
-use deepcut::{FeatureMap, Options, Segmenter};
+use deepcut::{FeatureMap, Image, Options, Segmenter};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -40,16 +40,17 @@ impl Cache {
     }
 
     /// What the features of a picture are kept under.
-    pub fn key(&self, segmenter: &Segmenter, options: &Options, picture: &[u8]) -> String {
+    pub fn key(&self, segmenter: &Segmenter, options: &Options, picture: &Image) -> String {
         let depends = json!({
             "backbone": segmenter.backbone().identity(),
             "kernels": segmenter.isa().name(),
             "view": options.view(),
+            "size": [picture.height(), picture.width()],
             "version": env!("CARGO_PKG_VERSION"),
         });
         let mut hash = Sha256::new();
         hash.update(depends.to_string());
-        hash.update(picture);
+        hash.update(picture.rgb());
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

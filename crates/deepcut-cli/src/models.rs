@@ -1,7 +1,7 @@
 //! The command `models`: list, download, path, verify.
 
 use crate::args::ModelsCommand;
-use crate::hub::{Checked, Hub, check};
+use crate::hub::{Checked, Hub, Talk, check};
 use anyhow::Context;
 use deepcut::Isa;
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
@@ -19,7 +19,7 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
     match command {
         ModelsCommand::List { json } => list(*json).map(|()| true),
         ModelsCommand::Download { names, no_progress } => {
-            let hub = Hub::from_env(false, !no_progress)?;
+            let hub = Hub::from_env(false, if *no_progress { Talk::Lines } else { Talk::Bar })?;
             each(names, |name| {
                 let entry = entry(name)?;
                 if let Some(path) = hub.cached(entry)
@@ -27,18 +27,20 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
                 {
                     return Ok(path.display().to_string());
                 }
-                let path = hub.download(entry)?;
-                load(entry, &path)?;
-                Ok(path.display().to_string())
+                Ok(hub.download(entry)?.display().to_string())
             })
         }
-        ModelsCommand::Path { name } => {
-            let found = Hub::from_env(true, false)?.cached(entry(name)?);
-            let path = found.with_context(|| format!("{name} is not here; run `deepcut models download {name}`"))?;
+        ModelsCommand::Path { name, offline } => {
+            let (hub, entry) = (Hub::from_env(*offline, Talk::Nothing)?, entry(name)?);
+            let path = hub.cached(entry).with_context(|| {
+                let download =
+                    if hub.is_offline() { String::new() } else { format!("run `deepcut models download {name}`; or ") };
+                format!("{name} is not here; {download}{}", hub.by_hand(entry))
+            })?;
             crate::print(format!("{}\n", path.display()).as_bytes()).map(|()| true)
         }
         ModelsCommand::Verify { networks } => {
-            let hub = Hub::from_env(true, false)?;
+            let hub = Hub::from_env(true, Talk::Nothing)?;
             let mut networks = networks.clone();
             if networks.is_empty() {
                 networks
@@ -70,7 +72,7 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
 }
 
 fn list(json: bool) -> anyhow::Result<()> {
-    let hub = Hub::from_env(true, false)?;
+    let hub = Hub::from_env(true, Talk::Nothing)?;
     let mut text = String::new();
     if json {
         let embedded = backbone::embedded::load()?;

@@ -1,7 +1,7 @@
 //! The feature network that the command line names, loaded.
 
 use crate::args::{NetworkArgs, RunArgs};
-use crate::hub::Hub;
+use crate::hub::{Hub, Talk};
 use crate::memory;
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
@@ -63,11 +63,13 @@ fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn B
         return from_bytes("embedded", backbone::embedded::BYTES, Config::default()).context("cannot use the embedded network");
     }
     if let Some(entry) = Entry::by_name(&name) {
-        let path = Hub::from_env(args.offline, !(run.quiet || run.no_progress))?.fetch(entry)?;
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let talk = match (run.quiet, run.no_progress) {
+            (true, _) => Talk::Nothing,
+            (false, true) => Talk::Lines,
+            (false, false) => Talk::Bar,
+        };
         let vit = args.vit_options(isa.fastest_float().into(), Config::default());
-        let network = entry.load(&bytes, &vit).with_context(|| format!("cannot use {}", path.display()))?;
-        return Ok(Box::new(network));
+        return Ok(Box::new(Hub::from_env(args.offline, talk)?.load(entry, &vit)?));
     }
     if !args.backbone.exists() {
         let names: Vec<_> = ENTRIES.iter().map(|entry| entry.name).collect();

@@ -47,6 +47,7 @@ pub mod metrics;
 pub mod objective;
 pub mod options;
 mod random;
+pub mod record;
 pub mod segment;
 pub mod train;
 

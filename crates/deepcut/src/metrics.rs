@@ -15,6 +15,7 @@
 
 use crate::components::BoundingBox;
 use crate::random::Random;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Intersection over union of two masks of one size; 1 if both are empty.
 ///
@@ -81,6 +82,11 @@ impl Histogram {
         }
         Self { outside, inside }
     }
+
+    /// Whether it has a count for every value: one that was read may not.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.outside.len() == 256 && self.inside.len() == 256
+    }
 }
 
 /// The largest F over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`, in the two forms that papers print under one name.
@@ -99,15 +105,18 @@ impl Default for MaxF {
 }
 
 impl MaxF {
-    /// Takes in one picture. Pixels at or above a threshold are foreground; no foreground has precision 1, and where the truth has none, recall
-    /// is 1.
+    /// Takes in one picture. Pixels at or above a threshold are foreground; no foreground has precision 1. A picture whose truth is empty is left
+    /// out: there is nothing to recall.
     pub fn add(&mut self, counts: &Histogram) {
-        let positives: u32 = counts.inside.iter().sum();
+        let positives = counts.inside.iter().fold(0u32, |sum, n| sum.saturating_add(*n));
+        if positives == 0 {
+            return;
+        }
         let share = |part: u32, whole: u32| if whole == 0 { 1.0 } else { f64::from(part) / f64::from(whole) };
-        let (mut found, mut right, mut best) = (0, 0, 0.0f64);
+        let (mut found, mut right, mut best) = (0u32, 0u32, 0.0f64);
         for (threshold, (wrong, hits)) in counts.outside.iter().zip(&counts.inside).enumerate().take(256).rev() {
-            found += wrong + hits;
-            right += hits;
+            found = found.saturating_add(*wrong).saturating_add(*hits);
+            right = right.saturating_add(*hits);
             let (precision, recall) = (share(right, found), share(right, positives));
             self.precision[threshold] += precision;
             self.recall[threshold] += recall;
@@ -142,25 +151,32 @@ fn f_measure(precision: f64, recall: f64, beta_squared: f64) -> f64 {
 /// Intersection over union of two boxes; 0 if both are empty.
 #[must_use]
 pub fn box_iou(a: BoundingBox, b: BoundingBox) -> f64 {
-    let overlap =
-        |a: usize, a_length: usize, b: usize, b_length: usize| (a + a_length).min(b + b_length).saturating_sub(a.max(b));
+    let overlap = |a: usize, a_length: usize, b: usize, b_length: usize| {
+        a.saturating_add(a_length).min(b.saturating_add(b_length)).saturating_sub(a.max(b)) as f64
+    };
     let both = overlap(a.left, a.width, b.left, b.width) * overlap(a.top, a.height, b.top, b.height);
-    let either = a.width * a.height + b.width * b.height - both;
-    if either == 0 { 0.0 } else { both as f64 / either as f64 }
+    let area = |of: BoundingBox| of.width as f64 * of.height as f64;
+    let either = area(a) + area(b) - both;
+    if either == 0.0 { 0.0 } else { both / either }
 }
 
 /// How often label i of `a` meets label j of `b`, and how often each occurs.
 fn contingency(a: &[usize], b: &[usize]) -> (Vec<Vec<f64>>, [Vec<f64>; 2]) {
     assert_eq!(a.len(), b.len(), "labels of different sets");
-    let labels = |of: &[usize]| of.iter().max().map_or(0, |m| m + 1);
-    let mut table = vec![vec![0.0; labels(b)]; labels(a)];
-    a.iter().zip(b).for_each(|(&a, &b)| table[a][b] += 1.0);
+    // Labels may be any numbers: they are counted in their order.
+    let order = |of: &[usize]| -> BTreeMap<usize, usize> {
+        let labels: BTreeSet<usize> = of.iter().copied().collect();
+        labels.into_iter().zip(0..).collect()
+    };
+    let (of_a, of_b) = (order(a), order(b));
+    let mut table = vec![vec![0.0; of_b.len()]; of_a.len()];
+    a.iter().zip(b).for_each(|(a, b)| table[of_a[a]][of_b[b]] += 1.0);
     let rows: Vec<f64> = table.iter().map(|row| row.iter().sum()).collect();
-    let columns = (0..labels(b)).map(|j| table.iter().map(|row| row[j]).sum()).collect();
+    let columns = (0..of_b.len()).map(|j| table.iter().map(|row| row[j]).sum()).collect();
     (table, [rows, columns])
 }
 
-/// Mutual information of two labellings over the mean of their entropies, in [0, 1]; 1 if both have one label. Labels should be small numbers.
+/// Mutual information of two labellings over the mean of their entropies, in [0, 1]; 1 if both have one label.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -195,12 +211,12 @@ pub fn adjusted_rand_index(a: &[usize], b: &[usize]) -> f64 {
 }
 
 /// The 95 % interval of a mean by the percentile bootstrap: the mean of as many values drawn again with replacement, 2000 times over. The
-/// draws are the same in every run. None without values.
+/// draws are the same in every run. None of fewer than two values: they say nothing of another draw.
 #[must_use]
 pub fn bootstrap(values: &[f64]) -> Option<[f64; 2]> {
     const DRAWS: usize = 2000;
     let n = values.len();
-    if n == 0 {
+    if n < 2 {
         return None;
     }
     let mut random = Random::new(0);
@@ -233,6 +249,7 @@ mod tests {
             assert!((normalized_mutual_information(&a, other) - nmi).abs() < 1e-11);
             assert!((adjusted_rand_index(&a, other) - ari).abs() < 1e-11);
         }
+        assert_eq!(normalized_mutual_information(&[0, usize::MAX], &[7, 1]), 1.0);
         assert_eq!((normalized_mutual_information(&[0, 0], &[1, 1]), adjusted_rand_index(&[0, 0], &[1, 1])), (1.0, 1.0));
     }
 
@@ -260,6 +277,10 @@ mod tests {
         assert_eq!(f.per_picture(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
         assert!(f.of_the_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
         assert!(MaxF::default().of_the_set().is_nan());
+        // An empty truth is neither found nor missed.
+        let before = (f.of_the_set(), f.per_picture());
+        f.add(&Histogram::new(&soft, &[false; 4]));
+        assert_eq!((f.of_the_set(), f.per_picture()), before);
     }
 
     #[test]
@@ -276,8 +297,8 @@ mod tests {
         let [low, high] = bootstrap(&coins).unwrap();
         let expected = 1.96 / (2.0 * 20.0);
         assert!((high - 0.5 - expected).abs() < 0.01 && (0.5 - low - expected).abs() < 0.01, "{low} to {high}");
-        assert_eq!(bootstrap(&[0.25]), Some([0.25, 0.25]));
-        assert_eq!(bootstrap(&[]), None);
+        assert_eq!(bootstrap(&[0.25; 2]), Some([0.25, 0.25]));
+        assert_eq!((bootstrap(&[0.25]), bootstrap(&[])), (None, None));
     }
 
     proptest! {

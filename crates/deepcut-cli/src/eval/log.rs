@@ -1,9 +1,8 @@
 //! A file of what was measured so far, one JSON object a line, from which an interrupted evaluation goes on.
 
 use super::Evaluation;
-use super::measure::Picture;
-use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
+use anyhow::Context;
+use deepcut::record::{self, Picture};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -13,13 +12,6 @@ use std::path::{Path, PathBuf};
 /// Where the lines go, if anywhere.
 pub struct Log {
     file: Option<(File, PathBuf)>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Line {
-    picture: String,
-    #[serde(flatten)]
-    values: Picture,
 }
 
 impl Log {
@@ -34,34 +26,22 @@ impl Log {
     /// If it is of another evaluation, or cannot be read or written.
     pub fn open(path: &Path, evaluation: &Evaluation) -> anyhow::Result<(Self, HashMap<String, Picture>)> {
         let header = header(evaluation);
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        // What an interruption left of a last line is written over.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut lines = text[..whole].lines();
-        let mut known = HashMap::new();
-        if let Some(first) = lines.next() {
-            if serde_json::from_str::<Value>(first).ok().as_ref() != Some(&header) {
-                bail!("{} was begun with other options, another network or version; name another file", path.display());
-            }
-            for line in lines {
-                let Line { picture, values } =
-                    serde_json::from_str(line).with_context(|| format!("{} is damaged; name another file", path.display()))?;
-                known.insert(picture, values);
-            }
-        }
+        let known = record::read(&bytes, &header, evaluation.contenders.len()).with_context(|| path.display().to_string())?;
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        let mut file = opened.with_context(|| format!("cannot write {}", path.display()))?;
-        file.set_len(whole as u64)?;
+        let mut file = opened.with_context(|| format!("cannot write {}; name another file with --resume", path.display()))?;
+        // What an interruption left of a last line is written over.
+        file.set_len(known.whole as u64)?;
         file.seek(SeekFrom::End(0))?;
         let mut log = Self { file: Some((file, path.into())) };
-        if whole == 0 {
-            log.line(&header)?;
+        if known.whole == 0 {
+            log.write(&format!("{header}\n"))?;
         }
-        Ok((log, known))
+        Ok((log, known.pictures))
     }
 
     /// Adds a picture.
@@ -69,14 +49,12 @@ impl Log {
     /// # Errors
     /// If the file cannot be written.
     pub fn note(&mut self, name: &str, picture: &Picture) -> anyhow::Result<()> {
-        self.line(&Line { picture: name.into(), values: picture.clone() })
+        self.write(&record::line(name, picture)?)
     }
 
-    fn line(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+    fn write(&mut self, line: &str) -> anyhow::Result<()> {
         let Some((file, path)) = &mut self.file else { return Ok(()) };
-        let mut text = serde_json::to_vec(value)?;
-        text.push(b'\n');
-        file.write_all(&text).with_context(|| format!("cannot write {}; is the disk full?", path.display()))
+        file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}; is the disk full?", path.display()))
     }
 }
 
@@ -86,6 +64,7 @@ fn header(evaluation: &Evaluation) -> Value {
     json!({
         "type": "evaluation",
         "dataset": evaluation.set.found,
+        "truth": evaluation.set.truth,
         "backbone": evaluation.segmenter.backbone().identity(),
         "kernels": evaluation.segmenter.isa().name(),
         "contenders": contenders,

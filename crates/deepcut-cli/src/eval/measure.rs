@@ -2,55 +2,26 @@
 
 use super::{Contender, Evaluation};
 use crate::stopwatch::Stopwatch;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use deepcut::components::BoundingBox;
-use deepcut::dataset::{self, Sample, Truth};
+use deepcut::dataset::{Known, Note, Sample};
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
 use deepcut::options::View;
+use deepcut::record::{Measured, Picture};
 use deepcut::segment::{cluster, to_pixels, upsample};
 use deepcut::{FeatureMap, Image, Options, Segmentation, Stage};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// What was measured of one picture.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Picture {
-    /// Zero if they came from the cache.
-    pub features_seconds: f64,
-    /// Of every contender.
-    pub results: Vec<Measured>,
-}
-
-/// What was measured of one contender's result.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Measured {
-    /// Metrics of this picture alone, in the order of the table's rows.
-    pub values: Vec<(Cow<'static, str>, f64)>,
-    pub confidence: f32,
-    /// From the features to the pixels, by stage.
-    pub seconds: BTreeMap<String, f64>,
-    /// Of the soft mask, where the truth is a mask.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub histogram: Option<Histogram>,
-    /// Part and label of every keypoint.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub points: Vec<(usize, usize)>,
-}
-
-/// A picture's truth, read.
-pub enum Known {
-    Mask(Vec<bool>),
-    Boxes(Vec<BoundingBox>),
-}
-
-/// Measures a picture with every contender.
+/// Measures a picture with every contender, unless there is nothing to find in it.
 pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Picture> {
     let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
-    let image = Image::decode(&bytes)?;
-    let truth = truth(sample, &image)?;
+    let (image, truth, mut notes) = evaluation.set.read(sample, &bytes)?;
+    if truth.is_empty() {
+        notes.push(Note::Empty);
+        return Ok(Picture { notes, ..Picture::default() });
+    }
     let mut features_seconds = 0.0;
     // Contenders that see the picture alike share its features.
     let mut maps: Vec<(View, FeatureMap)> = Vec::new();
@@ -60,7 +31,7 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
         let at = match maps.iter().position(|(view, _)| *view == options.view()) {
             Some(at) => at,
             None => {
-                let (map, seconds) = evaluation.features(&bytes, &image, options)?;
+                let (map, seconds) = evaluation.features(&image, options)?;
                 features_seconds += seconds;
                 maps.push((options.view(), map));
                 maps.len() - 1
@@ -70,13 +41,13 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
         let (found, soft) = segment(evaluation, &image, &maps[at].1, options, &mut |stage| watch.begin(stage.name()))?;
         results.push(compare(sample, &truth, &found, &soft, watch.seconds()));
     }
-    Ok(Picture { features_seconds, results })
+    Ok(Picture { features_seconds, results, notes })
 }
 
 impl Evaluation {
     /// A picture's features and the seconds they took, or the cache's and zero.
-    fn features(&self, bytes: &[u8], image: &Image, options: &Options) -> anyhow::Result<(FeatureMap, f64)> {
-        let key = self.cache.as_ref().map(|cache| (cache, cache.key(&self.segmenter, options, bytes)));
+    fn features(&self, image: &Image, options: &Options) -> anyhow::Result<(FeatureMap, f64)> {
+        let key = self.cache.as_ref().map(|cache| (cache, cache.key(&self.segmenter, options, image)));
         if let Some(map) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
             return Ok((map, 0.0));
         }
@@ -92,10 +63,9 @@ impl Evaluation {
     /// A picture, its truth, and what the first `count` contenders made of it, for people to look at.
     pub fn show(&self, sample: &Sample, count: usize) -> anyhow::Result<(Image, Known, Vec<Segmentation>)> {
         let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
-        let image = Image::decode(&bytes)?;
-        let truth = truth(sample, &image)?;
+        let (image, truth, _) = self.set.read(sample, &bytes)?;
         let made = |contender: &Contender| {
-            let map = self.features(&bytes, &image, &contender.options)?.0;
+            let map = self.features(&image, &contender.options)?.0;
             Ok(segment(self, &image, &map, &contender.options, &mut |_| {})?.0)
         };
         let found = self.contenders.iter().take(count).map(made).collect::<anyhow::Result<_>>()?;
@@ -120,24 +90,6 @@ fn segment(
     Ok((found, upsample::foreground(&clustering.grid, height, width)))
 }
 
-fn truth(sample: &Sample, image: &Image) -> anyhow::Result<Known> {
-    Ok(match &sample.truth {
-        Truth::Mask { path, above } => {
-            let read = || Ok(Image::decode(&std::fs::read(path)?)?);
-            let truth: anyhow::Result<Image> = read();
-            let truth = truth.with_context(|| format!("cannot read its mask {}", path.display()))?;
-            if (truth.height(), truth.width()) != (image.height(), image.width()) {
-                let size = |image: &Image| format!("{} × {}", image.width(), image.height());
-                bail!("its mask {} is {}, the picture {}", path.display(), size(&truth), size(image));
-            }
-            Known::Mask(truth.rgb().chunks_exact(3).map(|pixel| pixel.iter().any(|v| v > above)).collect())
-        }
-        Truth::Boxes(path) => Known::Boxes(dataset::boxes(path)?),
-        Truth::BoxList(boxes) => Known::Boxes(boxes.clone()),
-        _ => bail!("this kind of truth cannot be measured"),
-    })
-}
-
 fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], seconds: BTreeMap<String, f64>) -> Measured {
     let (values, histogram) = match truth {
         Known::Mask(truth) => {
@@ -157,6 +109,7 @@ fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], se
             let (chosen, other) = (largest(found), largest(&found.complement()));
             (vec![("CorLoc".into(), share(hit(chosen))), ("CorLoc, oracle side".into(), share(hit(chosen) || hit(other)))], None)
         }
+        _ => (vec![], None),
     };
     let label = |y: f64, x: f64| {
         let inside = (0.0..found.height as f64).contains(&y) && (0.0..found.width as f64).contains(&x);

@@ -8,21 +8,25 @@ mod table;
 
 use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs};
 use crate::cache::Cache;
-use crate::outputs::{check_free, write};
+use crate::outputs::write;
 use crate::{batch, network, print};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use deepcut::dataset::{self, Dataset, Layout};
+use deepcut::dataset::{self, Dataset, Layout, Note};
+use deepcut::record::Picture;
 use deepcut::{Method, Options, Segmenter};
 use log::Log;
-use measure::{Picture, measure};
+use measure::measure;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::path::Path;
 pub use sweep::run as sweep;
 use table::{Table, Tables};
 
-/// Options under a name.
+/// Options under a name, and the profile that they began with.
 pub struct Contender {
     pub name: String,
+    pub profile: Profile,
     pub options: Options,
 }
 
@@ -38,12 +42,37 @@ pub struct Evaluation {
 pub struct Outcome {
     pub tables: Tables,
     pub failures: usize,
+    /// Of how many pictures there is what to tell.
+    pub notes: BTreeMap<Note, usize>,
+}
+
+impl Outcome {
+    /// What was done to pictures and truth, a line each.
+    pub fn remarks(&self, evaluation: &Evaluation) -> Vec<String> {
+        let truth = Some(evaluation.set.truth.clone()).filter(|truth| !truth.is_empty());
+        let notes = self.notes.iter().map(|(note, count)| format!("{count} pictures {}", note.explain()));
+        truth.into_iter().chain(notes).collect()
+    }
+}
+
+/// Says no before the work is done, if what an option names exists and may not be replaced, or cannot be written.
+fn check_free(option: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    if !overwrite && path.symlink_metadata().is_ok() {
+        bail!("{} exists; pass --overwrite to replace it, or name another with {option}", path.display());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+    tried.with_context(|| format!("cannot write into {}; name another with {option}", folder.display()))?;
+    Ok(())
 }
 
 /// Evaluates what the command line names. True if every picture of the data set was measured.
 pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
-    for path in args.csv.iter().chain(args.report.as_ref().map(|folder| folder.join("index.html")).iter()) {
-        check_free(path, args.overwrite)?;
+    if let Some(path) = &args.csv {
+        check_free("--csv", path, args.overwrite)?;
+    }
+    for name in ["index.html", "pictures.csv"] {
+        args.report.as_ref().map_or(Ok(()), |folder| check_free("--report", &folder.join(name), args.overwrite))?;
     }
     let study = &args.study;
     let evaluation = Evaluation::new(study, contenders(args)?)?;
@@ -54,7 +83,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     if let Some(folder) = &args.report {
         report::write_to(folder, &evaluation, &outcome, args)?;
     }
-    evaluation.tell(study, &outcome, |incomplete| outcome.tables.markdown(args.seeds.is_some(), outcome.failures, incomplete))
+    evaluation.tell(study, &outcome, || outcome.tables.markdown(args.seeds.is_some()))
 }
 
 /// One of the command line's options; two of `--compare`; or one for each seed.
@@ -68,12 +97,12 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
         method.warn_of_ignored(&options);
     }
     let Some(seeds) = args.seeds else {
-        return Ok(vec![Contender { name: options.method.name().into(), options }]);
+        return Ok(vec![Contender { name: options.method.name().into(), profile: method.profile, options }]);
     };
     let with = |seed: u64| {
         let mut options = options.clone();
         options.seed = seed;
-        Contender { name: format!("seed {seed}"), options }
+        Contender { name: format!("seed {seed}"), profile: method.profile, options }
     };
     Ok((0..seeds).map(|i| with(method.seed.wrapping_add(i))).collect())
 }
@@ -86,16 +115,18 @@ fn named(name: &str, StudyArgs { method, network, .. }: &StudyArgs) -> anyhow::R
         (_, Ok(kind)) => (method.profile, kind),
         (_, Err(expected)) => bail!("--compare {name}: {expected}, or a profile: paper, default"),
     };
-    Ok(Contender { name: name.into(), options: method.options_as(profile, kind, network)? })
+    Ok(Contender { name: name.into(), profile, options: method.options_as(profile, kind, network)? })
 }
 
 impl Evaluation {
     /// Finds the data set and loads the network. Says what was found, and what is incomplete.
     pub fn new(study: &StudyArgs, mut contenders: Vec<Contender>) -> anyhow::Result<Self> {
         let mut set = find(study)?;
-        if let Some(limit) = study.limit {
+        if let Some(limit) = study.limit.filter(|limit| *limit < set.samples.len()) {
             set.samples.truncate(limit);
+            set.split += &format!(", the first {limit}");
         }
+        set.judge()?;
         let options = contenders.first().map(|contender| contender.options.clone()).unwrap_or_default();
         let segmenter = network::segmenter(&study.network, &study.run, options)?;
         for contender in &mut contenders {
@@ -104,10 +135,17 @@ impl Evaluation {
         }
         let cache = study.cache.as_ref().map(|folder| Cache::open(folder, study.cache_size)).transpose()?;
         if !study.run.quiet {
-            say(format_args!("{} pictures: {}", set.samples.len(), set.found));
+            say(format_args!("{} pictures, {}: {}", set.samples.len(), set.split, set.found));
+            if !set.truth.is_empty() {
+                say(format_args!("{}", set.truth));
+            }
         }
-        for (name, problem) in &set.incomplete {
+        const MOST: usize = 20;
+        for (name, problem) in set.incomplete.iter().take(MOST) {
             say(format_args!("deepcut: {name} {problem}"));
+        }
+        if set.incomplete.len() > MOST {
+            say(format_args!("deepcut: and so {} more", set.incomplete.len() - MOST));
         }
         Ok(Self { segmenter, set, contenders, cache })
     }
@@ -120,7 +158,7 @@ impl Evaluation {
         };
         let bar = batch::progress_bar(&study.run, self.set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
         let mut tables: Tables = self.contenders.iter().map(|contender| Table::new(&contender.name)).collect();
-        let mut failures = 0;
+        let (mut failures, mut notes) = (0, BTreeMap::new());
         batch::in_order(
             &study.run,
             self.set.samples.len(),
@@ -135,7 +173,16 @@ impl Evaluation {
                         if is_new {
                             log.note(&sample.name, &picture)?;
                         }
-                        let Picture { features_seconds, results } = picture;
+                        let Picture { features_seconds, results, notes: told } = picture;
+                        for note in told {
+                            let count: &mut usize = notes.entry(note).or_default();
+                            *count += 1;
+                            if *count == 1 && !study.run.quiet {
+                                bar.suspend(|| {
+                                    say(format_args!("deepcut: {} is the first of those that {}", sample.name, note.explain()))
+                                });
+                            }
+                        }
                         for (table, measured) in tables.iter_mut().zip(results) {
                             table.add(sample, features_seconds, measured);
                         }
@@ -152,23 +199,49 @@ impl Evaluation {
         )?;
         bar.finish_and_clear();
         if tables.pictures() == 0 {
-            bail!("no picture of the data set could be measured");
+            let empty =
+                notes.get(&Note::Empty).map_or_else(String::new, |count| format!("; {count} have no object in their truth"));
+            bail!("no picture of the data set could be measured{empty}");
         }
-        Ok(Outcome { tables, failures })
+        Ok(Outcome { tables, failures, notes })
     }
 
-    /// Prints what came of it: as JSON, or as the text that `markdown` makes, given the number of incomplete pictures. True if every picture of
-    /// the data set was measured.
-    pub fn tell(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce(usize) -> String) -> anyhow::Result<bool> {
-        let incomplete = self.set.incomplete.len();
+    /// What was measured, in a line: data set, split, pictures, network, profile, resolution and precision.
+    pub fn setting(&self, study: &StudyArgs, pictures: usize) -> String {
+        let values = |of: &dyn Fn(&Contender) -> String| {
+            self.contenders.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        };
+        let word = |value: serde_json::Result<String>| value.unwrap_or_default().trim_matches('"').to_owned();
+        let (name, identity) = (study.dataset.to_possible_value(), self.segmenter.backbone().identity());
+        format!(
+            "{}, {}, {pictures} pictures; network {} ({:.8}), features {}; profile {}, resolution {}, precision {}, kernels {}; deepcut {}",
+            name.as_ref().map_or("", |name| name.get_name()),
+            self.set.split,
+            identity.name,
+            identity.sha256,
+            identity.features,
+            values(&|contender| contender.profile.to_possible_value().map_or_else(String::new, |name| name.get_name().into())),
+            values(&|contender| contender.options.resolution.map_or_else(String::new, |side| side.to_string())),
+            word(serde_json::to_string(&identity.precision)),
+            self.segmenter.isa().name(),
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+
+    /// Prints what came of it: as JSON, or as a line of its setting, the text that `markdown` makes, and what else is to be known. True if every
+    /// picture of the data set was measured.
+    pub fn tell(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce() -> String) -> anyhow::Result<bool> {
+        let (incomplete, failures, pictures) = (self.set.incomplete.len(), outcome.failures, outcome.tables.pictures());
         let text = if study.json {
-            let object = outcome.tables.json(&self.segmenter, &self.set, &self.contenders, outcome.failures);
+            let object = outcome.tables.json(&self.segmenter, &self.set, &self.contenders, failures, &outcome.notes);
             format!("{object}\n")
         } else {
-            markdown(incomplete)
+            let remarks: String = outcome.remarks(self).iter().map(|line| format!("{line}\n")).collect();
+            let setting = self.setting(study, pictures);
+            format!("{setting}\n\n{}\n{pictures} pictures, {failures} failed, {incomplete} incomplete\n{remarks}", markdown())
         };
         print(text.as_bytes())?;
-        Ok(outcome.failures == 0 && incomplete == 0)
+        Ok(failures == 0 && incomplete == 0)
     }
 }
 
@@ -186,12 +259,9 @@ fn find(args: &StudyArgs) -> anyhow::Result<Dataset> {
         DatasetArg::Coco20k => Layout::Coco20k,
         DatasetArg::Cub => Layout::Cub,
     };
-    let names: Option<Vec<String>> = match &args.list {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the list {}", path.display()))?;
-            Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect())
-        }
-    };
-    Ok(dataset::find(layout, &args.root, names.as_deref())?)
+    let Some(path) = &args.list else { return Ok(dataset::find(layout, &args.root, None)?) };
+    let list = std::fs::read_to_string(path).with_context(|| format!("cannot read the list {}", path.display()))?;
+    let mut set = dataset::find(layout, &args.root, Some(&list))?;
+    set.split = format!("list {}", path.file_name().unwrap_or_default().to_string_lossy());
+    Ok(set)
 }

@@ -1,6 +1,5 @@
 //! A page about an evaluation: tables, plots, and pictures of where it wins and fails. One file with everything in it: no script, no network.
 
-use super::measure::Known;
 use super::table::{Row, Table};
 use super::{Evaluation, Outcome};
 use crate::args::EvalArgs;
@@ -10,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deepcut::Image;
 use deepcut::components::BoundingBox;
+use deepcut::dataset::Known;
 use deepcut::image::Filter;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,21 +22,26 @@ const COLORS: [[u8; 3]; 2] = [[0, 158, 255], [230, 85, 13]];
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#222;--ground:#fff;--line:#ccc;--a:#0072b2;--b:#d55e00}\
 @media(prefers-color-scheme:dark){:root{--ink:#ddd;--ground:#161616;--line:#444;--a:#56b4e9;--b:#e69f00}}\
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:1100px;margin:2em auto;padding:0 1em}\
-table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid var(--line);padding:.25em .8em;text-align:left}\
+body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:1100px;margin:2em auto;padding:0 1em;\
+overflow-wrap:anywhere}table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto;overflow-wrap:normal}td,th{border-bottom:1px solid var(--line);padding:.25em .8em;text-align:left}\
 td:not(:first-child){font-variant-numeric:tabular-nums}\
-figure{display:inline-block;margin:0 1em 1em 0;vertical-align:top}figcaption{font-size:13px;max-width:500px;overflow-wrap:anywhere}\
-figure img{display:inline-block;margin-right:4px;max-width:240px}svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}\
-.a{fill:var(--a)}.b{fill:var(--b)}.axis{stroke:var(--ink);fill:none}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}";
+figure{display:inline-block;margin:0 1em 1em 0;vertical-align:top;max-width:100%}figcaption{font-size:13px;max-width:500px}\
+.key{display:inline-block;width:.8em;height:.8em;margin-right:.3em}\
+figure img{display:inline-block;margin-right:4px;max-width:min(240px,100%);height:auto}svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}\
+.a{fill:var(--a)}.b{fill:var(--b)}.axis{stroke:var(--ink);fill:none}pre{white-space:pre-wrap;font-size:12px}";
 
 /// Writes `index.html` and `pictures.csv` into a folder.
 pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args: &EvalArgs) -> anyhow::Result<()> {
     let tables: Vec<&Table> = outcome.tables.iter().collect();
     let shown = &tables[..tables.len().min(2)];
     let mut page = String::new();
-    let title = format!("{} · {} pictures", escape(&evaluation.set.found), outcome.tables.pictures());
+    let title = escape(&evaluation.setting(&args.study, outcome.tables.pictures()));
     let _ = write!(page, "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">");
     let _ = write!(page, "<title>deepcut eval: {title}</title><style>{STYLE}</style><h1>deepcut eval</h1><p>{title}</p>");
+    let _ = write!(page, "<p>{}</p>", escape(&evaluation.set.found));
+    for line in outcome.remarks(evaluation) {
+        let _ = write!(page, "<p>{}</p>", escape(&line));
+    }
     table(&mut page, &tables, outcome, evaluation.set.incomplete.len());
     let _ = write!(page, "<h2>Every picture</h2>");
     histogram(&mut page, shown);
@@ -46,6 +51,7 @@ pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args:
         let confidence: Vec<f64> = shown[0].confidence.iter().map(|&c| f64::from(c)).collect();
         scatter(&mut page, ["confidence", shown[0].main().0], &confidence, shown[0].main().1, false);
     }
+    legend(&mut page, shown);
     for (heading, pictures) in choose(shown, args.examples) {
         let _ = write!(page, "<h2>{heading}</h2>");
         for at in pictures {
@@ -63,8 +69,9 @@ pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args:
     let backbone = serde_json::to_string(evaluation.segmenter.backbone().identity())?;
     let (kernels, version) = (evaluation.segmenter.isa().name(), env!("CARGO_PKG_VERSION"));
     let _ = write!(page, "backbone: {}\nkernels: {kernels}\nversion: {version}</pre></html>", escape(&backbone));
-    write(&folder.join("pictures.csv"), outcome.tables.csv().as_bytes(), args.overwrite)?;
-    write(&folder.join("index.html"), page.as_bytes(), args.overwrite)
+    let cannot = || format!("cannot write the page into {}; name another folder with --report", folder.display());
+    write(&folder.join("pictures.csv"), outcome.tables.csv().as_bytes(), args.overwrite).with_context(cannot)?;
+    write(&folder.join("index.html"), page.as_bytes(), args.overwrite).with_context(cannot)
 }
 
 fn escape(text: &str) -> String {
@@ -95,6 +102,17 @@ fn table(page: &mut String, tables: &[&Table], outcome: &Outcome, incomplete: us
             outcome.failures
         );
     }
+}
+
+/// What the pictures beside each other are, in their order.
+fn legend(page: &mut String, tables: &[&Table]) {
+    let _ = write!(page, "<h2>Pictures</h2><p>Beside each other, from the left: ");
+    let names = ["the truth"].into_iter().chain(tables.iter().map(|table| table.name.as_str()));
+    for (at, (name, [r, g, b])) in names.zip([TRUTH].into_iter().chain(COLORS)).enumerate() {
+        let comma = if at > 0 { ", " } else { "" };
+        let _ = write!(page, "{comma}<span class=key style=\"background:rgb({r} {g} {b})\"></span>{}", escape(name));
+    }
+    let _ = write!(page, ". Each is tinted and outlined on the picture; of boxes the edges.</p>");
 }
 
 /// How many pictures fall in each twentieth of [0, 1].
@@ -192,6 +210,7 @@ fn figure(
     let inside = match &truth {
         Known::Mask(truth) => small(&|i| truth[i]),
         Known::Boxes(boxes) => small(&|i| boxes.iter().any(|b| on_edge(*b, i / image.width(), i % image.width(), 2.0 / scale))),
+        _ => vec![false; thumb.height() * thumb.width()],
     };
     let _ = write!(page, "<figure>");
     picture(page, &thumb, &inside, TRUTH, "truth")?;

@@ -2,7 +2,7 @@
 
 use super::table::{Table, mean};
 use super::{Contender, Evaluation};
-use crate::args::SweepArgs;
+use crate::args::{Profile, SweepArgs};
 use anyhow::{Context, bail};
 use deepcut::Options;
 use serde_json::Value;
@@ -15,12 +15,12 @@ const MOST: usize = 1000;
 pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
     let sets = args.sets.iter().map(|set| parse(set)).collect::<anyhow::Result<Vec<_>>>()?;
     let study = &args.study;
-    let contenders = combine(&study.method.options(&study.network)?, &sets)?;
+    let contenders = combine(&study.method.options(&study.network)?, study.method.profile, &sets)?;
     let evaluation = Evaluation::new(study, contenders)?;
     let outcome = evaluation.run(study)?;
     let mut tables: Vec<&Table> = outcome.tables.iter().collect();
     tables.sort_by(|a, b| mean(b.main().1).total_cmp(&mean(a.main().1)));
-    evaluation.tell(study, &outcome, |incomplete| markdown(&tables, outcome.failures, incomplete))
+    evaluation.tell(study, &outcome, || markdown(&tables))
 }
 
 /// A name and its values: what lies between commas outside brackets, as JSON, or as a word if it is none.
@@ -36,7 +36,7 @@ fn parse(set: &str) -> anyhow::Result<(String, Vec<Value>)> {
     Ok((if name == "colour" { "color".into() } else { name }, values))
 }
 
-fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<Contender>> {
+fn combine(base: &Options, profile: Profile, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<Contender>> {
     let count: usize = sets.iter().map(|(_, values)| values.len()).product();
     if count > MOST {
         bail!("--set: {count} combinations; {MOST} at most");
@@ -63,13 +63,13 @@ fn combine(base: &Options, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<
     let contender = |(name, options): (String, Value)| {
         let options: Options = serde_json::from_value(options).with_context(|| format!("--set {name}"))?;
         options.validate().with_context(|| format!("--set {name}"))?;
-        Ok(Contender { name, options })
+        Ok(Contender { name, profile, options })
     };
     found.into_iter().map(contender).collect()
 }
 
 /// A combination a row, the best first.
-fn markdown(tables: &[&Table], failures: usize, incomplete: usize) -> String {
+fn markdown(tables: &[&Table]) -> String {
     // Every interval is drawn once.
     let rows: Vec<_> = tables.iter().map(|table| table.rows()).collect();
     let names: Vec<&str> = rows[0].iter().map(|row| row.name.as_str()).collect();
@@ -83,8 +83,6 @@ fn markdown(tables: &[&Table], failures: usize, incomplete: usize) -> String {
         let interval = rows[0].interval.map_or_else(String::new, |[low, high]| format!("{low:.4} to {high:.4}"));
         let _ = writeln!(text, "| {} | {} | {interval} | {:.1} |", table.name, values.join(" | "), table.milliseconds());
     }
-    let pictures = tables[0].main().1.len();
-    let _ = writeln!(text, "\n{pictures} pictures, {failures} failed, {incomplete} incomplete");
     text
 }
 
@@ -97,16 +95,17 @@ mod tests {
     #[test]
     fn every_combination_is_made_and_checked() {
         let sets = ["tau=0.1,null", "epochs=[1,2,3],[4,5,6]", "objective=mincut"].map(|set| parse(set).unwrap());
-        let found = combine(&Options::default(), &sets).unwrap();
+        let found = combine(&Options::default(), Profile::Default, &sets).unwrap();
         let told: Vec<_> = found.iter().map(|c| (c.options.tau, c.options.epochs)).collect();
         assert_eq!(told, [(Some(0.1), [1, 2, 3]), (Some(0.1), [4, 5, 6]), (None, [1, 2, 3]), (None, [4, 5, 6])]);
         assert_eq!(found[2].name, "tau null, epochs [1,2,3], objective mincut");
-        let fails = |set: &str| parse(set).and_then(|set| combine(&Options::default(), &[set]).map(|_| ())).is_err();
+        let fails =
+            |set: &str| parse(set).and_then(|set| combine(&Options::default(), Profile::Default, &[set]).map(|_| ())).is_err();
         assert!(fails("tau") && fails("taus=1") && fails("tau=7") && fails("objective=none") && fails("tau=high"));
         let set = parse("colour=0,10").unwrap();
         let base = Options::default();
-        assert!(combine(&base, std::slice::from_ref(&set)).is_err() && fails("precision=f32"));
-        let deep_spectral = combine(&base, &[parse("method=deep-spectral").unwrap(), set]).unwrap();
+        assert!(combine(&base, Profile::Default, std::slice::from_ref(&set)).is_err() && fails("precision=f32"));
+        let deep_spectral = combine(&base, Profile::Default, &[parse("method=deep-spectral").unwrap(), set]).unwrap();
         assert_eq!(deep_spectral.iter().map(|c| c.options.color).collect::<Vec<_>>(), [0.0, 10.0]);
     }
 }

@@ -1,10 +1,10 @@
 //! The values of all pictures, and what is printed of them.
 
 use super::Contender;
-use super::measure::Measured;
 use deepcut::Segmenter;
-use deepcut::dataset::{Dataset, Sample};
+use deepcut::dataset::{Dataset, Note, Sample};
 use deepcut::metrics::{MaxF, adjusted_rand_index, bootstrap, normalized_mutual_information};
+use deepcut::record::Measured;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -188,7 +188,14 @@ impl Tables {
         text
     }
 
-    pub fn json(&self, segmenter: &Segmenter, set: &Dataset, contenders: &[Contender], failures: usize) -> Value {
+    pub fn json(
+        &self,
+        segmenter: &Segmenter,
+        set: &Dataset,
+        contenders: &[Contender],
+        failures: usize,
+        notes: &BTreeMap<Note, usize>,
+    ) -> Value {
         let metrics = |rows: Vec<Row>| -> Map<String, Value> {
             rows.into_iter().map(|row| (row.name, json!({ "value": row.value, "interval": row.interval }))).collect()
         };
@@ -200,6 +207,9 @@ impl Tables {
         json!({
             "type": "evaluation",
             "dataset": set.found,
+            "split": set.split,
+            "truth": set.truth,
+            "notes": notes,
             "pictures": self.pictures(),
             "failures": failures,
             "incomplete": set.incomplete.len(),
@@ -212,7 +222,7 @@ impl Tables {
     }
 
     /// The table for people; of `seeds`, the mean and deviation over the contenders.
-    pub fn markdown(&self, seeds: bool, failures: usize, incomplete: usize) -> String {
+    pub fn markdown(&self, seeds: bool) -> String {
         let rows: Vec<Vec<Row>> = self.0.iter().map(Table::rows).collect();
         let mut text = String::new();
         let cell = |row: &Row| match row.interval {
@@ -244,7 +254,6 @@ impl Tables {
             let stages: Vec<String> = table.stages().iter().map(|(stage, ms)| format!("{stage} {ms:.1}")).collect();
             let _ = writeln!(text, "ms a picture on its thread: {}", stages.join(", "));
         }
-        let _ = writeln!(text, "\n{} pictures, {failures} failed, {incomplete} incomplete", self.pictures());
         text
     }
 }

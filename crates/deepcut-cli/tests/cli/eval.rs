@@ -74,6 +74,13 @@ fn a_data_set_is_evaluated_and_its_gaps_are_named() {
     assert!(stderr(&output).contains("b has no mask") && stderr(&output).contains("c has no mask"), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("| IoU, oracle side |") && text.contains("1 pictures, 0 failed, 2 incomplete"), "{text}");
+    // A whole result by itself; of one picture there is no interval.
+    for word in
+        ["masks, every picture, 1 pictures; network ", "profile default, resolution 352, precision ", "above 127 is the object"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains(" to "), "{text}");
     let csv = std::fs::read_to_string(at("values.csv")).unwrap();
     assert_eq!(csv.lines().count(), 2);
 
@@ -91,7 +98,7 @@ fn a_data_set_is_evaluated_and_its_gaps_are_named() {
     assert_status(&output, 2);
     let output = eval(&["--csv", "values.csv", "--overwrite"]);
     assert_status(&output, 1);
-    assert!(stderr(&output).contains("c: its mask set/gt/c.png is 5 × 5, the picture 128 × 96"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("c: set/gt/c.png: the mask is 5 × 5, the picture 128 × 96"), "{}", stderr(&output));
     assert_status(&deepcut(folder.path()).args(["eval", "voc2007", "--root", "set"]).output().unwrap(), 2);
 }
 
@@ -123,7 +130,8 @@ fn boxes_of_voc_and_coco_are_read_where_they_lie() {
     let output = run(folder.path(), &["eval", "voc2007", "--root", ".", "--list", "bad"]);
     assert_status(&output, 1);
     assert!(stderr(&output).contains("000003") && stderr(&output).contains("no bndbox"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("000009 has no picture"), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout.clone()).unwrap().contains("voc2007, list bad, 1 pictures"));
+    assert!(stderr(&output).contains("000009 is in the list but not in the data set"), "{}", stderr(&output));
 
     for name in ["COCO_1", "COCO_2", "COCO_3"] {
         save_picture(&at(&format!("coco/train2014/{name}.png")));
@@ -140,6 +148,9 @@ fn boxes_of_voc_and_coco_are_read_where_they_lie() {
     save_text(&at("coco/coco_20k_filenames.txt"), "train2014/COCO_1.jpg\ntrain2014/COCO_3.jpg\n");
     let report = json(&run(folder.path(), &["eval", "coco20k", "--root", "coco", "--json"]));
     assert_eq!((metric(&report, "CorLoc"), report["pictures"].as_u64()), (0.5, Some(2)));
+    save_text(&at("list"), "1\n");
+    let report = json(&run(folder.path(), &["eval", "coco20k", "--root", "coco", "--list", "list", "--json"]));
+    assert_eq!((metric(&report, "CorLoc"), report["pictures"].as_u64()), (1.0, Some(1)));
     save_text(&at("list"), "COCO_2\n");
     let output = run(folder.path(), &["eval", "coco20k", "--root", "coco", "--list", "list"]);
     assert_status(&output, 2);
@@ -183,6 +194,168 @@ fn keypoints_of_cub_and_davis_are_labelled() {
     // The pictures are alike, but a mean over three of them rounds.
     assert!((metric(&report, "J of dog") - metric(&report, "IoU")).abs() < 1e-12);
     assert_eq!(metric(&report, "NMI of keypoints"), 1.0);
+    // Of one frame or one sequence there is no interval, of two there is.
+    let metrics = &report["results"][0]["metrics"];
+    assert!(metrics["J of dog"]["interval"].is_null() && metrics["J of bear"]["interval"].is_array(), "{metrics}");
+    assert!(report["split"].as_str().unwrap().contains("no ImageSets"), "{report}");
+
+    // The split val, of sequences or of frames; a list in its place.
+    save_text(&at("DAVIS/ImageSets/2017/val.txt"), "dog\n");
+    let split = |arguments: &[&str]| {
+        let report = json(&run(folder.path(), &[&["eval", "davis", "--root", "DAVIS", "--json"], arguments].concat()));
+        (report["split"].as_str().unwrap().to_owned(), report["pictures"].as_u64().unwrap())
+    };
+    assert_eq!(split(&[]), ("val (ImageSets/2017/val.txt)".into(), 1));
+    let frames = "/JPEGImages/480p/bear/00001.jpg /Annotations/480p/bear/00001.png\n";
+    save_text(&at("DAVIS/ImageSets/480p/val.txt"), frames);
+    assert_eq!(split(&[]), ("val (ImageSets/480p/val.txt)".into(), 1));
+    save_text(&at("mine.txt"), "bear\n");
+    assert_eq!(split(&["--list", "mine.txt", "--limit", "1"]), ("list mine.txt, the first 1".into(), 1));
+}
+
+/// Whatever the values that a set's masks are stored in, the figures are the same; what has no object is counted, not scored.
+#[test]
+fn masks_are_read_as_they_are_stored_and_empty_truth_scores_nothing() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let write = |set: &str, inside: u8| {
+        masks(&at(set));
+        for name in ["a", "b", "c"] {
+            let stored = image::GrayImage::from_fn(128, 96, |x, y| image::Luma([disc().get_pixel(x, y).0[0] / 255 * inside]));
+            stored.save(at(&format!("{set}/gt/{name}.png"))).unwrap();
+        }
+        image::GrayImage::new(128, 96).save(at(&format!("{set}/gt/c.png"))).unwrap();
+    };
+    let eval = |set: &str, arguments: &[&str]| run(folder.path(), &[&["eval", "masks", "--root", set], arguments].concat());
+    write("bytes", 255);
+    let right = json(&eval("bytes", &["--json"]));
+    assert!(metric(&right, "IoU") > 0.5, "{right}");
+    assert_eq!((right["pictures"].as_u64(), right["notes"]["empty"].as_u64()), (Some(2), Some(1)));
+    for inside in [1, 2, 100, 200] {
+        write("other", inside);
+        let report = json(&eval("other", &["--json", "--resume", &format!("log{inside}")]));
+        assert_eq!(report["results"][0]["metrics"], right["results"][0]["metrics"], "{inside}");
+        assert_eq!(report["notes"], right["notes"]);
+        // What was noted goes on.
+        assert_eq!(json(&eval("other", &["--json", "--resume", &format!("log{inside}")]))["notes"], right["notes"]);
+        let output = eval("other", &[]);
+        let text = stderr(&output) + std::str::from_utf8(&output.stdout).unwrap();
+        let rule = if inside > 127 { "above 127 is the object".into() } else { format!("0 and {inside}: above 0") };
+        assert!(text.matches(&rule).count() == 2 && text.contains("c is the first of those that have no object"), "{text}");
+        assert!(text.contains("1 pictures have no object in their truth"), "{text}");
+    }
+    // A set whose masks are all empty measures nothing.
+    write("other", 0);
+    let output = eval("other", &[]);
+    assert_status(&output, 2);
+    assert!(stderr(&output).contains("3 have no object"), "{}", stderr(&output));
+    // Masks that are not alike are told of, each; labels are refused.
+    write("other", 255);
+    image::GrayImage::from_pixel(128, 96, image::Luma([1])).save(at("other/gt/b.png")).unwrap();
+    let output = eval("other", &[]);
+    assert_status(&output, 1);
+    assert!(stderr(&output).contains("b: other/gt/b.png: the mask has the values 0 and 1"), "{}", stderr(&output));
+    image::GrayImage::from_fn(128, 96, |x, _| image::Luma([(x / 40) as u8])).save(at("other/gt/a.png")).unwrap();
+    image::GrayImage::new(128, 96).save(at("other/gt/b.png")).unwrap();
+    save_text(&at("list"), "a\nb\n");
+    let output = eval("other", &["--list", "list"]);
+    assert_status(&output, 2);
+    assert!(stderr(&output).contains("a.png: holds labels"), "{}", stderr(&output));
+}
+
+/// What lies in the folders beside pictures is not taken for one, in whatever order the disk has it.
+#[test]
+fn a_data_set_is_its_pictures() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    masks(&at("set"));
+    for name in
+        ["images/a.json", "images/b.xml", "images/._c.png", "images/Thumbs.db", "images/.DS_Store", "gt/a.txt", "gt/c.json"]
+    {
+        save_text(&at(&format!("set/{name}")), "{}");
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(at("set"), at("set/images/round")).unwrap();
+    let eval = || run(folder.path(), &["eval", "masks", "--root", "set", "--json"]);
+    let report = json(&eval());
+    assert_eq!((report["pictures"].as_u64(), report["incomplete"].as_u64()), (Some(3), Some(0)));
+    save_picture(&at("set/images/b.bmp"));
+    let output = eval();
+    assert_status(&output, 2);
+    assert!(
+        ["images/b.bmp", "images/b.png", "one name"].iter().all(|word| stderr(&output).contains(word)),
+        "{}",
+        stderr(&output)
+    );
+    std::fs::remove_file(at("set/images/b.bmp")).unwrap();
+    // Another folder of the same names: which are the pictures?
+    std::fs::rename(at("set/images"), at("set/one")).unwrap();
+    ["a", "b", "c"].iter().for_each(|name| save_picture(&at(&format!("set/two/{name}.png"))));
+    let output = eval();
+    assert_status(&output, 2);
+    assert!(stderr(&output).contains("several data sets"), "{}", stderr(&output));
+    std::fs::rename(at("set/two"), at("set/imgs")).unwrap();
+    assert_eq!(json(&eval())["dataset"], "set/imgs, set/gt");
+}
+
+/// A JPEG whose EXIF data turn it: the truth is of the pixels as stored, unless its size says otherwise.
+#[test]
+fn a_turned_picture_is_measured_as_its_truth_is() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let turned = |path: &Path, orientation: u8| {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut jpeg = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
+        picture(96, 128).write_with_encoder(encoder).unwrap();
+        let exif =
+            [b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", &[orientation, 0, 0, 0, 0, 0, 0, 0][..]]
+                .concat();
+        jpeg.splice(2..2, exif);
+        std::fs::write(path, jpeg).unwrap();
+    };
+    let eval = |set: &str| json(&run(folder.path(), &["eval", "masks", "--root", set, "--json"]));
+    turned(&at("set/images/a.jpg"), 1);
+    save_mask(&at("set/gt/a.png"));
+    let plain = eval("set");
+    assert_eq!(plain["notes"], serde_json::json!({}));
+    turned(&at("set/images/a.jpg"), 6);
+    let stored = eval("set");
+    assert_eq!((&stored["notes"]["stored"], &stored["results"][0]["metrics"]), (&1.into(), &plain["results"][0]["metrics"]));
+    // The truth was made of the turned picture.
+    image::imageops::rotate90(&disc()).save(at("set/gt/a.png")).unwrap();
+    let upright = eval("set");
+    assert_eq!(upright["notes"]["upright"], 1);
+    assert!(metric(&upright, "IoU") > 0.5, "{upright}");
+
+    let [left, top, right, bottom] = BOX;
+    turned(&at("VOC2007/JPEGImages/a.jpg"), 6);
+    let annotation =
+        |size: &str, bounds: &str| format!("<annotation>{size}<object><bndbox>{bounds}</bndbox></object></annotation>");
+    let bounds = |l: u32, t: u32, r: u32, b: u32| format!("<xmin>{l}</xmin><ymin>{t}</ymin><xmax>{r}</xmax><ymax>{b}</ymax>");
+    let size = |width: u32, height: u32| format!("<size><width>{width}</width><height>{height}</height></size>");
+    let voc = |text: String| {
+        save_text(&at("VOC2007/Annotations/a.xml"), &text);
+        json(&run(folder.path(), &["eval", "voc2007", "--root", "VOC2007", "--json"]))
+    };
+    let report = voc(annotation(&size(128, 96), &bounds(left, top, right, bottom)));
+    assert_eq!((metric(&report, "CorLoc"), &report["notes"]["stored"]), (1.0, &1.into()));
+    let report = voc(annotation(&size(96, 128), &bounds(top, left, bottom, right)));
+    assert_eq!((metric(&report, "CorLoc"), &report["notes"]["upright"]), (1.0, &1.into()));
+    // Counted from 0, and past the picture: cut, and said.
+    save_picture(&at("VOC2007/JPEGImages/a.png"));
+    std::fs::remove_file(at("VOC2007/JPEGImages/a.jpg")).unwrap();
+    let report =
+        voc(annotation("", &(bounds(0, 0, 5, 5) + "</bndbox></object><object><bndbox>" + &bounds(left, top, right, bottom))));
+    assert_eq!((metric(&report, "CorLoc"), &report["notes"]), (1.0, &serde_json::json!({ "cut": 1 })));
+    save_text(&at("VOC2007/Annotations/a.xml"), &annotation("", &bounds(300, 300, 310, 310)));
+    let output = run(folder.path(), &["eval", "voc2007", "--root", "VOC2007"]);
+    assert_status(&output, 2);
+    assert!(
+        stderr(&output).contains("cut to the picture") && stderr(&output).contains("1 have no object"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 /// Two methods on the same pictures, with everything that can be written of it.
@@ -202,7 +375,16 @@ fn methods_are_compared_and_reported() {
     assert_eq!(page.matches("data:image/jpeg;base64,").count(), 2 * 2 * 3);
     assert!(page.contains("Where default beats kmeans most") && !page.contains("http"), "{page}");
     assert_eq!(std::fs::read_to_string(folder.path().join("page/pictures.csv")).unwrap(), csv);
-    assert_status(&eval(&["--report", "page"]), 2);
+    let output = eval(&["--report", "page"]);
+    assert_status(&output, 2);
+    assert!(stderr(&output).contains("--report") && !stderr(&output).contains("-o"), "{}", stderr(&output));
+    let output = eval(&["--csv", "values.csv/x.csv"]);
+    assert_status(&output, 2);
+    assert!(stderr(&output).contains("--csv") && !stderr(&output).contains(" -o"), "{}", stderr(&output));
+    // What the pictures beside each other are, and nothing that is wider than a telephone.
+    assert!(
+        page.contains("Beside each other") && page.matches("class=key").count() == 3 && page.contains("overflow-wrap:anywhere")
+    );
     assert_status(&eval(&["--report", "page", "--overwrite"]), 0);
     let page = std::fs::read_to_string(folder.path().join("page/index.html")).unwrap();
     assert!(["Worst", "Median", "Best"].iter().all(|heading| page.contains(&format!("<h2>{heading}</h2>"))));

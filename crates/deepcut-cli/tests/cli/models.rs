@@ -7,7 +7,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -23,6 +22,26 @@ enum Fault {
     Absent,
     /// The stated checksum is another file's.
     Checksum,
+    /// This checksum is stated, whatever it is, or this commit, or this size.
+    Etag(&'static str),
+    Commit(&'static str),
+    Size(&'static str),
+    /// The first answer is that it is busy, the second that it was asked too often.
+    Busy,
+    /// Terms must be accepted first.
+    Gated,
+    /// A page that asks for a password.
+    Page,
+    /// The first answer never comes; the first transfer stops half-way, without an end.
+    Stall,
+    /// The file lies on another host.
+    OtherHost,
+    /// The file lies at an address of another kind.
+    Downgrade,
+    /// The transfer takes its time.
+    Slow,
+    /// Ranges are not known.
+    NoRanges,
 }
 
 /// A server that redirects to its store as the hub does, and what it was asked: the path, the range and the authorization.
@@ -34,18 +53,27 @@ struct Server {
 impl Server {
     fn start(body: &'static [u8], fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let endpoint = format!("http://{address}");
         let asked: Arc<Mutex<Vec<[String; 3]>>> = Arc::default();
-        let (store, log) = (format!("{endpoint}/store"), asked.clone());
-        let cut = Arc::new(AtomicBool::new(fault == Fault::Cut));
+        let store = match fault {
+            Fault::OtherHost => format!("http://localhost:{}/store", address.port()),
+            Fault::Downgrade => "file:///etc/hostname".into(),
+            _ => format!("{endpoint}/store"),
+        };
+        let log = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, store, log, cut) = (stream.unwrap(), store.clone(), log.clone(), cut.clone());
+                let (stream, store, log) = (stream.unwrap(), store.clone(), log.clone());
                 // A client keeps several connections open.
                 std::thread::spawn(move || {
                     while let Some(request) = read_request(&stream) {
-                        log.lock().unwrap().push(request.clone());
-                        if !answer(&stream, body, fault, &cut, &store, &request) {
+                        let before = {
+                            let mut log = log.lock().unwrap();
+                            log.push(request.clone());
+                            log.iter().filter(|[path, ..]| *path == request[0]).count() - 1
+                        };
+                        if !answer(&stream, body, fault, before, &store, &request) {
                             break;
                         }
                     }
@@ -57,6 +85,11 @@ impl Server {
 
     fn asked(&self) -> Vec<[String; 3]> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// The ranges that the store was asked for.
+    fn ranges(&self) -> Vec<String> {
+        self.asked().into_iter().filter(|[path, ..]| path == "/store").map(|[_, range, _]| range).collect()
     }
 }
 
@@ -76,32 +109,65 @@ fn read_request(stream: &TcpStream) -> Option<[String; 3]> {
     Some(request)
 }
 
-/// Answers one request; false if the connection ends with it.
-fn answer(mut stream: &TcpStream, body: &[u8], fault: Fault, cut: &AtomicBool, store: &str, request: &[String; 3]) -> bool {
+/// Answers one request, of which as many came `before`; false if the connection ends with it.
+fn answer(mut stream: &TcpStream, body: &[u8], fault: Fault, before: usize, store: &str, request: &[String; 3]) -> bool {
     let [path, range, _] = request;
-    if fault == Fault::Absent || (path != REPOSITORY && path != "/store") {
-        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").is_ok();
+    let pause = |seconds: f32| std::thread::sleep(std::time::Duration::from_secs_f32(seconds));
+    let mut say = |head: &str, text: &str| {
+        stream.write_all(format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()).as_bytes()).is_ok()
+    };
+    match fault {
+        Fault::Busy if before == 0 => return say("503 Service Unavailable", "busy"),
+        Fault::Busy if before == 1 => return say("429 Too Many Requests\r\nRetry-After: 1", "slow down"),
+        Fault::Gated => {
+            return say("401 Unauthorized\r\nX-Error-Code: GatedRepo\r\nX-Error-Message: Access is restricted", "");
+        }
+        Fault::Page => return say("200 OK\r\nContent-Type: text/html", "<html>Sign in to the hotel's network</html>"),
+        Fault::Absent => return say("404 Not Found", ""),
+        _ if path != REPOSITORY && path != "/store" => return say("404 Not Found", ""),
+        Fault::Stall if before == 0 && path == REPOSITORY => {
+            pause(3.0);
+            return false;
+        }
+        _ => {}
     }
     if path == REPOSITORY {
-        let checksum = if fault == Fault::Checksum { "0".repeat(64) } else { sha256(body) };
-        let size = body.len();
-        let head = format!(
-            "HTTP/1.1 302 Found\r\nLocation: {store}\r\nX-Repo-Commit: {COMMIT}\r\nX-Linked-Etag: \"{checksum}\"\r\nX-Linked-Size: {size}\r\nContent-Length: 0\r\n\r\n"
+        let sum = sha256(body);
+        let (zeros, length) = ("0".repeat(64), body.len().to_string());
+        let etag = match fault {
+            Fault::Checksum => &zeros,
+            Fault::Etag(etag) => etag,
+            _ => &sum,
+        };
+        let commit = if let Fault::Commit(commit) = fault { commit } else { COMMIT };
+        let size = if let Fault::Size(size) = fault { size } else { &length };
+        return say(
+            &format!(
+                "302 Found\r\nLocation: {store}\r\nX-Repo-Commit: {commit}\r\nX-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {size}"
+            ),
+            "",
         );
-        return stream.write_all(head.as_bytes()).is_ok();
     }
     let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-    let first: usize = first.parse().unwrap();
+    let first: usize = if fault == Fault::NoRanges { 0 } else { first.parse().unwrap() };
     let last = last.parse().unwrap_or(body.len() - 1);
     let part = &body[first..=last];
+    let status = if fault == Fault::NoRanges { "200 OK" } else { "206 Partial Content" };
     let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{last}/{}\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{last}/{}\r\n\r\n",
         part.len(),
         body.len()
     );
-    let whole = part.len() == 1 || !cut.swap(false, Ordering::Relaxed);
+    let whole = before > 0 || ![Fault::Cut, Fault::Stall].contains(&fault);
     let part = if whole { part } else { &part[..part.len() / 2] };
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(part)).is_ok() && whole
+    if fault == Fault::Slow {
+        pause(2.0);
+    }
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(part)).is_ok();
+    if fault == Fault::Stall && !whole {
+        pause(3.0);
+    }
+    sent && whole
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -166,6 +232,8 @@ fn dino_vits16() -> &'static [u8] {
 fn in_cache(dir: &Path, server: &Server) -> Command {
     let mut command = deepcut(dir);
     command.env_clear().env("HF_HOME", dir.join("home")).env("HF_ENDPOINT", &server.endpoint).env("HF_TOKEN", "secret");
+    // Where a test waits for these it should not wait long.
+    command.env("HF_HUB_ETAG_TIMEOUT", "1").env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
     command
 }
 
@@ -218,38 +286,201 @@ fn a_network_is_downloaded_verified_and_used() {
     assert_status(&models(dir.path(), &server, &["verify", "dino-vits16"]), 0);
 }
 
+/// Where the cache keeps the file of the tests.
+fn blob(dir: &Path) -> std::path::PathBuf {
+    dir.join("home/hub/models--timm--vit_small_patch16_224.dino/blobs").join(sha256(dino_vits16()))
+}
+
 #[test]
-fn a_cut_connection_is_taken_up_where_it_broke() {
-    let dir = folder();
-    let server = Server::start(dino_vits16(), Fault::Cut);
-    assert_status(&models(dir.path(), &server, &["download", "dino-vits16"]), 0);
-    let ranges: Vec<String> =
-        server.asked().into_iter().filter(|[path, ..]| path == "/store").map(|[_, range, _]| range).collect();
+fn a_hub_that_strays_is_asked_again() {
     let half = dino_vits16().len() / 2;
-    assert_eq!(ranges, ["bytes=0-0".to_owned(), "bytes=0-".to_owned(), format!("bytes={half}-")]);
-    assert_status(&models(dir.path(), &server, &["verify", "dino-vits16"]), 0);
+    let resumed = vec!["bytes=0-".to_owned(), format!("bytes={half}-")];
+    for (fault, ranges, words) in [
+        (Fault::Cut, resumed.clone(), &["broke off after", "trying again in 1 s (1 of 5)"][..]),
+        (Fault::Stall, resumed, &["does not answer", "broke off after"]),
+        (Fault::Busy, vec!["bytes=0-".into(); 3], &["503", "429"]),
+        (Fault::NoRanges, vec!["bytes=0-".into()], &[]),
+    ] {
+        let dir = folder();
+        let server = Server::start(dino_vits16(), fault);
+        let output = models(dir.path(), &server, &["download", "dino-vits16"]);
+        assert_status(&output, 0);
+        assert_eq!(server.ranges(), ranges, "{}", stderr(&output));
+        assert!(words.iter().all(|word| stderr(&output).contains(word)), "{words:?}: {}", stderr(&output));
+        assert_status(&models(dir.path(), &server, &["verify", "dino-vits16"]), 0);
+    }
 }
 
 #[test]
 fn a_download_that_fails_leaves_nothing_and_says_why() {
     for (fault, words) in [
-        (Fault::Absent, &["dino-vits16", "404", "HF_ENDPOINT", "--backbone PATH"][..]),
-        (Fault::Checksum, &["dino-vits16", "0000000000000000", "was removed"]),
+        (Fault::Absent, &["404", "HF_ENDPOINT", "--backbone PATH"][..]),
+        (Fault::Checksum, &["0000000000000000", "was removed"]),
+        (Fault::None, &["not the network that it should be", "was removed"]),
+        (Fault::Gated, &["401", "\"Access is restricted\"", "HF_TOKEN"]),
+        (Fault::Page, &["not as a hub does", "X-Repo-Commit"]),
+        (Fault::Downgrade, &["redirects"]),
+        (Fault::Size("300000000000"), &["300000000000 bytes"]),
     ] {
         let dir = folder();
         let server = Server::start(b"not a network", fault);
         let output = models(dir.path(), &server, &["download", "dino-vits16", "no-such-network"]);
         assert_status(&output, 1);
-        for word in words.iter().chain(&["no-such-network", "deepcut models list"]) {
+        for word in words.iter().chain(&["dino-vits16", "no-such-network", "deepcut models list"]) {
             assert!(stderr(&output).contains(word), "{word}: {}", stderr(&output));
         }
         if fault == Fault::Checksum {
             assert!(stderr(&output).contains(&sha256(b"not a network")));
         }
-        let left = tree(dir.path());
-        assert!(left.iter().all(|file| file.ends_with(".lock") || file.contains("/refs/")), "{left:?}");
+        assert!(tree(dir.path()).iter().all(|file| file.ends_with(".lock")), "{:?}", tree(dir.path()));
         assert_status(&models(dir.path(), &server, &["path", "dino-vits16"]), 2);
     }
+}
+
+/// What a server says becomes a path only if it is a checksum.
+#[test]
+fn a_hostile_mirror_writes_no_file() {
+    const EVIL: &str = "../../../../../evil";
+    for fault in [
+        Fault::Etag(EVIL),
+        Fault::Etag("/tmp/evil"),
+        Fault::Etag("5f3a-1234"),
+        Fault::Etag(""),
+        Fault::Etag("0123456789abcdef0123456789abcdef0123456/"),
+        Fault::Commit(EVIL),
+        Fault::Commit("main"),
+        Fault::Commit(".."),
+    ] {
+        let dir = folder();
+        let server = Server::start(dino_vits16(), fault);
+        let output = models(dir.path(), &server, &["download", "dino-vits16"]);
+        assert_status(&output, 1);
+        assert!(stderr(&output).contains("hexadecimal"), "{}", stderr(&output));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "not even a folder");
+        assert!(server.ranges().is_empty());
+    }
+}
+
+#[test]
+fn the_token_is_not_sent_to_another_host() {
+    let dir = folder();
+    let server = Server::start(dino_vits16(), Fault::OtherHost);
+    assert_status(&models(dir.path(), &server, &["download", "dino-vits16"]), 0);
+    for [path, _, token] in server.asked() {
+        assert_eq!(token, if path == "/store" { "" } else { "Bearer secret" });
+    }
+}
+
+/// Every way in which an earlier download can have broken off.
+#[test]
+fn what_broke_off_heals() {
+    let dir = folder();
+    let server = Server::start(dino_vits16(), Fault::None);
+    let at = dir.path();
+    let partial = blob(at).with_extension("incomplete");
+    let lock = at.join("home/hub/.locks/models--timm--vit_small_patch16_224.dino");
+    let snapshot = at.join("home/hub/models--timm--vit_small_patch16_224.dino/snapshots").join(COMMIT);
+    let whole = dino_vits16();
+    let damaged = [&[7; 1000][..], &whole[1000..whole.len() / 2]].concat();
+    type Break<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a [&'a str]);
+    let begin = format!("bytes={}-", whole.len() / 2);
+    let breaks: [Break; 8] = [
+        ("half", Box::new(|| std::fs::write(&partial, &whole[..whole.len() / 2]).unwrap()), &[&begin]),
+        ("damaged half", Box::new(|| std::fs::write(&partial, &damaged).unwrap()), &[&begin, "bytes=0-"]),
+        ("too much", Box::new(|| std::fs::write(&partial, [whole, b"more"].concat()).unwrap()), &["bytes=0-"]),
+        ("all but the name", Box::new(|| std::fs::write(&partial, whole).unwrap()), &[]),
+        ("blob cut short", Box::new(|| std::fs::write(blob(at), &whole[..5000]).unwrap()), &["bytes=0-"]),
+        ("dangling link", Box::new(|| std::fs::remove_file(blob(at)).unwrap_or_default()), &["bytes=0-"]),
+        ("no link", Box::new(|| std::fs::write(blob(at), whole).unwrap()), &[]),
+        ("a dead process's lock", Box::new(|| std::fs::write(lock.join("x.lock"), "1").unwrap()), &["bytes=0-"]),
+    ];
+    assert_status(&models(at, &server, &["download", "dino-vits16"]), 0);
+    for (what, make, ranges) in breaks {
+        if what != "dangling link" {
+            std::fs::remove_file(snapshot.join("model.safetensors")).unwrap();
+        }
+        std::fs::remove_file(blob(at)).unwrap();
+        make();
+        let before = server.ranges().len();
+        let output = models(at, &server, &["download", "dino-vits16"]);
+        assert_status(&output, 0);
+        assert_eq!(server.ranges()[before..], *ranges, "{what}: {}", stderr(&output));
+        assert!(std::fs::read(snapshot.join("model.safetensors")).unwrap() == whole && !partial.exists(), "{what}");
+    }
+    // The command that needs a network mends it, too, but not for a wrong option; without the hub it says what to do.
+    save(&at.join("a.png"));
+    std::fs::write(blob(at), &whole[..whole.len() - 1]).unwrap();
+    let segment = ["segment", "a.png", "--backbone", "dino-vits16", "-r", "64", "--overwrite"];
+    let offline = in_cache(at, &server).args(segment).arg("--offline").output().unwrap();
+    assert_status(&offline, 2);
+    assert!(stderr(&offline).contains("went bad") && stderr(&offline).contains(REPOSITORY), "{}", stderr(&offline));
+    let output = in_cache(at, &server).args(segment).output().unwrap();
+    assert_status(&output, 0);
+    assert!(stderr(&output).contains("downloaded again"), "{}", stderr(&output));
+    let asked = server.asked().len();
+    assert_status(&in_cache(at, &server).args(segment).args(["--facet", "key@99"]).output().unwrap(), 2);
+    assert_eq!(server.asked().len(), asked);
+}
+
+#[test]
+fn a_second_download_waits_for_the_first() {
+    let dir = folder();
+    let server = Server::start(dino_vits16(), Fault::Slow);
+    let start = || {
+        let mut command = in_cache(dir.path(), &server);
+        command.args(["models", "download", "dino-vits16"]).env("HF_HUB_ETAG_TIMEOUT", "10").env("HF_HUB_DOWNLOAD_TIMEOUT", "10");
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let outputs = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    outputs.iter().for_each(|output| assert_status(output, 0));
+    let waited = outputs.iter().filter(|output| stderr(output).contains("another process is downloading dino-vits16")).count();
+    assert_eq!((waited, server.ranges().len()), (1, 1));
+}
+
+/// However a process ends, its beginning of the file stays and its lock goes.
+#[test]
+fn a_download_that_was_killed_goes_on() {
+    let dir = folder();
+    let server = Server::start(dino_vits16(), Fault::Stall);
+    let patient = || {
+        let mut command = in_cache(dir.path(), &server);
+        command.args(["models", "download", "dino-vits16"]).env("HF_HUB_DOWNLOAD_TIMEOUT", "100");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+        command
+    };
+    let mut child = patient().spawn().unwrap();
+    let (partial, half) = (blob(dir.path()).with_extension("incomplete"), dino_vits16().len() / 2);
+    let begin = std::time::Instant::now();
+    while std::fs::metadata(&partial).map_or(0, |data| data.len()) < half as u64 {
+        assert!(begin.elapsed().as_secs() < 60, "the first half does not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = patient().output().unwrap();
+    assert_status(&output, 0);
+    assert_eq!(server.ranges()[1..], [format!("bytes={half}-")], "{}", stderr(&output));
+    assert!(!stderr(&output).contains("another process"), "{}", stderr(&output));
+    assert!(std::fs::read(blob(dir.path())).unwrap() == dino_vits16());
+}
+
+#[test]
+fn a_machine_without_a_network_is_told_what_to_carry_over() {
+    let dir = folder();
+    let path = |arguments: &[&str], endpoint: Option<&str>| {
+        let mut command = deepcut(dir.path());
+        command.env_clear().env("HF_HOME", dir.path()).args(["models", "path", "dinov2-vits14"]).args(arguments);
+        command.envs(endpoint.map(|url| ("HF_ENDPOINT", url)));
+        let output = command.output().unwrap();
+        assert_status(&output, 2);
+        stderr(&output)
+    };
+    let file = "/timm/vit_small_patch14_dinov2.lvd142m/resolve/main/model.safetensors";
+    let told = path(&["--offline"], None);
+    assert!(told.contains(&format!("https://huggingface.co{file}")) && told.contains("--family dinov2"), "{told}");
+    assert!(!told.contains("models download"), "{told}");
+    let told = path(&[], Some("https://mirror/hf/"));
+    assert!(told.contains(&format!("https://mirror/hf{file}")) && told.contains("models download dinov2-vits14"), "{told}");
 }
 
 #[test]
@@ -279,6 +510,8 @@ fn a_network_of_other_shapes_is_refused() {
     let output = models(dir.path(), &server, &["download", "dino-vits16"]);
     assert_status(&output, 1);
     assert!(stderr(&output).contains("[16, 64, 1, 0]; dino-vits16 has [16, 384, 12, 0]"), "{}", stderr(&output));
+    assert_status(&models(dir.path(), &server, &["path", "dino-vits16"]), 2);
+    assert!(tree(dir.path()).iter().all(|file| file.ends_with(".lock")), "{:?}", tree(dir.path()));
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! COCO's instances, one JSON file for all pictures, and LOST's list of twenty thousand.
 
-use super::{Dataset, DatasetError, Folders, Sample, Truth};
-use crate::components::BoundingBox;
+use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, pictures, stem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What of the file is read; the polygons are skipped.
 #[derive(Deserialize)]
@@ -18,6 +17,8 @@ struct Instances {
 struct Picture {
     id: u64,
     file_name: String,
+    height: Option<usize>,
+    width: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -29,76 +30,88 @@ struct Annotation {
     iscrowd: u8,
 }
 
-pub(super) fn find(root: &Path, folders: &Folders, names: Option<&[String]>) -> Result<Dataset, DatasetError> {
-    let file = |wanted: &dyn Fn(&str) -> bool| folders.values().flatten().find(|(stem, _)| wanted(stem)).map(|(_, path)| path);
-    let Some(path) = file(&|stem| stem == "instances_train2014") else {
+pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
+    let file = |wanted: &dyn Fn(&str) -> bool| {
+        let name = |path: &&PathBuf| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy()));
+        folders.values().flatten().find(name)
+    };
+    let Some(path) = file(&|name| name == "instances_train2014.json") else {
         return Err(DatasetError::NotFound { root: root.into(), expected: "instances_train2014.json" });
     };
-    let list = file(&|stem| stem.starts_with("coco_20k"));
+    let list = file(&|name| name.starts_with("coco_20k") && name.ends_with(".txt"));
     let source = std::fs::File::open(path).map_err(|source| DatasetError::Read { path: path.clone(), source })?;
-    let truths = boxes(std::io::BufReader::new(source))
+    let (mut truths, ids) = boxes(std::io::BufReader::new(source))
         .map_err(|error| DatasetError::Truth { path: path.clone(), problem: error.to_string() })?;
-    let pictures = folders.iter().filter(|(folder, _)| folder.file_name().is_some_and(|name| name == "train2014"));
-    let pictures: BTreeMap<&String, &std::path::PathBuf> = pictures.flat_map(|(_, files)| files).collect();
-    let (wanted, listed): (Vec<String>, String) = match (names, list) {
-        (Some(names), _) => (names.to_vec(), "the list given".into()),
-        (None, Some(list)) => (super::text(list)?.lines().filter_map(stem).collect(), list.display().to_string()),
-        (None, None) => {
-            let there = pictures.keys().filter(|stem| truths.contains_key(**stem));
-            (there.map(|stem| (*stem).clone()).collect(), "every picture, there being no coco_20k_filenames.txt".into())
+    let mut found = BTreeMap::new();
+    for (_, files) in folders.iter().filter(|(folder, _)| folder.file_name().is_some_and(|name| name == "train2014")) {
+        for (name, path) in pictures(files)? {
+            if let Some(other) = found.insert(name, path) {
+                return Err(DatasetError::Twice { one: other.clone(), other: path.clone() });
+            }
         }
-    };
-    let mut set = Dataset { found: format!("{}, {listed}", path.display()), ..Dataset::default() };
-    for name in wanted {
-        match (pictures.get(&name), truths.get(&name)) {
-            (Some(image), Some(boxes)) => set.samples.push(Sample {
-                name,
+    }
+    let mut set = Dataset { found: path.display().to_string(), ..Dataset::default() };
+    for (name, image) in &found {
+        match truths.remove(name) {
+            Some(boxes) => set.samples.push(Sample {
+                name: name.clone(),
                 image: (*image).clone(),
-                truth: Truth::BoxList(boxes.clone()),
+                truth: Truth::BoxList(boxes),
                 sequence: None,
                 keypoints: Vec::new(),
             }),
-            (None, _) => set.incomplete.push((name, "has no picture in train2014".into())),
-            (_, None) => set.incomplete.push((name, "has no annotation".into())),
+            // Those with crowds alone are not part of the set, unless a list names them.
+            None if list.is_some() => set.incomplete.push((name.clone(), "has no annotation".into())),
+            None => {}
         }
     }
-    Ok(set)
+    if list.is_some() {
+        set.incomplete.extend(truths.into_keys().map(|name| (name, "has no picture in train2014".into())));
+    }
+    set.split = match list {
+        Some(list) => format!("LOST's list {}", stem(list)),
+        None => "every picture, there being no coco_20k_filenames.txt".into(),
+    };
+    Ok(All { set, ids, own: list.map(|list| super::text(list)).transpose()? })
 }
 
-/// The stem of the file that a line names, whatever its folder.
-fn stem(line: &str) -> Option<String> {
-    let stem = Path::new(line.trim()).file_stem()?;
-    Some(stem.to_string_lossy().into_owned())
-}
-
-/// The boxes of every picture that has any, by its stem; crowds do not count, as in LOST.
-fn boxes(source: impl Read) -> Result<BTreeMap<String, Vec<BoundingBox>>, serde_json::Error> {
+/// The boxes of every picture that has any, by its stem, and the stems by number; crowds do not count, as in LOST.
+#[allow(clippy::type_complexity, reason = "two maps, used once")]
+fn boxes(source: impl Read) -> Result<(BTreeMap<String, Boxes>, BTreeMap<u64, String>), serde_json::Error> {
     let Instances { images, annotations } = serde_json::from_reader(source)?;
-    let names: BTreeMap<u64, String> = images.into_iter().filter_map(|p| Some((p.id, stem(&p.file_name)?))).collect();
-    let mut found: BTreeMap<String, Vec<BoundingBox>> = BTreeMap::new();
+    let mut sizes = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    for Picture { id, file_name, height, width } in images {
+        sizes.insert(id, height.zip(width).map(|(height, width)| [height, width]));
+        names.insert(id, stem(Path::new(file_name.trim())));
+    }
+    let mut found: BTreeMap<String, Boxes> = BTreeMap::new();
     for Annotation { image_id, bbox: [left, top, width, height], iscrowd } in annotations {
         if let (0, Some(name)) = (iscrowd, names.get(&image_id)) {
             // As a float becomes an integer, a value out of range becomes the nearest in it.
-            let [left, top, right, bottom] = [left, top, left + width, top + height].map(|side| side.round() as usize);
-            let (height, width) = (bottom.saturating_sub(top), right.saturating_sub(left));
-            found.entry(name.clone()).or_default().push(BoundingBox { top, left, height, width });
+            let sides = [left, top, left + width, top + height].map(|side| side.round() as i64);
+            let boxes = found.entry(name.clone()).or_default();
+            boxes.sides.push(sides);
+            boxes.size = sizes.get(&image_id).copied().flatten();
         }
     }
-    Ok(found)
+    Ok((found, names))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::components::BoundingBox;
 
     #[test]
     fn crowds_do_not_count() {
-        let text = r#"{"info": {}, "images": [{"id": 7, "file_name": "COCO_7.jpg", "height": 4}, {"id": 8, "file_name": "x/b.jpg"}],
+        let text = r#"{"info": {}, "images": [{"id": 7, "file_name": "COCO_7.jpg", "height": 4, "date": 1}, {"id": 8, "file_name": "x/b.jpg"}],
             "annotations": [{"image_id": 7, "bbox": [1.2, 2.6, 3, 4], "iscrowd": 0, "segmentation": [[1, 2]]},
                             {"image_id": 7, "bbox": [0, 0, 9, 9], "iscrowd": 1}, {"image_id": 8, "bbox": [0, 0, 1, 1]}]}"#;
-        let found = boxes(text.as_bytes()).unwrap();
-        assert_eq!(found["COCO_7"], [BoundingBox { top: 3, left: 1, height: 4, width: 3 }]);
-        assert_eq!(found["b"].len(), 1);
+        let (found, ids) = boxes(text.as_bytes()).unwrap();
+        let (within, cut) = found["COCO_7"].within(9, 9);
+        assert_eq!((within, cut), (vec![BoundingBox { top: 3, left: 1, height: 4, width: 3 }], false));
+        assert_eq!((found["b"].sides.len(), &*ids[&8]), (1, "b"));
         assert!(boxes(&b"{}"[..]).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Joints of animals in video frames (Biggs et al., BADJA, arXiv 1811.05804): a JSON file a sequence.
 
-use super::{Dataset, DatasetError, Folders, Keypoint};
+use super::{Dataset, DatasetError, Folders, Keypoint, by_stem, has_extension, stem};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -20,12 +20,19 @@ struct Frame {
 /// Gives the frames of a set the joints that a folder `joints` has for their sequences.
 pub(super) fn add(folders: &Folders, set: &mut Dataset) -> Result<(), DatasetError> {
     let Some((_, files)) = folders.iter().find(|(folder, _)| folder.ends_with("joints")) else { return Ok(()) };
-    for (sequence, path) in files {
+    for (sequence, path) in by_stem(files, |path| has_extension(path, "json"))? {
         let wrong = |error: serde_json::Error| DatasetError::Truth { path: path.clone(), problem: error.to_string() };
         let frames: Vec<Frame> = serde_json::from_str(&super::text(path)?).map_err(wrong)?;
         for Frame { image_path, visibility, joints } in frames {
-            let Some(stem) = Path::new(&image_path).file_stem() else { continue };
-            let name = format!("{sequence}/{}", stem.to_string_lossy());
+            if joints.len() != visibility.len() {
+                let problem = format!(
+                    "{image_path} has {} joints, of which {} are said to be visible or not",
+                    joints.len(),
+                    visibility.len()
+                );
+                return Err(DatasetError::Truth { path: path.clone(), problem });
+            }
+            let name = format!("{sequence}/{}", stem(Path::new(&image_path)));
             if let Some(sample) = set.samples.iter_mut().find(|sample| sample.name == name) {
                 let visible = joints.iter().zip(&visibility).enumerate().filter(|(_, (_, visible))| **visible);
                 let scaled = |place: f64| place * FRAME_ROWS / ROWS;

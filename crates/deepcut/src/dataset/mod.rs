@@ -2,19 +2,25 @@
 //!
 //! | layout              | pictures                    | truth                                               |
 //! |---------------------|-----------------------------|-----------------------------------------------------|
-//! | [`Layout::Masks`]   | one folder of pictures      | a folder of masks of the same stems; above 127 is foreground: ECSSD, DUTS, DUT-OMRON |
+//! | [`Layout::Masks`]   | one folder of pictures      | a folder of masks of the same stems: ECSSD, DUTS, DUT-OMRON |
 //! | [`Layout::Voc`]     | `JPEGImages`                | `Annotations/*.xml`: boxes, the difficult ones too; names in `ImageSets/Main/trainval.txt` |
-//! | [`Layout::Davis`]   | `JPEGImages/480p/SEQUENCE`  | `Annotations/480p/SEQUENCE`: masks; whatever is not black is foreground; `joints/SEQUENCE.json` if there |
+//! | [`Layout::Davis`]   | `JPEGImages/480p/SEQUENCE`  | `Annotations/480p/SEQUENCE`: masks; whatever is not black is foreground; `joints/SEQUENCE.json` if there; the split val |
 //! | [`Layout::Coco20k`] | `train2014`                 | `instances_train2014.json`: boxes but those of crowds; names in `coco_20k_filenames.txt` |
 //! | [`Layout::Cub`]     | `images/CLASS` of the test split | `segmentations/CLASS`: masks; `parts/part_locs.txt`: keypoints |
+//!
+//! A picture whose truth holds no object is left out and counted: no overlap with nothing is right or wrong.
 
 mod coco;
 mod cub;
+mod davis;
 mod joints;
+mod list;
+mod mask;
+mod picture;
 mod voc;
 
 use crate::components::BoundingBox;
-use crate::image::Image;
+use crate::image::{Image, ImageError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +28,8 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 6;
 /// Parts of the names of folders that hold masks.
 const MASK_NAMES: [&str; 4] = ["mask", "gt", "ground", "annot"];
+/// Parts of the names of folders that hold pictures, where another has as many files of the masks' names.
+const PICTURE_NAMES: [&str; 5] = ["image", "img", "picture", "photo", "rgb"];
 
 /// How a data set lies on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,17 +80,92 @@ pub struct Keypoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Truth {
-    /// An image of the picture's size whose values above this are foreground.
-    Mask {
-        /// The file.
-        path: PathBuf,
-        /// 127, or 0.
-        above: u8,
-    },
+    /// An image of the picture's size; [`Dataset::judge`] says what in it is the object.
+    Mask(PathBuf),
     /// A file of boxes.
     Boxes(PathBuf),
     /// Boxes, read already.
-    BoxList(Vec<BoundingBox>),
+    BoxList(Boxes),
+}
+
+/// A picture's truth, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Known {
+    /// Whether each pixel is the object's.
+    Mask(Vec<bool>),
+    /// The objects' boxes.
+    Boxes(Vec<BoundingBox>),
+}
+
+impl Known {
+    /// Whether there is no object: such a picture can be neither found nor missed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Mask(inside) => !inside.contains(&true),
+            Self::Boxes(boxes) => boxes.is_empty(),
+        }
+    }
+}
+
+/// What was done to a picture or its truth, worth telling once for a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Note {
+    /// The file says that viewers should turn it.
+    Stored,
+    /// So it does, and the truth was made after turning.
+    Upright,
+    /// Boxes went past the picture or had no area.
+    Cut,
+    /// There is no object in the truth.
+    Empty,
+}
+
+impl Note {
+    /// In words that follow a number of pictures.
+    #[must_use]
+    pub fn explain(self) -> &'static str {
+        match self {
+            Self::Stored => "carry an EXIF turn: their truth is of the pixels as stored, and so they are measured",
+            Self::Upright => "carry an EXIF turn, and their truth has the size of the turned picture: they are measured turned",
+            Self::Cut => {
+                "have boxes that begin before the first pixel, end past the last or have no area: they were cut to the picture"
+            }
+            Self::Empty => "have no object in their truth: they are not in these figures",
+        }
+    }
+}
+
+/// The boxes of a picture as its annotation has them: they may go past it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Boxes {
+    /// Left, top, right and bottom of each: the first pixel inside, and the first behind.
+    sides: Vec<[i64; 4]>,
+    /// Height and width of the picture, if the annotation says.
+    size: Option<[usize; 2]>,
+}
+
+impl Boxes {
+    /// What of them lies within a picture, and whether that is less than all.
+    #[must_use]
+    pub fn within(&self, height: usize, width: usize) -> (Vec<BoundingBox>, bool) {
+        let mut cut = false;
+        let mut found = Vec::new();
+        for sides in &self.sides {
+            let inside = |side: i64, most: usize| usize::try_from(side).unwrap_or(0).min(most);
+            let [left, top, right, bottom] = sides.map(|side| side.max(0));
+            let [left, right] = [left, right].map(|side| inside(side, width));
+            let [top, bottom] = [top, bottom].map(|side| inside(side, height));
+            cut |= [left, top, right, bottom].map(|side| side as i64) != *sides || right <= left || bottom <= top;
+            if right > left && bottom > top {
+                found.push(BoundingBox { top, left, height: bottom - top, width: right - left });
+            }
+        }
+        (found, cut)
+    }
 }
 
 /// A data set that was found.
@@ -92,8 +175,34 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Pictures without truth and truths without picture: name, and what is missing.
     pub incomplete: Vec<(String, String)>,
-    /// The folders and list that were found, for people.
+    /// The folders that were found, for people.
     pub found: String,
+    /// Which of the set's pictures these are.
+    pub split: String,
+    /// What of the masks is the object, in words; empty for boxes.
+    pub truth: String,
+    rule: Option<mask::Rule>,
+    /// Whether the masks' values between black and white are annotators' votes.
+    votes: bool,
+}
+
+impl Dataset {
+    /// Reads every mask to see what in them is the object: a set has one rule, which no single file tells. Says it in [`Dataset::truth`].
+    ///
+    /// # Errors
+    /// [`DatasetError::Truth`] if nothing says which pixels are meant.
+    pub fn judge(&mut self) -> Result<(), DatasetError> {
+        let masks: Vec<&PathBuf> = self
+            .samples
+            .iter()
+            .filter_map(|sample| if let Truth::Mask(path) = &sample.truth { Some(path) } else { None })
+            .collect();
+        if self.rule.is_none() && !masks.is_empty() {
+            let (rule, truth) = mask::judge(&masks, self.votes)?;
+            (self.rule, self.truth) = (Some(rule), truth);
+        }
+        Ok(())
+    }
 }
 
 /// Why there is no data set.
@@ -124,6 +233,17 @@ pub enum DatasetError {
         /// The folders.
         candidates: String,
     },
+    /// Two pictures, or two annotations, of one name.
+    #[error("{} and {} have one name; keep one of them in this folder", one.display(), other.display())]
+    Twice {
+        /// One.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A picture.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A truth that is not what its format says.
     #[error("{}: {problem}", path.display())]
     Truth {
@@ -134,40 +254,58 @@ pub enum DatasetError {
     },
 }
 
-/// Finds a data set below `root`. `names`, in their order, replace its own list: stems, or `SEQUENCE/STEM`.
+/// Finds a data set below `root`. The lines of `list`, in its own syntax, replace the set's own choice of pictures.
 ///
 /// # Errors
-/// [`DatasetError`] if there is none, or more than one, or a folder cannot be read.
-pub fn find(layout: Layout, root: &Path, names: Option<&[String]>) -> Result<Dataset, DatasetError> {
+/// [`DatasetError`] if there is none, or more than one, two pictures share a name, no line of the list names a picture, or a folder cannot be
+/// read.
+pub fn find(layout: Layout, root: &Path, list: Option<&str>) -> Result<Dataset, DatasetError> {
     let mut folders = BTreeMap::new();
-    list(root, DEPTH, &mut folders)?;
-    let mut set = match layout {
+    look(root, DEPTH, &mut folders, &mut BTreeSet::new())?;
+    let all = match layout {
         Layout::Masks => masks(root, &folders)?,
-        Layout::Voc { year } => voc::find(root, &folders, year, names)?,
-        Layout::Davis => davis(root, &folders)?,
-        Layout::Coco20k => coco::find(root, &folders, names)?,
+        Layout::Voc { year } => voc::find(root, &folders, year)?,
+        Layout::Davis => davis::find(root, &folders)?,
+        Layout::Coco20k => coco::find(root, &folders)?,
         Layout::Cub => cub::find(root, &folders)?,
     };
-    if let Some(names) = names {
-        let mut samples: BTreeMap<String, Sample> = set.samples.drain(..).map(|s| (s.name.clone(), s)).collect();
-        let wanted: BTreeSet<&String> = names.iter().collect();
-        set.incomplete.retain(|(name, _)| wanted.contains(name));
+    let All { mut set, ids, own } = all;
+    let Some(text) = list.or(own.as_deref()) else { return Ok(set) };
+    let mut samples: BTreeMap<String, Sample> = set.samples.drain(..).map(|sample| (sample.name.clone(), sample)).collect();
+    let mut gaps: BTreeMap<String, String> = set.incomplete.drain(..).collect();
+    let picks = list::read(layout, text, &samples.keys().chain(gaps.keys()).cloned().collect(), &ids);
+    for (line, names) in picks {
+        let Some(names) = names else {
+            set.incomplete.push((line, "is in the list but not in the data set".into()));
+            continue;
+        };
         for name in names {
-            match samples.remove(name) {
-                Some(sample) => set.samples.push(sample),
-                None if set.incomplete.iter().any(|(other, _)| other == name) => {}
-                None => set.incomplete.push((name.clone(), "is in the list but not in the data set".into())),
+            match (samples.remove(&name), gaps.remove(&name)) {
+                (Some(sample), _) => set.samples.push(sample),
+                (None, Some(gap)) => set.incomplete.push((name, gap)),
+                // Named before.
+                (None, None) => {}
             }
         }
     }
     Ok(set)
 }
 
+/// All pictures of a data set, and which of them it is usually measured on.
+#[derive(Default)]
+struct All {
+    set: Dataset,
+    /// Names by the numbers that the set's lists have.
+    ids: BTreeMap<u64, String>,
+    /// The set's own list, in its own syntax; all pictures without one.
+    own: Option<String>,
+}
+
 /// The boxes of a file that [`Truth::Boxes`] names.
 ///
 /// # Errors
 /// [`DatasetError`] if it cannot be read or understood.
-pub fn boxes(path: &Path) -> Result<Vec<BoundingBox>, DatasetError> {
+pub fn boxes(path: &Path) -> Result<Boxes, DatasetError> {
     voc::boxes(&text(path)?).map_err(|problem| DatasetError::Truth { path: path.into(), problem })
 }
 
@@ -176,80 +314,111 @@ fn text(path: &Path) -> Result<String, DatasetError> {
     std::fs::read_to_string(path).map_err(|source| DatasetError::Read { path: path.into(), source })
 }
 
-/// The files of every folder, by stem.
-type Folders = BTreeMap<PathBuf, BTreeMap<String, PathBuf>>;
+/// The files of every folder, in the order of their names.
+type Folders = BTreeMap<PathBuf, Vec<PathBuf>>;
 
-fn list(folder: &Path, depth: usize, folders: &mut Folders) -> Result<(), DatasetError> {
+/// Looks through a folder and those below it, each once however many links lead there.
+fn look(folder: &Path, depth: usize, folders: &mut Folders, seen: &mut BTreeSet<PathBuf>) -> Result<(), DatasetError> {
     let failed = |source| DatasetError::Read { path: folder.into(), source };
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if path.is_dir() && depth > 0 && !hidden {
-            list(&path, depth - 1, folders)?;
-        } else if path.is_file() && !hidden {
-            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            files.insert(stem, path);
-        }
+    if !seen.insert(folder.canonicalize().map_err(failed)?) {
+        return Ok(());
     }
-    folders.insert(folder.into(), files);
+    let mut paths = std::fs::read_dir(folder)
+        .map_err(failed)?
+        .map(|entry| entry.map(|entry| entry.path()).map_err(failed))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Hidden files are nobody's pictures: some systems put one beside each.
+    paths.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));
+    paths.sort();
+    for path in paths.iter().filter(|path| depth > 0 && path.is_dir()) {
+        look(path, depth - 1, folders, seen)?;
+    }
+    paths.retain(|path| path.is_file());
+    folders.insert(folder.into(), paths);
     Ok(())
 }
 
-fn holds_masks(folder: &Path) -> bool {
-    let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    MASK_NAMES.iter().any(|part| name.contains(part))
+/// The file of this name in a folder.
+fn named<'a>(files: &'a [PathBuf], name: &str) -> Option<&'a PathBuf> {
+    files.iter().find(|path| path.file_name().is_some_and(|own| own == name))
 }
 
-fn masks(root: &Path, folders: &Folders) -> Result<Dataset, DatasetError> {
-    let shared = |a: &BTreeMap<String, PathBuf>, b: &BTreeMap<String, PathBuf>| {
-        a.iter()
-            .filter(|(stem, path)| Image::is_named_by(path) && b.get(*stem).is_some_and(|path| Image::is_named_by(path)))
-            .count()
-    };
-    let pairs: Vec<_> = folders
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Of a folder's files those that `wanted` takes, by stem.
+fn by_stem<'a>(files: &'a [PathBuf], wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<String, &'a PathBuf>, DatasetError> {
+    let mut found = BTreeMap::new();
+    for path in files.iter().filter(|path| wanted(path)) {
+        if let Some(other) = found.insert(stem(path), path) {
+            return Err(DatasetError::Twice { one: other.clone(), other: path.clone() });
+        }
+    }
+    Ok(found)
+}
+
+/// Of a folder's files the pictures, by stem.
+fn pictures(files: &[PathBuf]) -> Result<BTreeMap<String, &PathBuf>, DatasetError> {
+    by_stem(files, Image::is_named_by)
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+fn says(folder: &Path, parts: &[&str]) -> bool {
+    let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    parts.iter().any(|part| name.contains(part))
+}
+
+fn several<'a>(root: &Path, folders: impl Iterator<Item = &'a Path>) -> DatasetError {
+    let candidates = folders.map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
+    DatasetError::Ambiguous { root: root.into(), candidates }
+}
+
+fn masks(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
+    let stems: BTreeMap<&PathBuf, BTreeSet<String>> = folders
         .iter()
-        .filter(|(folder, _)| holds_masks(folder))
-        .filter_map(|(folder, truths)| {
-            let others = folders.iter().filter(|(other, _)| !holds_masks(other));
-            let best = others.max_by_key(|(_, files)| shared(files, truths))?;
-            (shared(best.1, truths) > 0).then_some((best, (folder, truths)))
-        })
+        .map(|(folder, files)| (folder, files.iter().filter(|p| Image::is_named_by(p)).map(|p| stem(p)).collect()))
         .collect();
+    let mut pairs: Vec<(&PathBuf, &PathBuf)> = Vec::new();
+    for (folder, truths) in stems.iter().filter(|(folder, _)| says(folder, &MASK_NAMES)) {
+        let others = stems.iter().filter(|(other, _)| !says(other, &MASK_NAMES));
+        let shared: Vec<_> = others.map(|(other, files)| (files.intersection(truths).count(), *other)).collect();
+        let most = shared.iter().map(|(count, _)| *count).max().unwrap_or(0);
+        let mut best: Vec<&PathBuf> =
+            shared.iter().filter(|(count, _)| *count == most && most > 0).map(|(_, other)| *other).collect();
+        if best.len() > 1 && best.iter().filter(|folder| says(folder, &PICTURE_NAMES)).count() == 1 {
+            best.retain(|folder| says(folder, &PICTURE_NAMES));
+        }
+        pairs.extend(best.into_iter().map(|images| (images, *folder)));
+    }
     match pairs[..] {
         [] => Err(DatasetError::NotFound {
             root: root.into(),
             expected: "folder of pictures beside a folder of masks of the same names (its own name says mask, gt, ground or annot)",
         }),
-        [((images, pictures), (truths, masks))] => {
-            let mut set = Dataset { found: format!("{}, {}", images.display(), truths.display()), ..Dataset::default() };
-            pair(pictures, masks, 127, None, &mut set);
-            Ok(set)
+        [(images, truths)] => {
+            let found = format!("{}, {}", images.display(), truths.display());
+            let mut set = Dataset { found, split: "every picture".into(), ..Dataset::default() };
+            pair(&pictures(&folders[images])?, &pictures(&folders[truths])?, None, &mut set);
+            Ok(All { set, ..All::default() })
         }
-        _ => {
-            let candidates: Vec<_> = pairs.iter().map(|(_, (folder, _))| folder.display().to_string()).collect();
-            Err(DatasetError::Ambiguous { root: root.into(), candidates: candidates.join(", ") })
-        }
+        _ => Err(several(root, pairs.iter().flat_map(|(images, truths)| [images.as_path(), truths.as_path()]))),
     }
 }
 
 /// Joins pictures and masks of one stem.
-fn pair(
-    pictures: &BTreeMap<String, PathBuf>,
-    masks: &BTreeMap<String, PathBuf>,
-    above: u8,
-    sequence: Option<&str>,
-    set: &mut Dataset,
-) {
-    let stems: BTreeSet<&String> =
-        pictures.iter().chain(masks).filter(|(_, path)| Image::is_named_by(path)).map(|(stem, _)| stem).collect();
+fn pair(pictures: &BTreeMap<String, &PathBuf>, masks: &BTreeMap<String, &PathBuf>, sequence: Option<&str>, set: &mut Dataset) {
+    let stems: BTreeSet<&String> = pictures.keys().chain(masks.keys()).collect();
     for stem in stems {
         let name = sequence.map_or_else(|| stem.clone(), |sequence| format!("{sequence}/{stem}"));
         match (pictures.get(stem), masks.get(stem)) {
             (Some(image), Some(mask)) => set.samples.push(Sample {
                 name,
-                image: image.clone(),
-                truth: Truth::Mask { path: mask.clone(), above },
+                image: (*image).clone(),
+                truth: Truth::Mask((*mask).clone()),
                 sequence: sequence.map(Into::into),
                 keypoints: Vec::new(),
             }),
@@ -257,25 +426,4 @@ fn pair(
             (_, None) => set.incomplete.push((name, "has no mask".into())),
         }
     }
-}
-
-fn davis(root: &Path, folders: &Folders) -> Result<Dataset, DatasetError> {
-    let mut set = Dataset::default();
-    for (folder, pictures) in folders {
-        let parts: Vec<_> = folder.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-        let [.., images, size, sequence] = &parts[..] else { continue };
-        if images != "JPEGImages" || size != "480p" {
-            continue;
-        }
-        let Some(base) = folder.ancestors().nth(3) else { continue };
-        let masks = folders.get(&base.join("Annotations").join(size).join(sequence));
-        pair(pictures, masks.unwrap_or(&BTreeMap::new()), 0, Some(sequence), &mut set);
-        set.found = base.display().to_string();
-    }
-    joints::add(folders, &mut set)?;
-    if set.samples.is_empty() {
-        let expected = "JPEGImages/480p/SEQUENCE and Annotations/480p/SEQUENCE";
-        return Err(DatasetError::NotFound { root: root.into(), expected });
-    }
-    Ok(set)
 }

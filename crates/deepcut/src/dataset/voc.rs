@@ -1,10 +1,13 @@
 //! Pascal VOC's folders and its annotations, one XML file a picture.
 
-use super::{Dataset, DatasetError, Folders, Sample, Truth};
-use crate::components::BoundingBox;
+use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, by_stem, has_extension, pictures, several};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-pub(super) fn find(root: &Path, folders: &Folders, year: u16, names: Option<&[String]>) -> Result<Dataset, DatasetError> {
+/// No picture has a side beyond this.
+const MOST: f64 = 1e9;
+
+pub(super) fn find(root: &Path, folders: &Folders, year: u16) -> Result<All, DatasetError> {
     let mut bases: Vec<_> = folders
         .keys()
         .filter(|folder| folder.ends_with("Annotations"))
@@ -21,67 +24,84 @@ pub(super) fn find(root: &Path, folders: &Folders, year: u16, names: Option<&[St
             return Err(DatasetError::NotFound { root: root.into(), expected });
         }
         [base] => base,
-        _ => {
-            let candidates = bases.iter().map(|base| base.display().to_string()).collect::<Vec<_>>().join(", ");
-            return Err(DatasetError::Ambiguous { root: root.into(), candidates });
-        }
+        _ => return Err(several(root, bases.into_iter())),
     };
-    let (annotations, pictures) = (&folders[&base.join("Annotations")], &folders[&base.join("JPEGImages")]);
+    let annotations = by_stem(&folders[&base.join("Annotations")], |path| has_extension(path, "xml"))?;
+    let pictures = pictures(&folders[&base.join("JPEGImages")])?;
     let list = base.join("ImageSets").join("Main").join("trainval.txt");
-    let (names, listed) = match names {
-        Some(names) => (names.to_vec(), "the list given".to_owned()),
-        None if list.is_file() => {
-            let text = super::text(&list)?;
-            (text.lines().filter_map(|line| line.split_whitespace().next()).map(Into::into).collect(), list.display().to_string())
-        }
-        None => (annotations.keys().cloned().collect(), "every annotation, there being no ImageSets/Main/trainval.txt".into()),
+    let (own, split) = if list.is_file() {
+        (super::text(&list)?, "trainval (ImageSets/Main/trainval.txt)")
+    } else {
+        let every: String = annotations.keys().map(|name| format!("{name}\n")).collect();
+        (every, "every annotation, there being no ImageSets/Main/trainval.txt")
     };
-    let mut set = Dataset { found: format!("{}, {listed}", base.display()), ..Dataset::default() };
+    let mut set = Dataset { found: base.display().to_string(), split: split.into(), ..Dataset::default() };
+    let names: BTreeSet<&String> = annotations.keys().chain(pictures.keys()).collect();
     for name in names {
-        match (pictures.get(&name), annotations.get(&name)) {
+        match (pictures.get(name), annotations.get(name)) {
             (Some(image), Some(truth)) => {
-                let truth = Truth::Boxes(truth.clone());
-                set.samples.push(Sample { name, image: image.clone(), truth, sequence: None, keypoints: Vec::new() });
+                let (image, truth) = ((*image).clone(), Truth::Boxes((*truth).clone()));
+                set.samples.push(Sample { name: name.clone(), image, truth, sequence: None, keypoints: Vec::new() });
             }
-            (None, _) => set.incomplete.push((name, "has no picture".into())),
-            (_, None) => set.incomplete.push((name, "has no annotation".into())),
+            (None, _) => set.incomplete.push((name.clone(), "has no picture".into())),
+            (_, None) => set.incomplete.push((name.clone(), "has no annotation".into())),
         }
     }
-    Ok(set)
+    Ok(All { set, own: Some(own), ..All::default() })
 }
 
-/// The boxes of all objects of an annotation; VOC counts pixels from 1, and a box's last row and column are inside.
-pub(super) fn boxes(text: &str) -> Result<Vec<BoundingBox>, String> {
+/// The boxes of all objects of an annotation; VOC counts pixels from 1, and a box's last row and column are inside. Some tools count from 0:
+/// their boxes begin before the first pixel.
+pub(super) fn boxes(text: &str) -> Result<Boxes, String> {
     let document = roxmltree::Document::parse(text).map_err(|error| format!("no XML: {error}"))?;
-    let objects = document.root_element().children().filter(|node| node.has_tag_name("object"));
-    objects
-        .map(|object| {
-            let place = object.children().find(|node| node.has_tag_name("bndbox")).ok_or("an object has no bndbox")?;
-            let side = |name: &str| {
-                let text = place.children().find(|node| node.has_tag_name(name)).and_then(|node| node.text());
-                let value = text.and_then(|text| text.trim().parse::<f64>().ok()).filter(|value| (1.0..1e6).contains(value));
-                value.map(|value| value.round() as usize).ok_or_else(|| format!("a bndbox has no usable {name}"))
-            };
-            let [left, top, right, bottom] = [side("xmin")?, side("ymin")?, side("xmax")?, side("ymax")?];
-            if right < left || bottom < top {
-                return Err("a bndbox ends before it begins".into());
-            }
-            Ok(BoundingBox { top: top - 1, left: left - 1, height: bottom - top + 1, width: right - left + 1 })
-        })
-        .collect()
+    let root = document.root_element();
+    let number = |node: roxmltree::Node<'_, '_>, name: &str| {
+        let text = node.children().find(|node| node.has_tag_name(name)).and_then(|node| node.text());
+        text.and_then(|text| text.trim().parse::<f64>().ok()).filter(|value| value.abs() < MOST)
+    };
+    let mut sides = Vec::new();
+    for object in root.children().filter(|node| node.has_tag_name("object")) {
+        let place = object.children().find(|node| node.has_tag_name("bndbox")).ok_or("an object has no bndbox")?;
+        let side = |name: &str| {
+            number(place, name).map(|value| value.round() as i64).ok_or_else(|| format!("a bndbox has no usable {name}"))
+        };
+        let [left, top, right, bottom] = [side("xmin")?, side("ymin")?, side("xmax")?, side("ymax")?];
+        if right < left || bottom < top {
+            return Err("a bndbox ends before it begins".into());
+        }
+        sides.push([left - 1, top - 1, right, bottom]);
+    }
+    let size = root.children().find(|node| node.has_tag_name("size")).and_then(|size| {
+        let side = |name| number(size, name).filter(|side| *side >= 1.0).map(|side| side as usize);
+        Some([side("height")?, side("width")?])
+    });
+    Ok(Boxes { sides, size })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::components::BoundingBox;
     use proptest::prelude::*;
 
     #[test]
     fn boxes_count_from_zero() {
         let one = |bounds: &str| format!("<annotation><object><bndbox>{bounds}</bndbox></object><object/></annotation>");
         let whole = "<annotation><object><part><bndbox/></part><bndbox><xmax>4</xmax><xmin>1</xmin><ymin>2.0</ymin><ymax>2</ymax></bndbox></object></annotation>";
-        assert_eq!(boxes(whole), Ok(vec![BoundingBox { top: 1, left: 0, height: 1, width: 4 }]));
-        assert_eq!(boxes("<annotation/>"), Ok(vec![]));
+        let first = BoundingBox { top: 1, left: 0, height: 1, width: 4 };
+        assert_eq!(boxes(whole).unwrap().within(9, 9), (vec![first], false));
+        assert_eq!(boxes("<annotation/>"), Ok(Boxes::default()));
+        let sized = "<annotation><size><width>5</width><height>3</height></size></annotation>";
+        assert_eq!(boxes(sized).unwrap().size, Some([3, 5]));
+        // Counted from 0, past the picture, in fractions, and far outside it.
+        let sides =
+            |l: f64, t: f64, r: f64, b: f64| one(&format!("<xmin>{l}</xmin><ymin>{t}</ymin><xmax>{r}</xmax><ymax>{b}</ymax>"));
+        let within = |text: &str| boxes(&text.replace("<object/>", "")).unwrap().within(6, 8);
+        assert_eq!(within(&sides(0.0, 0.0, 4.0, 2.0)), (vec![BoundingBox { top: 0, left: 0, height: 2, width: 4 }], true));
+        assert_eq!(within(&sides(5.4, 2.6, 9.0, 7.0)), (vec![BoundingBox { top: 2, left: 4, height: 4, width: 4 }], true));
+        assert_eq!(within(&sides(8.0, 6.0, 8.0, 6.0)), (vec![BoundingBox { top: 5, left: 7, height: 1, width: 1 }], false));
+        assert_eq!(within(&sides(90.0, 1.0, 99.0, 6.0)), (vec![], true));
+        assert!(boxes(&sides(1.0, 1.0, f64::NAN, 6.0)).is_err() && boxes(&sides(1.0, 1.0, 1e300, 6.0)).is_err());
         assert!(boxes(&one("<xmin>3</xmin>")).unwrap_err().contains("ymin"));
         assert!(boxes(&one("<xmin>3</xmin><ymin>1</ymin><xmax>2</xmax><ymax>1</ymax>")).unwrap_err().contains("ends before"));
         assert!(boxes("<annotation><object/></annotation>").is_err() && boxes("").is_err());
