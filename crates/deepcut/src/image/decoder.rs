@@ -142,9 +142,6 @@ impl Decoder {
         let header = header(format, bytes)?;
         let (height, width) = (header.height, header.width);
         let pixels = (height as u64).saturating_mul(width as u64);
-        if pixels > self.max_pixels {
-            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
-        }
         if pixels == 0 {
             return Err(ImageError::Broken(format!("its header says {width} × {height} pixels")));
         }
@@ -153,6 +150,9 @@ impl Decoder {
             return Err(ImageError::Broken(format!(
                 "{length} bytes cannot hold the {width} × {height} pixels that its header claims"
             )));
+        }
+        if pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
         }
         let room = match &self.memory {
             Some(memory) => Some(memory.acquire(bytes.len() as u64 + pixels * header.bytes_per_pixel)),
