@@ -263,12 +263,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         Compression::Fax(_) => 1 << 20,
     };
     let pixels_per_byte = (expansion * 8).div_ceil(bits).max(1);
-    Ok(Header {
-        height: page.height,
-        width: page.width,
-        bytes_per_pixel: 16 + page.strips.bytes_per_pixel(page.width),
-        pixels_per_byte,
-    })
+    let (height, width) = (page.height, page.width);
+    let bytes_per_pixel = 16 + page.strips.bytes(bits).div_ceil((height as u64).saturating_mul(width as u64).max(1));
+    Ok(Header { height, width, bytes_per_pixel, pixels_per_byte })
 }
 
 /// How samples become eight bits.
