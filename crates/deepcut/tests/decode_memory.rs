@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use deepcut::image::{Decoder, Memory};
+use deepcut::image::{Decoder, Format, Memory};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use std::io::Write;
@@ -154,4 +154,43 @@ fn large_pictures_wait_for_room() {
         }
     });
     assert_eq!(memory.held(), 0);
+}
+
+/// What a decoder asks the budget for is what the process then takes.
+#[test]
+fn the_cost_asked_for_covers_the_peak() {
+    if !Path::new("/proc/self/status").exists() {
+        println!("skipped: the system does not tell a process's peak");
+        return;
+    }
+    let (_, alone) = cost("alone.pgm", b"P5 1 1 255\n\0");
+    let rgba = image::RgbaImage::from_fn(1200, 900, |x, y| image::Rgba([x as u8, y as u8, (x * y) as u8, (x + y) as u8]));
+    let rgba = image::DynamicImage::ImageRgba8(rgba);
+    let rgb = image::DynamicImage::ImageRgb8(rgba.to_rgb8());
+    let wide = image::DynamicImage::ImageRgb16(rgba.to_rgb16());
+    for (name, format, picture, extension) in [
+        ("png", Format::Png, &rgb, image::ImageFormat::Png),
+        ("png-alpha", Format::Png, &rgba, image::ImageFormat::Png),
+        ("png-16", Format::Png, &wide, image::ImageFormat::Png),
+        ("webp", Format::WebP, &rgba, image::ImageFormat::WebP),
+        ("tiff", Format::Tiff, &rgba, image::ImageFormat::Tiff),
+        ("tiff-16", Format::Tiff, &wide, image::ImageFormat::Tiff),
+        ("gif", Format::Gif, &rgba, image::ImageFormat::Gif),
+        ("bmp", Format::Bmp, &rgb, image::ImageFormat::Bmp),
+        ("pnm", Format::Pnm, &rgb, image::ImageFormat::Pnm),
+        ("jpeg", Format::Jpeg, &rgb, image::ImageFormat::Jpeg),
+    ] {
+        let mut bytes = Vec::new();
+        if extension == image::ImageFormat::Gif {
+            let frame = image::Frame::new(picture.to_rgba8());
+            image::codecs::gif::GifEncoder::new_with_speed(&mut bytes, 30).encode_frame(frame).unwrap();
+        } else {
+            picture.write_to(&mut std::io::Cursor::new(&mut bytes), extension).unwrap();
+        }
+        let asked = Decoder::default().cost(format, &bytes).unwrap() >> 20;
+        let (result, peak) = cost(name, &bytes);
+        println!("{name}: {asked} MB asked for, {} MB taken", peak - alone);
+        assert!(result.starts_with("1200 × 900"), "{name}: {result}");
+        assert!(peak - alone <= asked + 4, "{name}: {peak} MB, {alone} of it the process's own, {asked} asked for");
+    }
 }

@@ -95,7 +95,11 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        let format = self.format(&bytes)?;
+        // Some formats have names, but no first bytes of their own.
+        let format = match format_of(&bytes) {
+            Err(ImageError::UnknownFormat) => return Err(foreign(path).map_or(ImageError::UnknownFormat, ImageError::Foreign)),
+            found => found?,
+        };
         // Most camera raw files are TIFFs that begin with a thumbnail.
         if format == Format::Tiff && foreign(path) == Some(RAW) {
             return Err(ImageError::Foreign(RAW));
@@ -119,7 +123,7 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        self.format(&bytes)?;
+        format_of(&bytes)?;
         self.rest(bytes, reader, 0)
     }
 
@@ -131,7 +135,7 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        self.decode_as(self.format(bytes)?, bytes)
+        self.decode_as(format_of(bytes)?, bytes)
     }
 
     /// Decodes bytes of a format that is known.
@@ -139,6 +143,20 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`].
     pub fn decode_as(&self, format: Format, bytes: &[u8]) -> Result<Image, ImageError> {
+        let room = self.cost(format, bytes)?;
+        let room = self.memory.as_ref().map(|memory| memory.acquire(room));
+        let picture = pixels_of(format, bytes, self.max_pixels)?;
+        if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
+            return Err(ImageError::Damaged(damage.clone()));
+        }
+        finish(picture, room)
+    }
+
+    /// About how many bytes of memory decoding takes at its peak, the file's own included: what it asks [`Decoder::memory`] for.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], as far as the header tells.
+    pub fn cost(&self, format: Format, bytes: &[u8]) -> Result<u64, ImageError> {
         let header = header(format, bytes)?;
         let (height, width) = (header.height, header.width);
         let pixels = (height as u64).saturating_mul(width as u64);
@@ -154,20 +172,7 @@ impl Decoder {
         if pixels > self.max_pixels {
             return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
         }
-        let cost = bytes.len() as u64 + pixels * header.bytes_per_pixel;
-        let room = self.memory.as_ref().map(|memory| memory.acquire(cost));
-        let picture = pixels_of(format, bytes, self.max_pixels)?;
-        if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
-            return Err(ImageError::Damaged(damage.clone()));
-        }
-        finish(picture, room)
-    }
-
-    fn format(&self, first: &[u8]) -> Result<Format, ImageError> {
-        if let Some(found) = foreign_bytes(first) {
-            return Err(ImageError::Foreign(found));
-        }
-        Format::of(first).ok_or(ImageError::UnknownFormat)
+        Ok(bytes.len() as u64 + pixels * header.bytes_per_pixel)
     }
 
     fn max_length(&self) -> u64 {
@@ -183,6 +188,13 @@ impl Decoder {
             return Err(ImageError::TooLong { length: bytes.len() as u64, max_pixels: self.max_pixels });
         }
         self.decode(&bytes)
+    }
+}
+
+fn format_of(first: &[u8]) -> Result<Format, ImageError> {
+    match foreign_bytes(first) {
+        Some(found) => Err(ImageError::Foreign(found)),
+        None => Format::of(first).ok_or(ImageError::UnknownFormat),
     }
 }
 
