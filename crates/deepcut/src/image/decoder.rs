@@ -93,7 +93,11 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        let format = self.format(&bytes)?;
+        // Some formats have names, but no first bytes of their own.
+        let format = match format_of(&bytes) {
+            Err(ImageError::UnknownFormat) => return Err(foreign(path).map_or(ImageError::UnknownFormat, ImageError::Foreign)),
+            found => found?,
+        };
         // Most camera raw files are TIFFs that begin with a thumbnail.
         if format == Format::Tiff && foreign(path) == Some(RAW) {
             return Err(ImageError::Foreign(RAW));
@@ -117,7 +121,7 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        self.format(&bytes)?;
+        format_of(&bytes)?;
         self.rest(bytes, reader, 0)
     }
 
@@ -129,7 +133,7 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        self.decode_as(self.format(bytes)?, bytes)
+        self.decode_as(format_of(bytes)?, bytes)
     }
 
     /// Decodes bytes of a format that is known.
@@ -137,12 +141,23 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`].
     pub fn decode_as(&self, format: Format, bytes: &[u8]) -> Result<Image, ImageError> {
+        let room = self.cost(format, bytes)?;
+        let room = self.memory.as_ref().map(|memory| memory.acquire(room));
+        let picture = pixels_of(format, bytes, self.max_pixels)?;
+        if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
+            return Err(ImageError::Damaged(damage.clone()));
+        }
+        finish(picture, room)
+    }
+
+    /// About how many bytes of memory decoding takes at its peak, the file's own included: what it asks [`Decoder::memory`] for.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], as far as the header tells.
+    pub fn cost(&self, format: Format, bytes: &[u8]) -> Result<u64, ImageError> {
         let header = header(format, bytes)?;
         let (height, width) = (header.height, header.width);
         let pixels = (height as u64).saturating_mul(width as u64);
-        if pixels > self.max_pixels {
-            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
-        }
         if pixels == 0 {
             return Err(ImageError::Broken(format!("its header says {width} × {height} pixels")));
         }
@@ -152,22 +167,10 @@ impl Decoder {
                 "{length} bytes cannot hold the {width} × {height} pixels that its header claims"
             )));
         }
-        let room = match &self.memory {
-            Some(memory) => Some(memory.acquire(bytes.len() as u64 + pixels * header.bytes_per_pixel)),
-            None => None,
-        };
-        let picture = pixels_of(format, bytes, self.max_pixels)?;
-        if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
-            return Err(ImageError::Damaged(damage.clone()));
+        if pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
         }
-        finish(picture, room)
-    }
-
-    fn format(&self, first: &[u8]) -> Result<Format, ImageError> {
-        if let Some(found) = foreign_bytes(first) {
-            return Err(ImageError::Foreign(found));
-        }
-        Format::of(first).ok_or(ImageError::UnknownFormat)
+        Ok(bytes.len() as u64 + pixels * header.bytes_per_pixel)
     }
 
     fn max_length(&self) -> u64 {
@@ -177,12 +180,19 @@ impl Decoder {
     fn rest(&self, mut bytes: Vec<u8>, reader: impl Read, length: u64) -> Result<Image, ImageError> {
         let most = self.max_length();
         let expected = (length as usize).saturating_sub(bytes.len());
-        bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length, budget: 0 })?;
+        bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length })?;
         reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
         if bytes.len() as u64 > most {
             return Err(ImageError::TooLong { length: bytes.len() as u64, max_pixels: self.max_pixels });
         }
         self.decode(&bytes)
+    }
+}
+
+fn format_of(first: &[u8]) -> Result<Format, ImageError> {
+    match foreign_bytes(first) {
+        Some(found) => Err(ImageError::Foreign(found)),
+        None => Format::of(first).ok_or(ImageError::UnknownFormat),
     }
 }
 
@@ -262,9 +272,12 @@ fn jpeg_pixels(bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
 fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
     let rgb = profile::into_srgb(&mut picture);
     let stored = (picture.height, picture.width);
-    let Picture { alpha, orientation, damage, notes, .. } = picture;
+    let Picture { alpha, orientation, damage, mut notes, .. } = picture;
     let (rgb, (height, width)) = upright(rgb, stored, 3, orientation);
     let alpha = alpha.map(|alpha| upright(alpha, stored, 1, orientation).0);
+    if alpha.as_ref().is_some_and(|alpha| alpha.iter().all(|&a| a == 0)) {
+        notes.push("all of it is transparent: nothing of it can be seen".to_owned());
+    }
     let mut image = Image::with_alpha(height, width, rgb, alpha)?;
     (image.damage, image.notes) = (damage, notes);
     image.room = room.map(|mut room| {

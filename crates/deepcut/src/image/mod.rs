@@ -1,5 +1,13 @@
 //! Bytes → upright RGB picture → resized, normalised network input.
 //!
+//! | file | what |
+//! |---|---|
+//! | `decoder.rs` | the front door: files, streams and bytes, within limits |
+//! | `memory.rs` | a budget of bytes that threads share |
+//! | `foreign.rs` | formats that are known, but not read, and how to convert them |
+//! | `jpeg/`, `png.rs`, `webp.rs`, `tiff/`, `gif.rs`, `bmp.rs`, `pnm.rs` | a format each: bytes → `Picture` |
+//! | `exif.rs`, `profile.rs`, `depth.rs` | which way up, which colours, how many bits: the same for all of them |
+//!
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
 

@@ -77,6 +77,9 @@ fn profile(space: &Space) -> Result<ColorProfile, String> {
         Space::Icc(bytes) => ColorProfile::new_from_slice(bytes).map_err(|e| format!("cannot be read ({e})")),
         Space::Gamma { exponent, chromaticities } => {
             let mut profile = ColorProfile::new_srgb();
+            if !(0.1..=10.0).contains(exponent) || chromaticities.is_some_and(|all| !are_possible(all)) {
+                return Err("has values that no device has".to_owned());
+            }
             if let Some([white, red, green, blue]) =
                 chromaticities.map(|all| all.map(|[x, y]| Chromaticity::new(x as f32, y as f32)))
             {
@@ -104,6 +107,15 @@ fn profile(space: &Space) -> Result<ColorProfile, String> {
     }
 }
 
+/// Whether three primaries span an area with the white within it.
+fn are_possible([white, red, green, blue]: [[f64; 2]; 4]) -> bool {
+    let is_finite = |[x, y]: [f64; 2]| (-0.5..=1.5).contains(&x) && (-0.5..=1.5).contains(&y);
+    let area = |a: [f64; 2], b: [f64; 2], c: [f64; 2]| (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]);
+    let all = [area(red, green, blue), area(white, red, green), area(white, green, blue), area(white, blue, red)];
+    [white, red, green, blue].into_iter().all(|c| is_finite(c) && c[1].abs() > 1e-3)
+        && (all.iter().all(|&a| a > 1e-4) || all.iter().all(|&a| a < -1e-4))
+}
+
 /// How the profile's channels are those of the picture.
 fn layout(profile: &ColorProfile, channels: Channels) -> Result<Layout, String> {
     match (profile.color_space, channels) {
@@ -129,4 +141,56 @@ fn is_srgb(transform: &moxcms::Transform8BitExecutor, width: usize) -> bool {
             .zip(target.chunks_exact(3))
             .any(|(from, to)| (0..3).any(|c| from[c % width].abs_diff(to[c]) > SAME));
     !moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(space: Space, data: &[u8]) -> (Vec<u8>, Vec<String>) {
+        let mut picture = Picture { space, ..Picture::new(1, data.len() / 3, Channels::Rgb, data.to_vec()) };
+        (into_srgb(&mut picture), picture.notes)
+    }
+
+    const SRGB: [[f64; 2]; 4] = [[0.3127, 0.3290], [0.64, 0.33], [0.3, 0.6], [0.15, 0.06]];
+
+    #[test]
+    fn exponents_and_primaries_of_png() {
+        let ramp: Vec<u8> = (0..=255).flat_map(|v| [v, v, v]).collect();
+        // As good as sRGB: not a bit changes.
+        for chromaticities in [None, Some(SRGB)] {
+            assert_eq!(seen(Space::Gamma { exponent: 1.0 / 0.45455, chromaticities }, &ramp), (ramp.clone(), vec![]));
+        }
+        let (linear, _) = seen(Space::Gamma { exponent: 1.0, chromaticities: None }, &ramp);
+        for (v, rgb) in linear.chunks(3).enumerate() {
+            let light = v as f64 / 255.0;
+            let expected = 255.0 * if light <= 0.003_130_8 { 12.92 * light } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
+            assert!(rgb.iter().all(|&c| (f64::from(c) - expected).abs() <= 1.0), "{v}: {rgb:?}, {expected}");
+        }
+        // Red and blue exchanged.
+        let exchanged = Some([SRGB[0], SRGB[3], SRGB[2], SRGB[1]]);
+        let (rgb, _) = seen(Space::Gamma { exponent: 2.2, chromaticities: exchanged }, &[200, 100, 30]);
+        assert!(rgb.iter().zip([30, 100, 200]).all(|(a, b)| a.abs_diff(b) <= 1), "{rgb:?}");
+        // Display P3's red is beyond sRGB's.
+        let (rgb, _) = seen(Space::Cicp { primaries: 12, transfer: 13 }, &[200, 100, 30]);
+        assert!(rgb[0] > 205 && rgb[1].abs_diff(96) < 6, "{rgb:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_ignored_with_a_note() {
+        let flat = Some([[0.3, 0.3]; 4]);
+        let nothing = Some([[0.0; 2]; 4]);
+        for space in [
+            Space::Gamma { exponent: 2.2, chromaticities: flat },
+            Space::Gamma { exponent: 2.2, chromaticities: nothing },
+            Space::Gamma { exponent: 1e9, chromaticities: None },
+            Space::Cicp { primaries: 2, transfer: 2 },
+            Space::Icc(b"junk".to_vec()),
+            Space::Icc(vec![0; MAX_BYTES + 1]),
+        ] {
+            let (rgb, notes) = seen(space.clone(), &[200, 100, 30]);
+            assert_eq!((rgb, notes.len()), (vec![200, 100, 30], 1), "{space:?}");
+            assert!(notes[0].ends_with("and was ignored"), "{notes:?}");
+        }
+    }
 }

@@ -10,6 +10,9 @@ use std::io::Cursor;
 /// A lossless picture of one colour takes no bits for its pixels: more than this for each byte is refused all the same.
 const PIXELS_PER_BYTE: u64 = 1 << 20;
 
+/// Zeros that take the place of pixels that were cut off, beside as many as are left.
+const PADDING: usize = 1 << 16;
+
 struct Chunk<'a> {
     kind: [u8; 4],
     data: &'a [u8],
@@ -80,8 +83,11 @@ impl<'a> Frame<'a> {
         if frame.pixels.is_empty() {
             return Err(broken("it ends before its pixels"));
         }
-        if frame.canvas.is_none() {
-            frame.canvas = Some((frame.height, frame.width));
+        let (height, width) = *frame.canvas.get_or_insert((frame.height, frame.width));
+        let is_whole = (frame.top, frame.left, frame.height, frame.width) == (0, 0, height, width);
+        let is_within = frame.top + frame.height <= height && frame.left + frame.width <= width;
+        if frame.height == 0 || frame.width == 0 || !(is_whole || frame.frames > 0 && is_within) {
+            return Err(broken("its canvas has another size than its picture"));
         }
         Ok(frame)
     }
@@ -115,8 +121,22 @@ impl<'a> Frame<'a> {
         Ok(())
     }
 
-    /// A file of this frame alone.
-    fn still(&self) -> Vec<u8> {
+    /// Channels and pixels of a file of this frame alone.
+    #[allow(clippy::type_complexity, reason = "the outer error is ours, the inner one the decoder's")]
+    fn unpack(&self, still: &[u8]) -> Result<Result<(usize, Vec<u8>), image_webp::DecodingError>, ImageError> {
+        let mut decoder = match image_webp::WebPDecoder::new(Cursor::new(still)) {
+            Ok(decoder) => decoder,
+            Err(error) => return Ok(Err(error)),
+        };
+        let n = if decoder.has_alpha() { 4 } else { 3 };
+        let size = self.height * self.width * n;
+        let mut pixels = room(size)?;
+        pixels.resize(size, 0);
+        Ok(decoder.read_image(&mut pixels).map(|()| (n, pixels)))
+    }
+
+    /// A file of this frame alone, its pixels followed by so many zeros.
+    fn still(&self, padding: usize) -> Vec<u8> {
         let mut out = b"RIFF\0\0\0\0WEBP".to_vec();
         let mut chunk = |kind: &[u8; 4], data: &[u8]| {
             out.extend_from_slice(kind);
@@ -129,7 +149,12 @@ impl<'a> Frame<'a> {
             chunk(b"VP8X", &[&[0x10, 0, 0, 0][..], &side(self.width), &side(self.height)].concat());
             chunk(b"ALPH", alpha);
         }
-        chunk(if self.lossless { b"VP8L" } else { b"VP8 " }, self.pixels);
+        let kind = if self.lossless { b"VP8L" } else { b"VP8 " };
+        if padding == 0 {
+            chunk(kind, self.pixels);
+        } else {
+            chunk(kind, &[self.pixels, &vec![0; padding]].concat());
+        }
         let length = (out.len() - 8) as u32;
         out[4..8].copy_from_slice(&length.to_le_bytes());
         out
@@ -144,25 +169,20 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     let frame = Frame::read(bytes)?;
     let (height, width) = frame.canvas.unwrap_or_default();
-    let still = frame.still();
     let cannot = |e: image_webp::DecodingError| match frame.cut {
         true => broken(format!("it was cut short ({e})")),
         false => broken(format!("its pixels cannot be decoded ({e})")),
     };
-    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(&still[..])).map_err(cannot)?;
-    let n = if decoder.has_alpha() { 4 } else { 3 };
-    let size = frame.height * frame.width * n;
-    let mut pixels = room(size)?;
-    pixels.resize(size, 0);
-    decoder.read_image(&mut pixels).map_err(cannot)?;
+    let (n, pixels) = match frame.unpack(&frame.still(0))? {
+        // Zeros in place of what is missing show what there is.
+        Err(_) if frame.cut => frame.unpack(&frame.still(frame.pixels.len() + PADDING))?.map_err(cannot)?,
+        found => found.map_err(cannot)?,
+    };
 
     let is_whole = (frame.top, frame.left, frame.height, frame.width) == (0, 0, height, width);
     let mut picture = match (is_whole, n) {
         (true, 3) => Picture::new(height, width, Channels::Rgb, pixels),
         (true, _) => Picture::with_alpha(height, width, Channels::Rgb, &pixels),
-        (false, _) if frame.frames == 0 || frame.top + frame.height > height || frame.left + frame.width > width => {
-            return Err(broken("its canvas has another size than its picture"));
-        }
         (false, _) => {
             // Only the first frame is asked for: around it nothing is to be seen.
             let (mut data, mut alpha) = (room(height * width * 3)?, room(height * width)?);
