@@ -264,6 +264,13 @@ pub struct Target {
     replace: bool,
 }
 
+/// A result that is written, but not yet in its place.
+pub struct Pending {
+    file: NamedTempFile,
+    path: PathBuf,
+    replace: bool,
+}
+
 /// What to do with a picture.
 #[derive(Debug)]
 pub enum Plan {
@@ -520,23 +527,33 @@ impl Outputs {
         Ok(Plan::Make(targets.into_iter().filter_map(|(target, wanted)| wanted.then_some(target)).collect()))
     }
 
-    /// Writes a result.
+    /// Writes a result to standard output, or beside its place: [`Outputs::settle`] moves it there.
     ///
     /// # Errors
     /// If it cannot be written; a [`Fault`] says that the disk is why.
-    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<()> {
+    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<Option<Pending>> {
         let Some(path) = &target.path else {
             let mut stdout = io::stdout().lock();
-            return stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output");
+            stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")?;
+            return Ok(None);
         };
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         // A disk that was taken away must not be made anew as a folder.
         if let Some(root) = self.is_gone() {
             return Err(anyhow!(Fault(format!("the output folder {} is gone", root.display()))));
         }
-        write(path, bytes, target.replace)?;
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(parent(path).into());
-        Ok(())
+        Ok(Some(Pending { file: write_beside(path, bytes)?, path: path.clone(), replace: target.replace }))
+    }
+
+    /// Waits until a result is on the disk and moves it to its place, which it returns. The waiting is why it is apart from [`Outputs::put`].
+    ///
+    /// # Errors
+    /// As [`Outputs::put`], or if its place was taken meanwhile.
+    pub fn settle(&self, Pending { file, path, replace }: Pending) -> anyhow::Result<String> {
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        move_to(file, &path, replace)?;
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(parent(&path).into());
+        Ok(path.display().to_string())
     }
 
     /// The output folder, if it is no longer there.
@@ -694,12 +711,25 @@ pub fn check_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
 /// # Errors
 /// If the folder cannot be made, the disk is full, or the file exists and may not be replaced.
 pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
+    move_to(write_beside(path, bytes)?, path, overwrite)
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> anyhow::Result<NamedTempFile> {
     let folder = parent(path);
     make_folder(folder)?;
     let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
     let mut file = begin(folder).with_context(context)?;
-    let full = || Fault(format!("cannot write {}; is the disk full?", path.display()));
-    file.as_file_mut().write_all(bytes).and_then(|()| file.as_file().sync_data()).with_context(full)?;
+    file.as_file_mut().write_all(bytes).with_context(|| is_full(path))?;
+    Ok(file)
+}
+
+fn is_full(path: &Path) -> Fault {
+    Fault(format!("cannot write {}; is the disk full?", path.display()))
+}
+
+fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    // Else a power failure could leave the name without the content.
+    file.as_file().sync_data().with_context(|| is_full(path))?;
     let moved = if overwrite {
         file.persist(path).map(drop).map_err(|e| e.error)
     } else {
