@@ -221,7 +221,7 @@ fn runs(data: &[u8], bits: usize, (height, width): (usize, usize), out: &mut [u8
         }
         *x += 1;
     };
-    let nibble = |byte: u8, i: usize| if i % 2 == 0 { byte >> 4 } else { byte & 15 };
+    let nibble = |byte: u8, i: usize| if i.is_multiple_of(2) { byte >> 4 } else { byte & 15 };
     while let (Some(&count), true) = (data.get(at), y < height) {
         let Some(&value) = data.get(at + 1) else { break };
         at += 2;
@@ -256,4 +256,97 @@ fn runs(data: &[u8], bits: usize, (height, width): (usize, usize), out: &mut [u8
     // The last line needs no end.
     let left = (height - y.min(height)) * width;
     left.saturating_sub(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header of so many bytes; `more` follows its first forty, `rest` are palette and pixels.
+    fn bmp(size: u32, (height, width): (i32, i32), bits: u16, compression: u32, more: &[u8], rest: &[u8]) -> Vec<u8> {
+        let mut out = [b"BM", &[0; 8][..], &0_u32.to_le_bytes(), &size.to_le_bytes()].concat();
+        out.extend([width.to_le_bytes(), height.to_le_bytes()].concat());
+        out.extend([&[1, 0][..], &bits.to_le_bytes(), &compression.to_le_bytes(), &[0; 20]].concat());
+        out.extend(more);
+        out.resize(out.len().max(14 + size as usize), 0);
+        out.extend(rest);
+        out
+    }
+
+    /// Black, red, green, blue, and black.
+    fn palette(entries: usize) -> Vec<u8> {
+        let mut all = vec![0, 0, 0, 0, 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0];
+        all.resize(entries * 4, 0);
+        all
+    }
+
+    #[test]
+    fn lines_from_above_and_from_below() {
+        let pixels = [1, 2, 3, 4, 5, 6, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0];
+        let below = decode(&bmp(40, (2, 2), 24, 0, &[], &pixels)).unwrap();
+        assert_eq!(below.data, [9, 8, 7, 12, 11, 10, 3, 2, 1, 6, 5, 4]);
+        let above = decode(&bmp(40, (-2, 2), 24, 0, &[], &pixels)).unwrap();
+        assert_eq!(above.data, [3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10]);
+        // A line is missing.
+        let cut = decode(&bmp(40, (2, 2), 24, 0, &[], &pixels[..8])).unwrap();
+        assert_eq!(cut.damage.unwrap(), "2 of 4 pixels are missing");
+    }
+
+    #[test]
+    fn alpha_that_is_zero_everywhere_was_never_filled_in() {
+        let masks = [0xff_0000_u32, 0xff00, 0xff, 0xff00_0000].map(u32::to_le_bytes).concat();
+        let opaque = decode(&bmp(124, (1, 2), 32, 3, &masks, &[1, 2, 3, 0, 4, 5, 6, 0])).unwrap();
+        assert_eq!((opaque.alpha, opaque.data), (None, vec![3, 2, 1, 6, 5, 4]));
+        let clear = decode(&bmp(124, (1, 2), 32, 3, &masks, &[1, 2, 3, 0, 4, 5, 6, 9])).unwrap();
+        assert_eq!(clear.alpha.unwrap(), [0, 9]);
+        // Without bit fields the fourth byte means nothing.
+        let plain = decode(&bmp(40, (1, 1), 32, 0, &[], &[1, 2, 3, 77])).unwrap();
+        assert_eq!((plain.alpha, plain.data), (None, vec![3, 2, 1]));
+    }
+
+    #[test]
+    fn bit_fields_of_any_width() {
+        let masks = [0xf800_u32, 0x7e0, 0x1f].map(u32::to_le_bytes).concat();
+        let picture = decode(&bmp(40, (1, 2), 16, 3, &masks, &[0, 0xf8, 0xe0, 0x07])).unwrap();
+        assert_eq!(picture.data, [255, 0, 0, 0, 255, 0]);
+        let ten = [0x3ff0_0000_u32, 0xf_fc00, 0x3ff].map(u32::to_le_bytes).concat();
+        let value = (0x3ff_u32 << 20 | 0x200 << 10).to_le_bytes();
+        assert_eq!(decode(&bmp(40, (1, 1), 32, 3, &ten, &value)).unwrap().data, [255, 128, 0]);
+        let holes = [0xf80f_u32, 0x7e0, 0x10].map(u32::to_le_bytes).concat();
+        assert!(matches!(decode(&bmp(40, (1, 1), 16, 3, &holes, &[0; 4])), Err(ImageError::Unsupported(_))));
+    }
+
+    #[test]
+    fn run_lengths_with_steps_and_literal_runs() {
+        let indices = |bits: u16, compression: u32, runs: &[u8]| {
+            let data = [palette(1 << bits), runs.to_vec()].concat();
+            let picture = decode(&bmp(40, (2, 4), bits, compression, &[], &data)).unwrap();
+            let index = |c: &[u8]| match c {
+                [255, ..] => 1,
+                [_, 255, _] => 2,
+                [.., 255] => 3,
+                _ => 0,
+            };
+            (picture.data.chunks(3).map(index).collect::<Vec<u8>>(), picture.damage)
+        };
+        // Two of index 1, a new line, three literal indices (padded), the end.
+        assert_eq!(indices(8, 1, &[2, 1, 0, 0, 0, 3, 2, 3, 1, 0, 0, 1]), (vec![2, 3, 1, 0, 1, 1, 0, 0], None));
+        // One of index 1, a step right and up, one of index 3.
+        assert_eq!(indices(8, 1, &[1, 1, 0, 2, 1, 1, 1, 3, 0, 1]), (vec![0, 0, 3, 0, 1, 0, 0, 0], None));
+        assert_eq!(indices(4, 2, &[3, 0x12, 0, 0, 0, 3, 0x21, 0x30, 0, 1]), (vec![2, 1, 3, 0, 1, 2, 1, 0], None));
+        let (_, damage) = indices(8, 1, &[4, 1, 0, 0, 2, 1]);
+        assert_eq!(damage.unwrap(), "2 of 8 pixels are missing");
+    }
+
+    #[test]
+    fn the_oldest_header_and_what_is_refused() {
+        let mut core = [b"BM", &[0; 8][..], &0_u32.to_le_bytes(), &12_u32.to_le_bytes(), &[2, 0, 1, 0, 1, 0, 1, 0]].concat();
+        core.extend([0, 0, 0, 30, 20, 10, 0b0100_0000, 0, 0, 0]);
+        assert_eq!(decode(&core).unwrap().data, [0, 0, 0, 10, 20, 30]);
+        let refused = [(40, 0, 4, "JPEG"), (40, 0, 5, "PNG"), (64, 1, 3, "Huffman"), (40, 32, 11, "CMYK"), (41, 8, 0, "41")];
+        for (size, bits, compression, words) in refused {
+            let error = decode(&bmp(size, (1, 1), bits, compression, &[], &[0; 64])).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }

@@ -142,9 +142,6 @@ impl Decoder {
         let header = header(format, bytes)?;
         let (height, width) = (header.height, header.width);
         let pixels = (height as u64).saturating_mul(width as u64);
-        if pixels > self.max_pixels {
-            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
-        }
         if pixels == 0 {
             return Err(ImageError::Broken(format!("its header says {width} × {height} pixels")));
         }
@@ -154,10 +151,11 @@ impl Decoder {
                 "{length} bytes cannot hold the {width} × {height} pixels that its header claims"
             )));
         }
-        let room = match &self.memory {
-            Some(memory) => Some(memory.acquire(bytes.len() as u64 + pixels * header.bytes_per_pixel)),
-            None => None,
-        };
+        if pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
+        }
+        let cost = bytes.len() as u64 + pixels * header.bytes_per_pixel;
+        let room = self.memory.as_ref().map(|memory| memory.acquire(cost));
         let picture = pixels_of(format, bytes, self.max_pixels)?;
         if let (Some(damage), false) = (&picture.damage, self.keep_damaged) {
             return Err(ImageError::Damaged(damage.clone()));
@@ -179,7 +177,7 @@ impl Decoder {
     fn rest(&self, mut bytes: Vec<u8>, reader: impl Read, length: u64) -> Result<Image, ImageError> {
         let most = self.max_length();
         let expected = (length as usize).saturating_sub(bytes.len());
-        bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length, budget: 0 })?;
+        bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length })?;
         reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
         if bytes.len() as u64 > most {
             return Err(ImageError::TooLong { length: bytes.len() as u64, max_pixels: self.max_pixels });
@@ -264,9 +262,12 @@ fn jpeg_pixels(bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
 fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
     let rgb = profile::into_srgb(&mut picture);
     let stored = (picture.height, picture.width);
-    let Picture { alpha, orientation, damage, notes, .. } = picture;
+    let Picture { alpha, orientation, damage, mut notes, .. } = picture;
     let (rgb, (height, width)) = upright(rgb, stored, 3, orientation);
     let alpha = alpha.map(|alpha| upright(alpha, stored, 1, orientation).0);
+    if alpha.as_ref().is_some_and(|alpha| alpha.iter().all(|&a| a == 0)) {
+        notes.push("all of it is transparent: nothing of it can be seen".to_owned());
+    }
     let mut image = Image::with_alpha(height, width, rgb, alpha)?;
     (image.damage, image.notes) = (damage, notes);
     image.room = room.map(|mut room| {

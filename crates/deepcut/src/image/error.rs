@@ -49,15 +49,11 @@ pub enum ImageError {
         /// The limit in force.
         max_pixels: u64,
     },
-    /// Decoding needs more memory than the whole budget.
-    #[error(
-        "decoding the picture takes about {needed} bytes of memory, more than the {budget} allowed; shrink it first, or allow more"
-    )]
+    /// The system has no room.
+    #[error("there is no memory for {needed} bytes of the picture; shrink it first")]
     Memory {
-        /// Bytes that decoding takes.
+        /// Bytes asked for at once.
         needed: u64,
-        /// Bytes of the whole budget.
-        budget: u64,
     },
     /// Part of the picture is missing or wrong.
     #[error("damaged: {0}; copy or download it again (or keep it with --keep-damaged)")]

@@ -100,7 +100,7 @@ mod tests {
                 let plain = exif(big, kind, value);
                 assert_eq!(orientation(&plain), Some(value as u8), "{big} {kind}");
                 assert_eq!(orientation(&[b"Exif\0\0", &plain[..]].concat()), Some(value as u8));
-                for length in 0..34 {
+                for length in 0..31 {
                     assert_eq!(orientation(&plain[..length]), None);
                 }
             }

@@ -129,7 +129,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     if beyond {
         picture.damaged("some pixels have colors that its palette does not have");
     }
-    if rest.iter().any(|&b| b == 0x2c) && is_followed(rest) {
+    if is_followed(rest) {
         picture.notes.push("it is an animation: its first frame was taken".to_owned());
     }
     Ok(picture)
@@ -182,5 +182,49 @@ fn is_followed(mut rest: &[u8]) -> bool {
             }
             _ => return false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture of two colours: its screen, blocks before the frame, the frame's place, flags and indices.
+    fn gif(screen: [u8; 2], blocks: &[u8], [left, top, columns, rows]: [u8; 4], flags: u8, indices: &[u8]) -> Vec<u8> {
+        let mut out = [b"GIF89a", &[screen[1], 0, screen[0], 0, 0x80, 0, 0, 10, 20, 30, 40, 50, 60][..], blocks].concat();
+        out.extend([0x2c, left, 0, top, 0, columns, 0, rows, 0, flags, 2]);
+        let packed = weezl::encode::Encoder::new(BitOrder::Lsb, 2).encode(indices).unwrap();
+        out.push(packed.len() as u8);
+        out.extend(packed);
+        out.extend([0, 0x3b]);
+        out
+    }
+
+    #[test]
+    fn the_first_frame_lies_on_its_screen() {
+        let extensions = [0x21, 0xfe, 2, b'h', b'i', 0, 0x21, 0xf9, 4, 1, 0, 0, 1, 0];
+        let picture = decode(&gif([2, 3], &extensions, [1, 0, 2, 2], 0, &[0, 1, 0, 0])).unwrap();
+        assert_eq!((picture.height, picture.width), (2, 3));
+        // Around the frame and where it has the transparent colour nothing is seen.
+        assert_eq!(picture.alpha.unwrap(), [0, 255, 0, 0, 255, 255]);
+        assert_eq!(picture.data[3..6], [10, 20, 30]);
+        // A frame that is larger than its screen.
+        let picture = decode(&gif([1, 1], &[], [0, 0, 2, 2], 0, &[0, 1, 1, 0])).unwrap();
+        assert_eq!((picture.height, picture.width, picture.damage), (2, 2, None));
+        assert_eq!(picture.data, [10, 20, 30, 40, 50, 60, 40, 50, 60, 10, 20, 30]);
+    }
+
+    #[test]
+    fn rows_in_four_passes_and_what_is_missing() {
+        let rows: Vec<u8> = (0..9).map(|y| u8::from(y % 4 == 0)).collect();
+        let stored: Vec<u8> = [0, 8, 4, 2, 6, 1, 3, 5, 7].map(|y: usize| rows[y]).to_vec();
+        let picture = decode(&gif([9, 1], &[], [0, 0, 1, 9], 0x40, &stored)).unwrap();
+        let seen: Vec<u8> = picture.data.chunks(3).map(|c| u8::from(c[0] == 40)).collect();
+        assert_eq!(seen, rows);
+        let picture = decode(&gif([9, 1], &[], [0, 0, 1, 9], 0, &stored[..5])).unwrap();
+        assert_eq!(picture.damage.unwrap(), "4 of 9 pixels are missing");
+        let picture = decode(&gif([1, 1], &[], [0, 0, 1, 1], 0, &[3])).unwrap();
+        assert!(picture.damage.unwrap().contains("palette"));
+        assert!(matches!(decode(b"GIF89a\x01\0\x01\0\0\0\0\x3b"), Err(ImageError::Broken(_))));
     }
 }

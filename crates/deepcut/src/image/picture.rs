@@ -125,7 +125,7 @@ pub(super) fn cmyk_to_rgb(cmyk: &[u8]) -> Vec<u8> {
         let white = 255 - u32::from(ink[3]);
         rgb.extend(ink[..3].iter().map(|&c| {
             let product = u32::from(c) * white + 128;
-            (white - (product + (product >> 8) >> 8)) as u8
+            (white - ((product + (product >> 8)) >> 8)) as u8
         }));
     }
     rgb
@@ -139,7 +139,7 @@ pub(super) fn eight_bits(value: u16) -> u8 {
 /// Room for so many bytes, or an error: a failed allocation must not end a whole batch.
 pub(super) fn room(bytes: usize) -> Result<Vec<u8>, ImageError> {
     let mut out = Vec::new();
-    out.try_reserve_exact(bytes).map_err(|_| ImageError::Memory { needed: bytes as u64, budget: 0 })?;
+    out.try_reserve_exact(bytes).map_err(|_| ImageError::Memory { needed: bytes as u64 })?;
     Ok(out)
 }
 

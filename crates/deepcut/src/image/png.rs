@@ -418,3 +418,86 @@ impl Seek for Pieces<'_> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let body = [&kind[..], data].concat();
+        [&(data.len() as u32).to_be_bytes()[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
+    }
+
+    /// Two grey pixels, 64 and 200, with other chunks before and after them.
+    fn grey(before: &[u8], after: &[u8]) -> Vec<u8> {
+        let head = chunk(b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
+        // Stored, not compressed.
+        let pixels = chunk(b"IDAT", &[0x78, 1, 1, 3, 0, 0xfc, 0xff, 0, 64, 200, 1, 0x4d, 1, 9]);
+        [b"\x89PNG\r\n\x1a\n", &head[..], before, &pixels, after, &chunk(b"IEND", &[])].concat()
+    }
+
+    /// EXIF that says so.
+    fn exif(orientation: u8) -> Vec<u8> {
+        [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], b"\0\0\0\0\0\0"].concat()
+    }
+
+    #[test]
+    fn orientation_is_read_from_every_chunk_that_may_carry_it() {
+        let hex: String = [b"Exif\0\0", &exif(6)[..]].concat().iter().map(|b| format!("{b:02x}")).collect();
+        let raw = format!("\nexif\n      {}\n{hex}\n", hex.len() / 2);
+        let text = |kind: &[u8; 4], parts: &[&[u8]]| chunk(kind, &parts.concat());
+        let xmp = b"<x tiff:Orientation=\"3\"/>";
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, raw.as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        for (bytes, expected) in [
+            (chunk(b"eXIf", &exif(8)), 8),
+            (text(b"tEXt", &[b"Raw profile type exif\0", raw.as_bytes()]), 6),
+            (text(b"zTXt", &[b"Raw profile type APP1\0\0", &packed]), 6),
+            (text(b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", xmp]), 3),
+            (text(b"tEXt", &[b"Comment\0tiff:Orientation=\"3\""]), 1),
+        ] {
+            for file in [grey(&bytes, &[]), grey(&[], &bytes)] {
+                let picture = decode(&file).unwrap();
+                assert_eq!((picture.orientation, picture.damage), (expected, None));
+                assert_eq!(picture.data, [64, 200]);
+            }
+        }
+        // EXIF comes before XMP.
+        let both = [text(b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", xmp]), chunk(b"eXIf", &exif(8))].concat();
+        assert_eq!(decode(&grey(&both, &[])).unwrap().orientation, 8);
+    }
+
+    #[test]
+    fn colors_are_ranked_as_the_standard_says() {
+        let gamma = |n: u32| chunk(b"gAMA", &n.to_be_bytes());
+        let space = |before: &[u8]| decode(&grey(before, &[])).unwrap().space;
+        assert_eq!(space(&gamma(100_000)), Space::Gamma { exponent: 1.0, chromaticities: None });
+        assert_eq!(space(&[gamma(100_000), chunk(b"sRGB", &[0])].concat()), Space::Srgb);
+        assert_eq!(space(&[gamma(100_000), chunk(b"cICP", &[1, 13, 0, 1])].concat()), Space::Srgb);
+        assert_eq!(space(&chunk(b"cICP", &[12, 13, 0, 1])), Space::Cicp { primaries: 12, transfer: 13 });
+        assert_eq!(space(&gamma(0)), Space::Srgb);
+        assert!(matches!(decode(&grey(&chunk(b"cICP", &[9, 16, 0, 1]), &[])), Err(ImageError::Unsupported(_))));
+    }
+
+    #[test]
+    fn wrong_sums_and_missing_ends() {
+        let whole = grey(&[], &[]);
+        // The end of the file is missing, but no pixel.
+        for length in [whole.len() - 12, whole.len() - 14] {
+            assert_eq!(decode(&whole[..length]).unwrap().damage, None, "{length}");
+        }
+        for from_end in [13, 22] {
+            let mut bytes = whole.clone();
+            let at = bytes.len() - from_end;
+            bytes[at] ^= 1;
+            assert!(decode(&bytes).unwrap().damage.unwrap().contains("check sum"), "{from_end}");
+        }
+        // A sum of metadata is wrong: it is passed over.
+        let mut gamma = chunk(b"gAMA", &100_000_u32.to_be_bytes());
+        gamma[9] ^= 1;
+        let picture = decode(&grey(&gamma, &[])).unwrap();
+        assert_eq!((picture.space, picture.notes.len(), picture.damage), (Space::Srgb, 1, None));
+        assert!(matches!(decode(&whole[..40]), Err(ImageError::Broken(_))));
+    }
+}

@@ -200,3 +200,55 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     }
     Ok(picture)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(bytes: &[u8]) -> Vec<u8> {
+        let picture = decode(bytes).unwrap();
+        assert_eq!(picture.damage, None);
+        picture.data
+    }
+
+    #[test]
+    fn text_and_bytes_of_every_greatest_value() {
+        // Digits of bits need no blanks; 1 is black.
+        assert_eq!(data(b"P1\n# c\n3 2\n010 1\n01"), [255, 0, 255, 0, 255, 0]);
+        assert_eq!(data(b"P4 3 2\n\x40\xa0"), [255, 0, 255, 0, 255, 0]);
+        assert_eq!(data(b"P2 2 1 3 0 # c\n3"), [0, 255]);
+        assert_eq!(data(b"P5 3 1 7\n\x00\x07\x03"), [0, 255, 109]);
+        assert_eq!(data(b"P3 1 1 65535 0 65535 32768"), [0, 255, 128]);
+        assert_eq!(data(b"P6 1 1 1023\n\x00\x00\x03\xff\x02\x00"), [0, 255, 128]);
+        // Twelve bits that a writer calls sixteen.
+        let picture = decode(b"P5 2 1 65535\n\x00\x00\x0f\xff").unwrap();
+        assert_eq!((picture.data, picture.notes.len()), (vec![0, 255], 1));
+    }
+
+    #[test]
+    fn any_kind_of_tuple() {
+        let pam = |depth: usize, kind: &str, most: u32, values: &[u8]| {
+            let head = format!("P7\n# c\nWIDTH 1\nHEIGHT 1\nDEPTH {depth}\nMAXVAL {most}\nTUPLTYPE {kind}\nENDHDR\n");
+            decode(&[head.as_bytes(), values].concat())
+        };
+        assert_eq!(pam(1, "BLACKANDWHITE", 1, &[1]).unwrap().data, [255]);
+        let grey = pam(2, "GRAYSCALE_ALPHA", 255, &[7, 9]).unwrap();
+        assert_eq!((grey.data, grey.alpha), (vec![7], Some(vec![9])));
+        let color = pam(4, "RGB_ALPHA", 65_535, &[0, 0, 255, 255, 128, 0, 255, 255]).unwrap();
+        assert_eq!((color.data, color.alpha), (vec![0, 255, 128], Some(vec![255])));
+        assert_eq!(pam(4, "CMYK", 255, &[1, 2, 3, 4]).unwrap().channels, Channels::Cmyk);
+        assert!(matches!(pam(3, "GRAYSCALE", 255, &[1, 2, 3]), Err(ImageError::Unsupported(_))));
+        assert!(matches!(pam(1, "GRAYSCALE", 70_000, &[1, 2, 3]), Err(ImageError::Broken(_))));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_great_is_damage() {
+        assert_eq!(decode(b"P5 2 2 255\n\x01\x02\x03").unwrap().damage.unwrap(), "1 of 4 values are missing");
+        assert!(decode(b"P2 2 1 9 1 x").unwrap().damage.is_some());
+        assert!(decode(b"P1 2 1 02").unwrap().damage.is_some());
+        assert!(decode(b"P5 1 1 9\n\x0a").unwrap().damage.unwrap().contains("beyond 9"));
+        for bytes in [&b"P5 1 1 0\n\x01"[..], b"P5 1 1 65536\n\x01\x01", b"P5 1", b"P6 1 1 255\n", b"P7\nWIDTH 1\n", b"P"] {
+            assert!(matches!(decode(bytes), Err(ImageError::Broken(_))), "{bytes:?}");
+        }
+    }
+}

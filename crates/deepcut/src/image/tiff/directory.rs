@@ -76,25 +76,32 @@ impl<'a> File<'a> {
         Some(Directory { file: *self, entries, next })
     }
 
-    /// The directories of the chain, each with those below it after it, and whether it is one of the chain.
-    pub fn directories(&self) -> Result<Vec<(Directory<'a>, bool)>, ImageError> {
+    /// The directories of the chain, each with those below it after it, and whether it is one of the chain; and whether one of them
+    /// cannot be read.
+    pub fn directories(&self) -> Result<(Vec<(Directory<'a>, bool)>, bool), ImageError> {
         let mut found: Vec<(Directory<'a>, bool)> = Vec::new();
+        let mut is_lost = false;
         let mut seen = Vec::new();
         let mut at = self.number(if self.big { 8 } else { 4 }, if self.big { 8 } else { 4 }).unwrap_or(0);
         while at != 0 && !seen.contains(&at) && found.len() < MAX_DIRECTORIES {
             seen.push(at);
-            let Some(directory) = self.directory(at) else { break };
+            let Some(directory) = self.directory(at) else {
+                is_lost = true;
+                break;
+            };
             at = directory.next;
             let below = directory.numbers(tag::SUB_IFDS).unwrap_or_default();
+            is_lost |= below.is_empty() && directory.has(tag::SUB_IFDS);
             found.push((directory, true));
             for at in below.into_iter().take(16) {
-                if let (false, Some(directory)) = (seen.contains(&at), self.directory(at)) {
-                    seen.push(at);
-                    found.push((directory, false));
+                match self.directory(at) {
+                    Some(directory) if !seen.contains(&at) => found.push((directory, false)),
+                    found => is_lost |= found.is_none(),
                 }
+                seen.push(at);
             }
         }
-        if found.is_empty() { Err(broken("it has no readable directory")) } else { Ok(found) }
+        if found.is_empty() { Err(broken("it has no readable directory")) } else { Ok((found, is_lost)) }
     }
 }
 

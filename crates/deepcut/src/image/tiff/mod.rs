@@ -75,7 +75,7 @@ struct Page<'a> {
 
 /// The picture, and notes about the others.
 fn choose<'a>(file: &File<'a>) -> Result<(Directory<'a>, Vec<String>), ImageError> {
-    let all = file.directories()?;
+    let (all, is_lost) = file.directories()?;
     let is_raw = |d: &Directory<'_>| {
         d.has(tag::DNG_VERSION)
             || matches!(d.number(tag::PHOTOMETRIC), Some(32_803 | 34_892))
@@ -100,6 +100,9 @@ fn choose<'a>(file: &File<'a>) -> Result<(Directory<'a>, Vec<String>), ImageErro
         .iter()
         .position(|(directory, in_chain)| *in_chain && is_full(directory))
         .or_else(|| all.iter().position(|(directory, _)| is_full(directory)));
+    if chosen.is_none() && is_lost {
+        return Err(broken("it was cut short, and only a smaller copy of the picture is left"));
+    }
     if chosen.is_none() {
         notes.push("every picture in it is marked as a smaller copy: the first was taken".to_owned());
     }
@@ -202,7 +205,11 @@ impl<'a> Page<'a> {
         if !fits {
             return Err(unsupported(&format!("of {photometric:?} with {bits} bits a sample ({format:?})")));
         }
-        let extra = directory.numbers(tag::EXTRA_SAMPLES).unwrap_or_default();
+        let extra = directory.numbers(tag::EXTRA_SAMPLES);
+        if extra.is_none() && directory.has(tag::EXTRA_SAMPLES) {
+            return Err(broken("its tag ExtraSamples cannot be read"));
+        }
+        let extra = extra.unwrap_or_default();
         let alpha = (colors..samples).zip(&extra).find(|(_, kind)| matches!(kind, 1 | 2)).map(|(at, &kind)| (at, kind == 1));
         let left_out = samples - colors - usize::from(alpha.is_some());
         if left_out > 0 {
@@ -256,12 +263,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         Compression::Fax(_) => 1 << 20,
     };
     let pixels_per_byte = (expansion * 8).div_ceil(bits).max(1);
-    Ok(Header {
-        height: page.height,
-        width: page.width,
-        bytes_per_pixel: 16 + page.strips.bytes_per_pixel(page.width),
-        pixels_per_byte,
-    })
+    let (height, width) = (page.height, page.width);
+    let bytes_per_pixel = 16 + page.strips.bytes(bits).div_ceil((height as u64).saturating_mul(width as u64).max(1));
+    Ok(Header { height, width, bytes_per_pixel, pixels_per_byte })
 }
 
 /// How samples become eight bits.
@@ -309,6 +313,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
             picture.space = Space::Gamma { exponent: 2.2, chromaticities: Some(all) };
         }
     }
+    if directory.has(tag::ICC) && !is_lab && !matches!(picture.space, Space::Icc(_)) {
+        picture.notes.push("its color profile cannot be read and was ignored".to_owned());
+    }
     if directory.has(tag::TRANSFER_FUNCTION) && matches!(picture.space, Space::Srgb | Space::Gamma { .. }) {
         picture.notes.push("its tag TransferFunction was ignored".to_owned());
     }
@@ -352,6 +359,7 @@ impl Page<'_> {
             return Some((Scale::Table((0..=u16::MAX).map(|v| depth::scaled(v, full)).collect()), note));
         }
         let kind = if self.format == SampleFormat::Float { "floating-point" } else { "whole" };
+        let full = 2_f64.powi(self.bits as i32) - 1.0;
         if self.format == SampleFormat::Float && low >= 0.0 && high <= 1.0 {
             return None;
         }
@@ -359,6 +367,8 @@ impl Page<'_> {
             () if low > high => return None,
             () if self.format == SampleFormat::Float && low >= 0.0 && high <= 255.0 => (0.0, 255.0),
             () if self.format == SampleFormat::Float && low >= 0.0 && high <= 65_535.0 && high > 4095.0 => (0.0, 65_535.0),
+            // Values that reach the upper half of the bits use all of them.
+            () if self.format == SampleFormat::Unsigned && high > full / 2.0 => (0.0, full),
             () if self.format == SampleFormat::Unsigned => (0.0, high),
             () => (low, high),
         };

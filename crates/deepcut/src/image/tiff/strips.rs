@@ -151,10 +151,10 @@ impl Strips {
         })
     }
 
-    /// Bytes of memory for a pixel of the picture that a strip takes while it is unpacked.
-    pub fn bytes_per_pixel(&self, width: usize) -> u64 {
-        let _ = width;
-        if self.is_tiled { 2 } else { 8 }
+    /// Bytes of memory that a strip takes while it is unpacked, of so many bits a pixel.
+    pub fn bytes(&self, bits: u64) -> u64 {
+        // Its own, and what it was unpacked from or is spread into.
+        2_u64.saturating_mul(self.rows as u64).saturating_mul(self.columns as u64).saturating_mul(bits.div_ceil(8))
     }
 }
 
