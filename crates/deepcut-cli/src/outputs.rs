@@ -180,8 +180,9 @@ impl<'a> Source<'a> {
         if record.input != self.input.file_name().to_string_lossy() {
             return Ok(true);
         }
-        // A folder that was moved or copied holds the same pictures.
-        Ok(record.folder != self.folder() && record.sha256 != self.sha256()?)
+        // A folder that was moved or copied holds the same pictures; all that comes from standard input has one name.
+        let may_be = self.input.path.is_none() || record.folder != self.folder();
+        Ok(may_be && record.sha256 != self.sha256()?)
     }
 
     /// Whether it is not what a result was made from that was written at that time.
@@ -559,6 +560,11 @@ impl Outputs {
     /// The output folder, if it is no longer there.
     pub fn is_gone(&self) -> Option<&Path> {
         self.destination.root().filter(|root| self.writes() && !root.is_dir())
+    }
+
+    /// Whether the output folder takes anything at all.
+    pub fn takes_files(&self) -> bool {
+        self.destination.root().is_none_or(|root| try_writing(root).is_ok())
     }
 
     /// Waits until nothing is being written, and lets nothing be written any more as long as the answer lives.

@@ -346,6 +346,59 @@ fn what_cannot_be_written_is_found_first() {
     assert!(!at("x").exists());
 }
 
+#[test]
+fn what_is_in_the_way_of_some_results_does_not_stop_the_others() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    for sub in ["in/a", "in/b", "out"] {
+        std::fs::create_dir_all(at(sub)).unwrap();
+    }
+    for name in ["in/a/1.png", "in/a/2.png", "in/a/3.png", "in/a/4.png", "in/b/5.png"] {
+        save(&at(name));
+    }
+    // A file where a sub-folder would be.
+    std::fs::write(at("out/a"), "in the way").unwrap();
+    let output = segment(dir.path(), &["in", "-o", "out", "--format", "mask", "-r", "96"]);
+    assert_status(&output, 1);
+    assert_says(&output, "5 pictures, 1 file written, 4 failed");
+    assert_says(&output, "cannot make the folder");
+    assert_eq!(tree(&at("out")), ["a", "b/5.mask.png"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0)).unwrap();
+        if std::fs::read_dir(at("in/a")).is_ok() {
+            eprintln!("skipped: the administrator reads every folder");
+            return;
+        }
+        for input in ["in", "in/**/*.png"] {
+            let output = segment(dir.path(), &[input, "-o", "new", "--format", "mask", "-r", "96"]);
+            std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert_status(&output, 1);
+            assert_says(&output, "a: cannot read the folder");
+            assert_says(&output, "1 failed");
+            std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0)).unwrap();
+        }
+        std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn another_picture_from_standard_input_is_another_picture() {
+    let dir = folder();
+    let run = |path: &Path| {
+        let file = std::fs::File::open(path).unwrap();
+        deepcut(dir.path()).args(["segment", "-", "-o", "out", "--format", "mask", "-r", "96"]).stdin(file).output().unwrap()
+    };
+    save(&dir.path().join("a.png"));
+    save_other(&dir.path().join("b.png"));
+    assert_status(&run(&dir.path().join("a.png")), 0);
+    assert_says(&run(&dir.path().join("a.png")), "standard input: done before");
+    let output = run(&dir.path().join("b.png"));
+    assert_status(&output, 1);
+    assert_says(&output, "is the result of another picture, stdin; pass --overwrite");
+}
+
 /// A batch of `count` pictures, begun: its first picture is done.
 fn begun(dir: &Path, count: usize, options: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
     std::fs::create_dir_all(dir.join("in")).unwrap();
@@ -488,7 +541,7 @@ fn a_reader_that_leaves_early_is_told() {
     // Files were wanted, too.
     let output = run(&["-o", "out", "--format", "mask"]);
     assert_status(&output, 1);
-    assert_says(&output, "3 pictures not told; the files were written all the same");
+    assert_says(&output, "3 pictures not told; files are written all the same");
     assert_eq!(tree(&dir.path().join("out")), ["a.mask.png", "b.mask.png", "c.mask.png"]);
     // Without lines nothing is left unsaid.
     let output = run(&["-o", "out", "--format", "mask", "-q"]);
