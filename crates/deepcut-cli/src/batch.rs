@@ -2,7 +2,7 @@
 
 use crate::args::{FileArgs, Format, RunArgs};
 use crate::inputs::{self, Collected, Input, Missing};
-use crate::outputs::{Destination, Hashing, Outputs, Plan, Settings, Source, Target};
+use crate::outputs::{Destination, Hashing, Outputs, Pending, Plan, Settings, Source, Target};
 use crate::stopwatch::Stopwatch;
 use crate::talk::has_kind;
 pub use crate::talk::{Done, Status, progress_bar};
@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What to do with each picture.
@@ -45,7 +45,7 @@ pub struct Job<'a> {
     /// All results of the picture, those that were there before too.
     pub outputs: Vec<String>,
     to: &'a Outputs,
-    written: &'a Mutex<Vec<String>>,
+    pending: &'a Mutex<Vec<Pending>>,
 }
 
 impl Job<'_> {
@@ -54,10 +54,8 @@ impl Job<'_> {
     /// # Errors
     /// As [`Outputs::put`].
     pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<()> {
-        self.to.put(target, bytes)?;
-        if let (Some(path), Ok(mut written)) = (&target.path, self.written.lock()) {
-            written.push(path.display().to_string());
-        }
+        let pending = self.to.put(target, bytes)?;
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).extend(pending);
         Ok(())
     }
 }
@@ -89,86 +87,114 @@ pub fn run<T: Task>(
         return Ok(talk.finish());
     }
     stop::listen().context("cannot listen to signals")?;
-    let settings = work.settings();
     let mut decoder = Decoder::default();
     decoder.max_pixels = files.max_pixels.unwrap_or(decoder.max_pixels);
     decoder.keep_damaged = files.keep_damaged;
     // Some is left for what follows.
     decoder.memory = memory::limit(args.max_memory, 0.75).map(Memory::new);
-    let each = |index: usize| {
-        let written = Mutex::default();
-        let outcome = guarded(|| one(&work, &settings, &decoder, &outputs, &inputs[index], &names[index], &written));
-        Ok(Told { outcome, written: written.into_inner().unwrap_or_default() })
-    };
-    until(args, inputs.len(), each, |event| match event {
-        Event::Told(index, result) => {
-            let told = result.unwrap_or_else(|error| Told { outcome: Err(error), written: Vec::new() });
-            talk.told(&inputs[index], &outputs.paths(&names[index]), told)
-        }
-        Event::Late => {
-            // Whoever is in the middle of a picture is left there, but nothing is half-written.
-            let _nothing_is_written = outputs.hold();
-            std::process::exit(talk.finish().into());
-        }
-    })?;
+    let batch = Batch { settings: work.settings(), work, decoder, outputs: &outputs, inputs: &inputs, names };
+    let count = inputs.len();
+    until(
+        args,
+        count,
+        |index| batch.make(index),
+        |index, made| batch.settle(index, made),
+        |event| match event {
+            Event::Told(index, told) => talk.told(&inputs[index], &outputs.paths(&batch.names[index]), told),
+            Event::Late => {
+                // Whoever is in the middle of a picture is left there, but nothing is half-written.
+                let _nothing_is_written = outputs.hold();
+                std::process::exit(talk.finish().into());
+            }
+        },
+    )?;
     outputs.sync();
     Ok(talk.finish())
 }
 
-/// Reads a picture and does the task, unless its results are there.
-fn one<T: Task>(
-    work: &T,
-    settings: &Settings,
-    decoder: &Decoder,
-    outputs: &Outputs,
-    input: &Input,
-    name: &Path,
-    written: &Mutex<Vec<String>>,
-) -> anyhow::Result<Outcome> {
-    let mut watch = Stopwatch::new("decode");
-    let (source, read) = match &input.path {
-        Some(_) => (Source::new(input), None),
-        None => {
-            let mut stdin = Hashing::new(std::io::stdin().lock());
-            let image = decoder.read(&mut stdin)?;
-            (Source::of_stream(input, stdin), Some(image))
+/// What every picture of a run needs.
+struct Batch<'a, T> {
+    work: T,
+    settings: Settings,
+    decoder: Decoder,
+    outputs: &'a Outputs,
+    inputs: &'a [Input],
+    names: Vec<PathBuf>,
+}
+
+/// What was made of a picture, and the files that are not yet in their places.
+struct Made {
+    outcome: anyhow::Result<Outcome>,
+    pending: Vec<Pending>,
+}
+
+impl<T: Task> Batch<'_, T> {
+    fn make(&self, index: usize) -> Made {
+        let pending = Mutex::default();
+        let outcome = guarded(|| self.one(&self.inputs[index], &self.names[index], &pending));
+        Made { outcome, pending: pending.into_inner().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Reads a picture and does the task, unless its results are there.
+    fn one(&self, input: &Input, name: &Path, pending: &Mutex<Vec<Pending>>) -> anyhow::Result<Outcome> {
+        let mut watch = Stopwatch::new("decode");
+        let (source, read) = match &input.path {
+            Some(_) => (Source::new(input), None),
+            None => {
+                let mut stdin = Hashing::new(std::io::stdin().lock());
+                let image = self.decoder.read(&mut stdin)?;
+                (Source::of_stream(input, stdin), Some(image))
+            }
+        };
+        let targets = match self.outputs.plan(&source, name, &self.settings)? {
+            Plan::Make(targets) => targets,
+            Plan::Skip { unrecorded } => return Ok(Outcome::Skipped { unrecorded }),
+            Plan::Differs(how) => return Ok(Outcome::Differs(how)),
+        };
+        let image = match (read, &input.path) {
+            (Some(image), _) => image,
+            (None, Some(path)) => self.decoder.open(path)?,
+            (None, None) => bail!("standard input was read before"),
+        };
+        watch.begin("checksum");
+        let record = source.record(&self.settings).context("cannot read the file")?;
+        if source.is_unstable() {
+            bail!("the picture changed while it was read; the same command again reads it anew");
         }
-    };
-    let targets = match outputs.plan(&source, name, settings)? {
-        Plan::Make(targets) => targets,
-        Plan::Skip { unrecorded } => return Ok(Outcome::Skipped { unrecorded }),
-        Plan::Differs(how) => return Ok(Outcome::Differs(how)),
-    };
-    let image = match (read, &input.path) {
-        (Some(image), _) => image,
-        (None, Some(path)) => decoder.open(path)?,
-        (None, None) => bail!("standard input was read before"),
-    };
-    watch.begin("checksum");
-    let record = source.record(settings).context("cannot read the file")?;
-    if source.is_unstable() {
-        bail!("the picture changed while it was read; the same command again reads it anew");
+        if stop::asked().is_some() {
+            return Err(deepcut::Error::Cancelled.into());
+        }
+        let (notes, damage) = (image.notes().to_vec(), image.damage().map(str::to_owned));
+        let outputs = self.outputs.paths(name);
+        let mut job = Job { input, image, watch, record, targets, outputs, to: self.outputs, pending };
+        Ok(Outcome::Done { done: self.work.run(&mut job)?, notes, damage })
     }
-    if stop::asked().is_some() {
-        return Err(deepcut::Error::Cancelled.into());
-    }
-    let (notes, damage) = (image.notes().to_vec(), image.damage().map(str::to_owned));
-    let mut job = Job { input, image, watch, record, targets, outputs: outputs.paths(name), to: outputs, written };
-    match work.run(&mut job) {
-        Ok(done) => Ok(Outcome::Done { done, notes, damage }),
+
+    /// Brings a picture's files to their places, those of a failure too: what is done is done.
+    fn settle(&self, index: usize, Made { mut outcome, pending }: Made) -> Told {
+        let mut written = Vec::new();
+        for pending in pending {
+            match self.outputs.settle(pending) {
+                Ok(path) => written.push(path),
+                Err(error) if outcome.is_ok() => outcome = Err(error),
+                Err(_) => {}
+            }
+        }
         // Another run may have been here since the plan was made.
-        Err(error) if has_kind(&error, &[ErrorKind::AlreadyExists]) => match outputs.plan(&source, name, settings)? {
-            Plan::Skip { unrecorded } => Ok(Outcome::Skipped { unrecorded }),
-            _ => Err(error),
-        },
-        Err(error) => Err(error),
+        if outcome.as_ref().is_err_and(|error| has_kind(error, &[ErrorKind::AlreadyExists])) {
+            let source = Source::new(&self.inputs[index]);
+            if let Ok(Plan::Skip { unrecorded }) = self.outputs.plan(&source, &self.names[index], &self.settings) {
+                outcome = Ok(Outcome::Skipped { unrecorded });
+            }
+        }
+        Told { outcome, written }
     }
 }
 
 /// What [`until`] tells.
 enum Event<R> {
     /// What became of a picture; in the order of the pictures.
-    Told(usize, anyhow::Result<R>),
+    Told(usize, R),
     /// A signal came a while ago, and pictures are still being worked on.
     Late,
 }
@@ -191,6 +217,7 @@ pub fn in_order<R: Send>(
         args,
         count,
         |index| guarded(|| work(index)),
+        |_, result| result,
         |event| match event {
             Event::Told(index, result) if failed.is_ok() => {
                 failed = tell(index, result);
@@ -202,11 +229,16 @@ pub fn in_order<R: Send>(
     failed
 }
 
-/// As [`in_order`], until a signal comes or `tell` says `Break`: then no more pictures are begun, and those at hand are still told.
-fn until<R: Send>(
+/// How many pictures' files wait for the disk at once: a disk takes many as fast as one.
+const SETTLERS: usize = 4;
+
+/// Works on `count` pictures, as many at once as there are threads, lets other threads `settle` what was made, and tells it in order; until a
+/// signal comes or `tell` says `Break`: then no more pictures are begun, and those at hand are still told.
+fn until<M: Send, R: Send>(
     args: &RunArgs,
     count: usize,
-    work: impl Fn(usize) -> anyhow::Result<R> + Sync,
+    make: impl Fn(usize) -> M + Sync,
+    settle: impl Fn(usize, M) -> R + Sync,
     mut tell: impl FnMut(Event<R>) -> ControlFlow<()>,
 ) -> anyhow::Result<()> {
     let threads = match args.threads {
@@ -222,23 +254,39 @@ fn until<R: Send>(
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         // Few results wait, so memory does not grow with the batch.
-        let (sender, receiver) = mpsc::sync_channel(workers);
+        let (sender, made) = mpsc::sync_channel(workers);
         for pool in &pools {
-            let (sender, next, work) = (sender.clone(), &next, &work);
+            let (sender, next, make) = (sender.clone(), &next, &make);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= count || stop::asked().is_some() {
                         return;
                     }
-                    let result = pool.install(|| work(index));
-                    if sender.send((index, result)).is_err() {
+                    let made = pool.install(|| make(index));
+                    if sender.send((index, made)).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
+        let made = Arc::new(Mutex::new(made));
+        let (sender, receiver) = mpsc::sync_channel(workers);
+        for _ in 0..SETTLERS.min(count) {
+            let (sender, made, settle) = (sender.clone(), made.clone(), &settle);
+            scope.spawn(move || {
+                loop {
+                    let next = made.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok((index, made)) = next else { return };
+                    if sender.send((index, settle(index, made))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        // The workers end with the last settler.
+        drop((sender, made));
         let mut waiting = BTreeMap::new();
         let mut due = 0;
         let mut asked: Option<Instant> = None;

@@ -180,8 +180,9 @@ impl<'a> Source<'a> {
         if record.input != self.input.file_name().to_string_lossy() {
             return Ok(true);
         }
-        // A folder that was moved or copied holds the same pictures.
-        Ok(record.folder != self.folder() && record.sha256 != self.sha256()?)
+        // A folder that was moved or copied holds the same pictures; all that comes from standard input has one name.
+        let may_be = self.input.path.is_none() || record.folder != self.folder();
+        Ok(may_be && record.sha256 != self.sha256()?)
     }
 
     /// Whether it is not what a result was made from that was written at that time.
@@ -261,6 +262,13 @@ pub struct Target {
     pub format: Format,
     /// None is standard output.
     pub path: Option<PathBuf>,
+    replace: bool,
+}
+
+/// A result that is written, but not yet in its place.
+pub struct Pending {
+    file: NamedTempFile,
+    path: PathBuf,
     replace: bool,
 }
 
@@ -520,28 +528,43 @@ impl Outputs {
         Ok(Plan::Make(targets.into_iter().filter_map(|(target, wanted)| wanted.then_some(target)).collect()))
     }
 
-    /// Writes a result.
+    /// Writes a result to standard output, or beside its place: [`Outputs::settle`] moves it there.
     ///
     /// # Errors
     /// If it cannot be written; a [`Fault`] says that the disk is why.
-    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<()> {
+    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<Option<Pending>> {
         let Some(path) = &target.path else {
             let mut stdout = io::stdout().lock();
-            return stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output");
+            stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")?;
+            return Ok(None);
         };
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         // A disk that was taken away must not be made anew as a folder.
         if let Some(root) = self.is_gone() {
             return Err(anyhow!(Fault(format!("the output folder {} is gone", root.display()))));
         }
-        write(path, bytes, target.replace)?;
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(parent(path).into());
-        Ok(())
+        Ok(Some(Pending { file: write_beside(path, bytes)?, path: path.clone(), replace: target.replace }))
+    }
+
+    /// Waits until a result is on the disk and moves it to its place, which it returns. The waiting is why it is apart from [`Outputs::put`].
+    ///
+    /// # Errors
+    /// As [`Outputs::put`], or if its place was taken meanwhile.
+    pub fn settle(&self, Pending { file, path, replace }: Pending) -> anyhow::Result<String> {
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        move_to(file, &path, replace)?;
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(parent(&path).into());
+        Ok(path.display().to_string())
     }
 
     /// The output folder, if it is no longer there.
     pub fn is_gone(&self) -> Option<&Path> {
         self.destination.root().filter(|root| self.writes() && !root.is_dir())
+    }
+
+    /// Whether the output folder takes anything at all.
+    pub fn takes_files(&self) -> bool {
+        self.destination.root().is_none_or(|root| try_writing(root).is_ok())
     }
 
     /// Waits until nothing is being written, and lets nothing be written any more as long as the answer lives.
@@ -683,12 +706,25 @@ fn begin(folder: &Path) -> io::Result<NamedTempFile> {
 /// # Errors
 /// If the folder cannot be made, the disk is full, or the file exists and may not be replaced.
 pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
+    move_to(write_beside(path, bytes)?, path, overwrite)
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> anyhow::Result<NamedTempFile> {
     let folder = parent(path);
     make_folder(folder)?;
     let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
     let mut file = begin(folder).with_context(context)?;
-    let full = || Fault(format!("cannot write {}; is the disk full?", path.display()));
-    file.as_file_mut().write_all(bytes).and_then(|()| file.as_file().sync_data()).with_context(full)?;
+    file.as_file_mut().write_all(bytes).with_context(|| is_full(path))?;
+    Ok(file)
+}
+
+fn is_full(path: &Path) -> Fault {
+    Fault(format!("cannot write {}; is the disk full?", path.display()))
+}
+
+fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    // Else a power failure could leave the name without the content.
+    file.as_file().sync_data().with_context(|| is_full(path))?;
     let moved = if overwrite {
         file.persist(path).map(drop).map_err(|e| e.error)
     } else {

@@ -229,7 +229,11 @@ impl<'a> Talk<'a> {
         if has_kind(error, &[ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::ReadOnlyFilesystem]) {
             return Some("the disk takes no more".into());
         }
-        (self.faults >= HOPELESS).then(|| format!("the results of {HOPELESS} pictures in a row could not be written"))
+        // Something in the way of a name or a sub-folder is no fault of the disk.
+        let of_a_name =
+            [ErrorKind::AlreadyExists, ErrorKind::InvalidFilename, ErrorKind::NotADirectory, ErrorKind::PermissionDenied];
+        let hopeless = self.faults >= HOPELESS && !(has_kind(error, &of_a_name) && self.outputs.takes_files());
+        hopeless.then(|| format!("the results of {HOPELESS} pictures in a row could not be written"))
     }
 
     /// Says what was done and what was not, and how to go on.
@@ -244,7 +248,7 @@ impl<'a> Talk<'a> {
         let go_on = if self.outputs.writes() { "; the same command goes on from here" } else { "" };
         let not_done = format!("{} not done{go_on}", count(undone, "picture"));
         // These are errors, so they are said even if little is.
-        if let Some(why) = &self.hopeless {
+        if let (Some(why), true) = (&self.hopeless, undone > 0) {
             self.line(&format!("deepcut: stopped: {why}; {not_done}"));
         } else if let Some(signal) = signal {
             let why = if signal == 130 { "interrupted" } else { "terminated" };
@@ -273,7 +277,7 @@ impl<'a> Talk<'a> {
         let _ = self.json(object.to_string().into());
         // A reader that has taken every picture's line may go before the last one.
         if let (Some(why), true) = (&self.stdout, unsaid > 0) {
-            let rest = if self.outputs.writes() { "; the files were written all the same" } else { "" };
+            let rest = if self.outputs.writes() { "; files are written all the same" } else { "" };
             self.line(&format!("deepcut: {why}: {} not told{rest}", count(undone + unsaid, "picture")));
         }
         match signal {

@@ -560,7 +560,7 @@ fn features_of_a_file_are_written_with_what_made_them() {
         (&["a.png", "--layer", "9"], "blocks are 0 to 2"),
         (&["a.png", "--facet", "kee"], "`kee` is no facet"),
         (&["a.png", "--family", "dinov4"], "expected dino, dinov2 or supervised"),
-        (&["a.png", "b", "-o", "x.safetensors"], "not 1 formats of 2 pictures"),
+        (&["a.png", "b", "-o", "x.safetensors"], "not 1 format of 2 pictures"),
         (&["a.png", "-o", "x.png"], "does not end as its format does"),
     ] {
         let output = features(&[arguments, &vit[..]].concat());
