@@ -17,20 +17,27 @@ fn available_below(root: &Path) -> Option<u64> {
         let mut parts = line.splitn(3, ':');
         let (_, kinds, path) = (parts.next()?, parts.next()?, parts.next()?);
         Some(if kinds.is_empty() {
-            ("sys/fs/cgroup", path, ["memory.max", "memory.current", "inactive_file"])
+            ("sys/fs/cgroup", path, ["memory.max", "memory.current"], ["inactive_file", "active_file"])
         } else if kinds.split(',').any(|kind| kind == "memory") {
-            ("sys/fs/cgroup/memory", path, ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"])
+            (
+                "sys/fs/cgroup/memory",
+                path,
+                ["memory.limit_in_bytes", "memory.usage_in_bytes"],
+                ["total_inactive_file", "total_active_file"],
+            )
         } else {
             return None;
         })
     });
-    let limits = groups.flat_map(|(folder, path, [limit, used, cache])| {
+    let limits = groups.flat_map(|(folder, path, [limit, used], caches)| {
         // A group has no more than those around it. In a container the path may be the host's, and the folder the container's own.
         let folders =
             Path::new(path.trim_start_matches('/')).ancestors().map(|group| root.join(folder).join(group)).collect::<Vec<_>>();
         folders.into_iter().filter_map(move |folder| {
             let number = |file: &str| read(&folder.join(file))?.trim().parse::<u64>().ok();
-            let reclaimable = read(&folder.join("memory.stat")).and_then(|text| field(&text, cache)).unwrap_or_default();
+            // What is read from files can be read again.
+            let statistics = read(&folder.join("memory.stat")).unwrap_or_default();
+            let reclaimable = caches.iter().filter_map(|name| field(&statistics, &format!("{name} "))).sum();
             Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(reclaimable)))
         })
     });
@@ -118,7 +125,7 @@ mod tests {
                 ("proc/self/cgroup", "0::/a/b\n"),
                 ("sys/fs/cgroup/a/memory.max", "5000000\n"),
                 ("sys/fs/cgroup/a/memory.current", "3000000\n"),
-                ("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 1000000\n"),
+                ("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 600000\nactive_file 400000\n"),
                 ("sys/fs/cgroup/a/b/memory.max", "max\n"),
                 ("sys/fs/cgroup/a/b/memory.current", "1\n"),
             ],
@@ -131,7 +138,7 @@ mod tests {
                 ("proc/self/cgroup", "12:cpu:/x\n4:memory:/docker/0123\n"),
                 ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000\n"),
                 ("sys/fs/cgroup/memory/memory.usage_in_bytes", "2500000\n"),
-                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1500000\n"),
+                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1500000\ntotal_active_file 0\n"),
             ],
         );
         assert_eq!(available_below(root), Some(1_000_000));

@@ -97,7 +97,12 @@ pub fn read(path: &Path) -> anyhow::Result<(Vec<u8>, String, Config)> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", beside.display())),
         };
-        config = config.or(Config::parse(&text).with_context(|| format!("cannot use {}", beside.display()))?);
+        config = config.or(Config::parse(&text).with_context(|| {
+            format!(
+                "cannot use {}, which lies beside the network; correct it, or put the network into a folder of its own",
+                beside.display()
+            )
+        })?);
     }
     Ok((bytes, name, config))
 }

@@ -176,7 +176,7 @@ fn the_command_for_a_checkpoint_converts_it() {
     let run = |backbone: &str, more: &[&str]| {
         segment(
             dir.path(),
-            &[&["a.png", "-b", backbone, "-r", "64", "--heads", "2", "--json", "--format", "mask", "-o", "-"], more].concat(),
+            &[&["a.png", "-b", backbone, "-r", "64", "--heads", "2", "--format", "mask", "-o", "out"], more].concat(),
         )
     };
     let mask = |backbone: &str, more: &[&str]| {

@@ -223,8 +223,11 @@ impl Object<'_> {
                 return unsuited(what.into());
             }
         }
-        if self.text(&["architecture"]).is_some_and(|name| name.contains("quickgelu")) {
-            return unsuited("the activation `quick_gelu`".into());
+        let architecture = self.text(&["architecture"]).unwrap_or_default();
+        for (part, what) in [("quickgelu", "the activation `quick_gelu`"), ("_rpn", "norms behind attention and MLP")] {
+            if architecture.contains(part) {
+                return unsuited(what.into());
+            }
         }
         if self.is(&["do_rescale"], false) {
             return unsuited("pixels from 0 to 255".into());
@@ -294,6 +297,7 @@ mod tests {
             (r#"{"hidden_act": "quick_gelu"}"#, "`quick_gelu`"),
             (r#"{"model_args": {"act_layer": "gelu_tanh"}}"#, "`gelu_tanh`"),
             (r#"{"use_swiglu_ffn": true}"#, "SwiGLU"),
+            (r#"{"architecture": "vit_base_patch16_rpn_224"}"#, "norms behind attention"),
             (r#"{"model_args": {"qk_norm": true}}"#, "normalised queries and keys"),
             (r#"{"image_mean": [0.5]}"#, "expected three numbers"),
             (r#"{"image_std": [0.5, 0, 0.5]}"#, "not positive"),

@@ -18,6 +18,8 @@ pub fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
         return None;
     }
     let lower = name.to_ascii_lowercase();
+    // As a shell takes it between quotes.
+    let name = &*name.replace('\'', "'\\''");
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let convert = |what: &str, command: &str| {
         format!("this is {what}, not a safetensors file; convert it with\n{command} '{name}' '{stem}.safetensors'")

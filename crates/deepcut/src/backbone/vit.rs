@@ -98,9 +98,10 @@ impl Family {
     /// Reads the family off a file, and says by what: only DINOv2 scales the layers of patches of 14; of the others, those with a classifier and those of
     /// 192 dimensions were trained on classes.
     fn detect(load: &Loader<'_>, dim: usize, patch_size: usize) -> Result<(Self, &'static str), WeightsError> {
-        if load.layer_scale && patch_size != 14 {
+        // DeiT III's H has patches of 14, too, but a width that DINOv2 has not.
+        if load.layer_scale && (patch_size != 14 || dim == 1280) {
             let what = format!(
-                "a network with LayerScale and patches of {patch_size} is none of DINOv2's (DeiT III has such): say which it is like with --family"
+                "a network with LayerScale, {dim} dimensions and patches of {patch_size} is none of DINOv2's (DeiT III has such): say which it is like with --family"
             );
             return Err(WeightsError::Unsuited(what));
         }
