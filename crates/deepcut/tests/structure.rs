@@ -5,7 +5,7 @@
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 14] = [
+const STAGES: [(&str, &[&str]); 15] = [
     ("kernels", &[]),
     ("random", &[]),
     ("components", &[]),
@@ -20,6 +20,7 @@ const STAGES: [(&str, &[&str]); 14] = [
     ("export", &["image", "backbone", "segment"]),
     ("metrics", &["components", "random"]),
     ("dataset", &["image", "components"]),
+    ("record", &["dataset", "metrics"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {

@@ -329,7 +329,7 @@ mod tests {
         let empty = grey(0, 0);
         is_read(&[grey(255, 0), empty.clone()], "above 127");
         is_read(&[grey(200, 0)], "above 127");
-        is_read(&[grey(230, 3), grey(2, 2)], "above 127");
+        is_read(&[grey(230, 3), empty.clone()], "above 127");
         is_read(&[grey(1, 0), empty.clone()], "0 and 1: above 0");
         is_read(&[grey(100, 0)], "0 and 100: above 0");
         is_read(&[deep(65535)], "above 127");
