@@ -23,8 +23,8 @@
 //! What a server says becomes part of a path only as 40 to 64 hexadecimal digits. A blob gets its name when its bytes are whole, have the
 //! checksum that the hub states and are the network that was asked for; what broke off before goes on where it stopped.
 //!
-//! A try that fails is repeated after 1, 2, 4, 8 and 8 seconds, or what `Retry-After` says up to a minute; after 5 repetitions that brought
-//! less than 64 KiB it is given up.
+//! A try that fails is repeated after 1, 2, 4, 8 and 8 seconds, or what `Retry-After` says up to a minute; after 5 repetitions in which
+//! fewer than 64 KiB came it is given up.
 
 mod http;
 
@@ -227,15 +227,17 @@ impl Hub {
             )
         };
         let (mut left, mut waits, mut fresh) = (REPETITIONS, [1, 2, 4, 8, 8].into_iter(), false);
+        let mut furthest = 0;
         loop {
-            let mut brought = 0;
-            let (why, after) = match self.attempt(&client, entry, &mut brought, &mut fresh) {
+            let mut reached = 0;
+            let (why, after) = match self.attempt(&client, entry, &mut reached, &mut fresh) {
                 Ok(path) => return Ok(path),
                 Err(Trouble::Final(error)) => return Err(error).with_context(failed),
                 Err(Trouble::Passing(why, after)) => (why, after),
             };
-            if brought >= PROGRESS {
-                (left, waits) = (REPETITIONS, [1, 2, 4, 8, 8].into_iter());
+            // Beyond where any try came: a server that begins anew each time does not count.
+            if reached >= furthest + PROGRESS {
+                (left, waits, furthest) = (REPETITIONS, [1, 2, 4, 8, 8].into_iter(), reached);
             }
             let wait = after.or_else(|| waits.next().map(Duration::from_secs)).unwrap_or_default();
             if left == 0 || wait > LONGEST_WAIT {
@@ -252,8 +254,8 @@ impl Hub {
         }
     }
 
-    /// One try. `brought` counts the bytes that came; `fresh` is whether a file that went on where it stopped was given up once.
-    fn attempt(&self, client: &Client, entry: &Entry, brought: &mut u64, fresh: &mut bool) -> Result<PathBuf, Trouble> {
+    /// One try. `reached` becomes how many bytes are there; `fresh` is whether a file that went on where it stopped was given up once.
+    fn attempt(&self, client: &Client, entry: &Entry, reached: &mut u64, fresh: &mut bool) -> Result<PathBuf, Trouble> {
         let about = self.ask(client, entry)?;
         let folder = self.folder(entry);
         let blob = folder.join("blobs").join(&about.etag);
@@ -262,7 +264,7 @@ impl Hub {
         let _lock = self.lock(entry, &about.etag)?;
         if !is_whole(&blob, &about) {
             let partial = folder.join("blobs").join(format!("{}.incomplete", about.etag));
-            let went_on = self.transfer(client, entry, &about, &partial, brought)?;
+            let went_on = self.transfer(client, entry, &about, &partial, reached)?;
             let remove = || std::fs::remove_file(&partial).with_context(|| unwritable(&partial));
             let sha256 = sha256(&partial)?;
             if is_sha256(&about.etag) && !sha256.eq_ignore_ascii_case(&about.etag) {
@@ -290,8 +292,10 @@ impl Hub {
         make(&folder.join("refs"))?;
         let path = snapshot.join(FILE);
         link(&about.etag, &blob, &path).with_context(|| unwritable(&path))?;
-        let reference = folder.join("refs").join("main");
-        crate::outputs::write(&reference, about.commit.as_bytes(), true)?;
+        let (reference, beside) =
+            (folder.join("refs").join("main"), folder.join("refs").join(format!(".main.{}", std::process::id())));
+        let noted = std::fs::write(&beside, &about.commit).and_then(|()| std::fs::rename(&beside, &reference));
+        noted.with_context(|| unwritable(&reference))?;
         Ok(path)
     }
 
@@ -352,7 +356,7 @@ impl Hub {
         entry: &Entry,
         about: &Stated,
         partial: &Path,
-        brought: &mut u64,
+        reached: &mut u64,
     ) -> Result<bool, Trouble> {
         let write_failed = || format!("cannot write {}; is the disk full?", partial.display());
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(partial);
@@ -407,7 +411,7 @@ impl Hub {
             }
             file.write_all(&buffer[..read]).with_context(write_failed)?;
             bar.inc(read as u64);
-            *brought += read as u64;
+            *reached = have;
             in_window += read as u64;
             if since.elapsed() > SLOW_TIME {
                 if in_window < PROGRESS {
@@ -499,6 +503,8 @@ fn verify(entry: &Entry, path: &Path) -> anyhow::Result<()> {
 /// Makes a snapshot's file of a blob: a link, or where there are none a copy. What was there is replaced.
 fn link(etag: &str, blob: &Path, path: &Path) -> std::io::Result<()> {
     let beside = path.with_file_name(format!(".{}.{}", std::process::id(), etag));
+    // Of a process of the same number that was killed here; through it a copy would write into the blob.
+    let _ = std::fs::remove_file(&beside);
     let target = Path::new("..").join("..").join("blobs").join(etag);
     #[cfg(unix)]
     let linked = std::os::unix::fs::symlink(&target, &beside);

@@ -143,7 +143,7 @@ fn verify_cached(entry: &Entry, path: &Path) -> anyhow::Result<String> {
     let note = match stated {
         Some(stated) if stated == sha256 => "as the hub stated",
         Some(stated) => anyhow::bail!(
-            "{} has SHA-256 {sha256}, the hub stated {stated}; remove it and run `deepcut models download {}`",
+            "{} has SHA-256 {sha256}, the hub stated {stated}; `deepcut models download {}` gets it anew",
             path.display(),
             entry.name
         ),

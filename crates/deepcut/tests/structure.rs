@@ -21,6 +21,7 @@ const STAGES: [(&str, &[&str]); 15] = [
     ("export", &["image", "backbone", "segment"]),
     ("metrics", &["components", "random"]),
     ("dataset", &["image", "components"]),
+    ("record", &["dataset", "metrics"]),
 ];
 
 fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {

@@ -76,8 +76,7 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
 }
 
 /// The boxes of every picture that has any, by its stem, and the stems by number; crowds do not count, as in LOST.
-#[allow(clippy::type_complexity, reason = "two maps, used once")]
-fn boxes(source: impl Read) -> Result<(BTreeMap<String, Boxes>, BTreeMap<u64, String>), serde_json::Error> {
+fn boxes(source: impl Read) -> serde_json::Result<(BTreeMap<String, Boxes>, BTreeMap<u64, String>)> {
     let Instances { images, annotations } = serde_json::from_reader(source)?;
     let mut sizes = BTreeMap::new();
     let mut names = BTreeMap::new();

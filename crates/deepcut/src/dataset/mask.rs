@@ -22,10 +22,12 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Masks of more pixels than this are refused before they are decoded.
-const MOST_PIXELS: u64 = 1 << 28;
-/// Values that an edge has, not an area.
-const BETWEEN: std::ops::RangeInclusive<usize> = 16..=239;
-/// From this share of a mask on one such value is an area; or from this share of what is not black, if it is not a few pixels.
+const MOST_PIXELS: u64 = 1 << 27;
+/// Values closer than this to black or to the brightest are as good as these.
+const NEAR: u8 = 16;
+/// Channels of a lossy file may differ by this in what was grey.
+const NOISE: u8 = 48;
+/// From this share of a mask on a value between is an area; or from this share of what is not black, if it is not a few pixels.
 const AREA: (f64, f64) = (0.02, 0.15);
 /// From this share of the coloured pixels on a colour counts.
 const PATCH: f64 = 0.05;
@@ -52,10 +54,17 @@ pub(super) struct File {
     pub turn: Turn,
     /// The largest channel of each pixel.
     values: Vec<u8>,
-    /// If any pixel is not opaque or the format says that one might be.
+    /// If the format says that a pixel might be transparent.
     alpha: Option<Vec<u8>>,
+    /// If any pixel is not grey.
     rgb: Option<Vec<[u8; 3]>>,
     lossy: bool,
+}
+
+/// Whether a pixel is not grey.
+fn is_colored(pixel: &[u8; 3], lossy: bool) -> bool {
+    let [least, most] = [pixel.iter().min(), pixel.iter().max()].map(|v| v.copied().unwrap_or(0));
+    most - least > if lossy { NOISE } else { 0 }
 }
 
 /// What decides about the rule.
@@ -70,8 +79,8 @@ struct Summary {
     has_color: bool,
     /// White beside colours.
     has_white: bool,
-    /// Whether a value between black and white covers an area.
-    has_area: bool,
+    /// Values that cover an area.
+    areas: BTreeSet<u8>,
     /// Black and white under what is opaque.
     is_mask_too: bool,
     /// Whether most of the picture's border is bright.
@@ -83,7 +92,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<File, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let format = reader.format();
     let turn = turn(bytes);
-    let lossy = matches!(format, Some(ImageFormat::Jpeg));
+    let lossy = matches!(format, Some(ImageFormat::Jpeg | ImageFormat::WebP));
     if let Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Gif) = format {
         let told = |error: image::ImageError| format!("cannot decode the mask: {error}");
         let mut decoder = reader.into_decoder().map_err(told)?;
@@ -94,8 +103,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<File, String> {
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(MOST_PIXELS * 8);
         decoder.set_limits(limits).map_err(told)?;
-        let (values, alpha, rgb) = values(DynamicImage::from_decoder(decoder).map_err(told)?);
-        return Ok(File { height: height as usize, width: width as usize, turn, values, alpha, rgb, lossy });
+        let (rgb, alpha) = pixels(DynamicImage::from_decoder(decoder).map_err(told)?);
+        return Ok(File::new([height as usize, width as usize], turn, rgb, alpha, lossy));
     }
     if let Some(ImageFormat::Tiff) = format
         && reader.into_decoder().is_ok_and(|decoder| decoder.color_type().has_alpha())
@@ -105,21 +114,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<File, String> {
     let picture = Image::decode(bytes).map_err(|error| error.to_string())?;
     let picture = turn_back(picture, turn).map_err(|error| error.to_string())?;
     let rgb: Vec<[u8; 3]> = picture.rgb().chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect();
-    let values = rgb.iter().map(|p| p[0].max(p[1]).max(p[2])).collect();
-    let is_grey = rgb.iter().all(|p| p[0].abs_diff(p[1]).max(p[0].abs_diff(p[2])) <= if lossy { 48 } else { 0 });
-    Ok(File {
-        height: picture.height(),
-        width: picture.width(),
-        turn,
-        values,
-        alpha: None,
-        rgb: (!is_grey).then_some(rgb),
-        lossy,
-    })
+    Ok(File::new([picture.height(), picture.width()], turn, rgb, None, lossy))
 }
 
-/// The largest channel, alpha, and the colours if any is not grey.
-fn values(picture: DynamicImage) -> (Vec<u8>, Option<Vec<u8>>, Option<Vec<[u8; 3]>>) {
+/// Colours, and alpha if there is any.
+fn pixels(picture: DynamicImage) -> (Vec<[u8; 3]>, Option<Vec<u8>>) {
     let has_alpha = picture.color().has_alpha();
     // RGB and alpha, each in 16 bits.
     let deep = matches!(
@@ -134,12 +133,16 @@ fn values(picture: DynamicImage) -> (Vec<u8>, Option<Vec<u8>>, Option<Vec<[u8; 3
     } else {
         picture.into_rgba8().pixels().map(|p| ([p.0[0], p.0[1], p.0[2]], p.0[3])).unzip()
     };
-    let values = rgb.iter().map(|p| p[0].max(p[1]).max(p[2])).collect();
-    let is_grey = rgb.iter().all(|p| p[0] == p[1] && p[1] == p[2]);
-    (values, has_alpha.then_some(alpha), (!is_grey).then_some(rgb))
+    (rgb, has_alpha.then_some(alpha))
 }
 
 impl File {
+    fn new([height, width]: [usize; 2], turn: Turn, rgb: Vec<[u8; 3]>, alpha: Option<Vec<u8>>, lossy: bool) -> Self {
+        let values = rgb.iter().map(|p| p[0].max(p[1]).max(p[2])).collect();
+        let has_color = rgb.iter().any(|pixel| is_colored(pixel, lossy));
+        Self { height, width, turn, values, alpha, rgb: has_color.then_some(rgb), lossy }
+    }
+
     fn summary(&self) -> Summary {
         let count = self.values.len() as f64;
         let mut histogram = [0usize; 256];
@@ -150,7 +153,7 @@ impl File {
             let (mut counts, mut by_hue) = (BTreeMap::new(), BTreeMap::new());
             for pixel in rgb {
                 let most = pixel[0].max(pixel[1]).max(pixel[2]);
-                if pixel.iter().any(|v| *v != most) {
+                if is_colored(pixel, self.lossy) {
                     *counts.entry(*pixel).or_insert(0) += 1;
                     *by_hue.entry(pixel.map(|v| v > most / 2)).or_insert(0) += 1;
                 } else {
@@ -184,7 +187,7 @@ impl File {
             hues,
             has_color: self.rgb.is_some(),
             has_white: !colors_empty && white as f64 >= AREA.0 * count,
-            has_area: BETWEEN.clone().any(|v| is_area(histogram[v])),
+            areas: (0..=255u8).filter(|v| is_area(histogram[usize::from(*v)])).collect(),
             is_mask_too,
             bright_border: brightest > 0 && lit * 4 >= all * 3,
         }
@@ -241,13 +244,14 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
     let union = |of: &dyn Fn(&Summary) -> Vec<u8>| masks.iter().flat_map(|(_, s)| of(s)).collect::<BTreeSet<u8>>();
     let values = union(&|s| s.values.iter().copied().collect());
     let brightest = values.last().copied().unwrap_or(0);
+    let has_area = |s: &Summary| s.areas.iter().any(|v| *v >= NEAR && *v <= brightest.saturating_sub(NEAR));
     if let Some(path) = first(&|s| s.has_color) {
         let colors: BTreeSet<[u8; 3]> = masks.iter().flat_map(|(_, s)| s.colors.iter().copied()).collect();
         let hues: BTreeSet<[bool; 3]> = masks.iter().flat_map(|(_, s)| s.hues.iter().copied()).collect();
         if values.len() == 2 && values.contains(&0) && colors.len() == 1 {
             return Ok((Rule::NOT_BLACK, "the masks are black and one colour: what is not black is the object".into()));
         }
-        if hues.len() > 1 || masks.iter().any(|(_, s)| s.has_white || s.has_area && !s.colors.is_empty()) {
+        if hues.len() > 1 || masks.iter().any(|(_, s)| s.has_white || has_area(s) && !s.colors.is_empty()) {
             return Err((path, format!("holds labels of several colours: which is the object? {REMEDY}")));
         }
     }
@@ -265,8 +269,8 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
     }
     let mut told = format!("the masks' values reach {brightest}: above 127 is the object");
     let filled = masks.iter().filter(|(_, s)| s.values.last() != Some(&0)).count();
-    if let Some(path) = first(&|s| s.has_area).filter(|_| !votes && values.len() > 2) {
-        let areas = masks.iter().filter(|(_, s)| s.has_area).count();
+    if let Some(path) = first(&has_area).filter(|_| !votes && values.len() > 2) {
+        let areas = masks.iter().filter(|(_, s)| has_area(s)).count();
         if areas * 10 >= filled {
             return Err((path, format!("has areas between black and white: labels, or what is void? {REMEDY}")));
         }
@@ -325,6 +329,7 @@ mod tests {
         let empty = grey(0, 0);
         is_read(&[grey(255, 0), empty.clone()], "above 127");
         is_read(&[grey(200, 0)], "above 127");
+        is_read(&[grey(230, 3), empty.clone()], "above 127");
         is_read(&[grey(1, 0), empty.clone()], "0 and 1: above 0");
         is_read(&[grey(100, 0)], "0 and 100: above 0");
         is_read(&[deep(65535)], "above 127");
@@ -370,7 +375,9 @@ mod tests {
         });
         let mut jpeg = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 60).encode_image(&soft).unwrap();
-        for bytes in [png(soft), jpeg] {
+        let mut webp = Cursor::new(Vec::new());
+        soft.write_to(&mut webp, ImageFormat::WebP).unwrap();
+        for bytes in [png(soft), jpeg, webp.into_inner()] {
             let (rule, told) = judged(std::slice::from_ref(&bytes)).unwrap();
             let inside = read(&bytes).unwrap().inside(rule).unwrap();
             let wrong = (0..6000u32).filter(|i| inside[*i as usize] != is_object(i % 100 / 10, i / 1000)).count();

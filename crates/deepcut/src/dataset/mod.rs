@@ -348,7 +348,7 @@ fn stem(path: &Path) -> String {
 }
 
 /// Of a folder's files those that `wanted` takes, by stem.
-fn by_stem<'a>(files: &'a [PathBuf], wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<String, &'a PathBuf>, DatasetError> {
+fn by_stem(files: &[PathBuf], wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<String, &PathBuf>, DatasetError> {
     let mut found = BTreeMap::new();
     for path in files.iter().filter(|path| wanted(path)) {
         if let Some(other) = found.insert(stem(path), path) {
