@@ -5,7 +5,7 @@
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 15] = [
+const STAGES: [(&str, &[&str]); 16] = [
     ("kernels", &[]),
     ("random", &[]),
     ("components", &[]),

@@ -14,15 +14,11 @@
 //! A value is the largest of a pixel's channels. Sixteen bits are brought to eight unless none of them is above 255.
 
 use super::DatasetError;
-use super::picture::{Turn, turn, turn_back};
 use crate::image::Image;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-/// Masks of more pixels than this are refused before they are decoded.
-const MOST_PIXELS: u64 = 1 << 27;
 /// Values closer than this to black or to the brightest are as good as these.
 const NEAR: u8 = 16;
 /// Channels of a lossy file may differ by this in what was grey.
@@ -51,7 +47,7 @@ impl Rule {
 pub(super) struct File {
     pub height: usize,
     pub width: usize,
-    pub turn: Turn,
+    pub orientation: u8,
     /// The largest channel of each pixel.
     values: Vec<u8>,
     /// If the format says that a pixel might be transparent.
@@ -89,58 +85,50 @@ struct Summary {
 
 /// Reads a mask's bytes.
 pub(super) fn read(bytes: &[u8]) -> Result<File, String> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    let format = reader.format();
-    let turn = turn(bytes);
-    let lossy = matches!(format, Some(ImageFormat::Jpeg | ImageFormat::WebP));
-    if let Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Gif) = format {
-        let told = |error: image::ImageError| format!("cannot decode the mask: {error}");
-        let mut decoder = reader.into_decoder().map_err(told)?;
-        let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MOST_PIXELS {
-            return Err(format!("the mask has {width} × {height} pixels"));
-        }
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(MOST_PIXELS * 8);
-        decoder.set_limits(limits).map_err(told)?;
-        let (rgb, alpha) = pixels(DynamicImage::from_decoder(decoder).map_err(told)?);
-        return Ok(File::new([height as usize, width as usize], turn, rgb, alpha, lossy));
+    // The front door first: it refuses what is damaged, too large or no picture.
+    let upright = Image::decode(bytes).map_err(|error| error.to_string())?;
+    let picture = upright.stored();
+    let size = [picture.height(), picture.width()];
+    let lossy = bytes.starts_with(b"\xff\xd8") || bytes.get(8..12) == Some(b"WEBP");
+    let (rgb, alpha) = if bytes.starts_with(b"\x89PNG") {
+        png_values(bytes).map_err(|error| format!("cannot decode the mask: {error}"))?
+    } else {
+        (picture.colors().as_chunks().0.to_vec(), picture.alpha().map(<[u8]>::to_vec))
+    };
+    if rgb.len() != size[0] * size[1] {
+        return Err("two readers of the mask disagree about its size; store it anew".into());
     }
-    if let Some(ImageFormat::Tiff) = format
-        && reader.into_decoder().is_ok_and(|decoder| decoder.color_type().has_alpha())
-    {
-        return Err("a TIFF mask with alpha: which of the two is the mask? Store it as PNG".into());
-    }
-    let picture = Image::decode(bytes).map_err(|error| error.to_string())?;
-    let picture = turn_back(picture, turn).map_err(|error| error.to_string())?;
-    let rgb: Vec<[u8; 3]> = picture.rgb().chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect();
-    Ok(File::new([picture.height(), picture.width()], turn, rgb, None, lossy))
+    Ok(File::new(size, upright.orientation(), rgb, alpha, lossy))
 }
 
-/// Colours, and alpha if there is any.
-fn pixels(picture: DynamicImage) -> (Vec<[u8; 3]>, Option<Vec<u8>>) {
-    let has_alpha = picture.color().has_alpha();
-    // RGB and alpha, each in 16 bits.
-    let deep = matches!(
-        picture,
-        DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_)
-    );
-    let (rgb, alpha): (Vec<[u8; 3]>, Vec<u8>) = if deep {
-        let pixels = picture.into_rgba16();
-        let small = pixels.pixels().all(|p| p.0[..3].iter().all(|v| *v <= 255));
-        let to_bytes = |v: u16| if small { v as u8 } else { ((u32::from(v) + 128) / 257) as u8 };
-        pixels.pixels().map(|p| ([0, 1, 2].map(|c| to_bytes(p.0[c])), ((u32::from(p.0[3]) + 128) / 257) as u8)).unzip()
-    } else {
-        picture.into_rgba8().pixels().map(|p| ([p.0[0], p.0[1], p.0[2]], p.0[3])).unzip()
+/// A PNG's numbers, which stand for themselves whatever its profile says: colours, and alpha if there is any.
+fn png_values(bytes: &[u8]) -> Result<(Vec<[u8; 3]>, Option<Vec<u8>>), png::DecodingError> {
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info()?;
+    let mut data = vec![0; reader.output_buffer_size().unwrap_or_default()];
+    let info = reader.next_frame(&mut data)?;
+    let channels = info.color_type.samples();
+    let samples: Vec<u16> = match info.bit_depth {
+        png::BitDepth::Sixteen => data.as_chunks().0.iter().map(|&pair| u16::from_be_bytes(pair)).collect(),
+        _ => data.into_iter().map(u16::from).collect(),
     };
-    (rgb, has_alpha.then_some(alpha))
+    let has_alpha = channels % 2 == 0;
+    let deep = info.bit_depth == png::BitDepth::Sixteen;
+    let colors = channels - usize::from(has_alpha);
+    let small = !deep || samples.chunks_exact(channels).all(|pixel| pixel[..colors].iter().all(|value| *value <= 255));
+    let to_byte = |value: u16, is_small: bool| if is_small { value as u8 } else { ((u32::from(value) + 128) / 257) as u8 };
+    let rgb =
+        samples.chunks_exact(channels).map(|pixel| std::array::from_fn(|c| to_byte(pixel[c.min(colors - 1)], small))).collect();
+    let alpha = has_alpha.then(|| samples.chunks_exact(channels).map(|pixel| to_byte(pixel[colors], !deep)).collect());
+    Ok((rgb, alpha))
 }
 
 impl File {
-    fn new([height, width]: [usize; 2], turn: Turn, rgb: Vec<[u8; 3]>, alpha: Option<Vec<u8>>, lossy: bool) -> Self {
+    fn new([height, width]: [usize; 2], orientation: u8, rgb: Vec<[u8; 3]>, alpha: Option<Vec<u8>>, lossy: bool) -> Self {
         let values = rgb.iter().map(|p| p[0].max(p[1]).max(p[2])).collect();
         let has_color = rgb.iter().any(|pixel| is_colored(pixel, lossy));
-        Self { height, width, turn, values, alpha, rgb: has_color.then_some(rgb), lossy }
+        Self { height, width, orientation, values, alpha, rgb: has_color.then_some(rgb), lossy }
     }
 
     fn summary(&self) -> Summary {
@@ -285,7 +273,7 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+    use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
     fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());

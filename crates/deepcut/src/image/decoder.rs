@@ -279,7 +279,7 @@ fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, Imag
         notes.push("all of it is transparent: nothing of it can be seen".to_owned());
     }
     let mut image = Image::with_alpha(height, width, rgb, alpha)?;
-    (image.damage, image.notes) = (damage, notes);
+    (image.damage, image.notes, image.orientation) = (damage, notes, orientation);
     image.room = room.map(|mut room| {
         room.shrink((height * width) as u64 * KEPT_BYTES_PER_PIXEL);
         Arc::new(room)

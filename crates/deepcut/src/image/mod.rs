@@ -49,6 +49,7 @@ pub struct Image {
     own: Option<(Vec<u8>, Vec<u8>)>,
     damage: Option<String>,
     notes: Vec<String>,
+    orientation: u8,
     /// The share of the memory budget, given back with the last copy.
     room: Option<Arc<Reservation>>,
 }
@@ -95,7 +96,7 @@ impl Image {
         if height == 0 || width == 0 || expected != Some(rgb.len()) {
             return Err(ImageError::Shape { height, width, got: rgb.len() });
         }
-        Ok(Self { height, width, rgb, own: None, damage: None, notes: Vec::new(), room: None })
+        Ok(Self { height, width, rgb, own: None, damage: None, notes: Vec::new(), orientation: 1, room: None })
     }
 
     /// As [`Image::new`] of a picture's own colours, with `[height, width]` bytes of alpha; 255 is opaque.
@@ -163,6 +164,32 @@ impl Image {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// EXIF's number of how the picture lay in its file, 1 to 8, before it was turned upright; 1 is upright.
+    #[must_use]
+    pub fn orientation(&self) -> u8 {
+        self.orientation
+    }
+
+    /// The picture as it lies in its file.
+    #[must_use]
+    pub fn stored(&self) -> Self {
+        // Two quarter turns undo each other, the others themselves.
+        let inverse = [self.orientation, 8, 6][usize::from(self.orientation == 6) + 2 * usize::from(self.orientation == 8)];
+        let turn = |bytes: &[u8], channels| picture::upright(bytes.to_vec(), (self.height, self.width), channels, inverse);
+        let (rgb, (height, width)) = turn(&self.rgb, 3);
+        let own = self.own.as_ref().map(|(colors, alpha)| (turn(colors, 3).0, turn(alpha, 1).0));
+        Self {
+            height,
+            width,
+            rgb,
+            own,
+            damage: self.damage.clone(),
+            notes: self.notes.clone(),
+            orientation: 1,
+            room: self.room.clone(),
+        }
     }
 
     /// Whether every pixel has the same colour: such a picture has nothing to cut.
@@ -283,6 +310,22 @@ mod tests {
         // Opaque all over: nothing to keep.
         let image = Image::with_alpha(1, 1, vec![250; 3], Some(vec![255])).unwrap();
         assert_eq!((image.rgb(), image.alpha()), (&[250; 3][..], None));
+    }
+
+    #[test]
+    fn a_turned_picture_lies_in_its_file_as_it_was() {
+        let stored: Vec<u8> = (0..2 * 3 * 3).collect();
+        for orientation in 1..=8 {
+            let (rgb, (height, width)) = picture::upright(stored.clone(), (2, 3), 3, orientation);
+            let mut image = Image::with_alpha(height, width, rgb, Some(vec![9; 6])).unwrap();
+            image.orientation = orientation;
+            let image = image.stored();
+            assert_eq!(
+                (image.height(), image.width(), image.colors(), image.orientation()),
+                (2, 3, &stored[..], 1),
+                "{orientation}"
+            );
+        }
     }
 
     #[test]
