@@ -92,7 +92,7 @@ pub struct NetworkArgs {
     /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
     #[arg(long, value_enum, default_value = "auto", help_heading = "Network")]
     pub precision: PrecisionArg,
-    /// The same labels on every processor: nothing is rounded, and the portable kernels do all the work; slower
+    /// The same labels on every processor: no product is rounded, and the portable kernels do all the work; several times as slow
     #[arg(long, conflicts_with = "precision", help_heading = "Network")]
     pub deterministic: bool,
     /// Never ask the hub: use only networks that are here already
