@@ -111,7 +111,7 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, help_heading = "Network")]
     #[arg(default_value_ifs([("profile", "paper", "f32"), ("compare", "paper", "f32")]))]
     pub precision: PrecisionArg,
-    /// The same labels on every processor: nothing is rounded, and the portable kernels do all the work; slower
+    /// The same labels on every processor: no product is rounded, and the portable kernels do all the work; several times as slow
     #[arg(long, conflicts_with = "precision", help_heading = "Network")]
     pub deterministic: bool,
     /// Never ask the hub: use only networks that are here already

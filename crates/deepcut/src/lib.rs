@@ -39,7 +39,7 @@ pub mod export;
 pub mod gnn;
 pub mod graph;
 pub mod image;
-/// The inner loops. For this project's own programs and tests: names and shapes here may change without notice.
+// For this project's own programs and tests: what is in it may change without notice.
 #[doc(hidden)]
 pub mod kernels;
 pub mod memory;

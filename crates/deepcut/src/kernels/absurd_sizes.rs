@@ -41,13 +41,16 @@ fn volumes_that_wrap_are_none() {
     assert_eq!(extent([usize::MAX, 1], [0, 1]), Some(1));
 }
 
+/// Its name and the call.
+type Product<'a> = (&'a str, &'a dyn Fn(&mut [f32]));
+
 /// What corrupted memory once, or could have.
 #[test]
 fn sizes_that_wrap_are_refused() {
     let rows = (1usize << (usize::BITS - 5)) + 1;
     for isa in Isa::available() {
         let name = isa.name();
-        let products: [(&str, &dyn Fn(&mut [f32])); 4] = [
+        let products: [Product<'_>; 4] = [
             ("gemm", &|out| isa.gemm(Left::row_major(&[], rows, 0), Right::row_major(&[], 0, 32), Start::Zero, out)),
             ("gemm_parallel", &|out| {
                 isa.gemm_parallel(Left::row_major(&[], rows, 0), Right::row_major(&[], 0, 32), Start::Zero, out);

@@ -736,7 +736,11 @@ impl Isa {
     }
 
     /// Softmax of each row of `width` values.
+    ///
+    /// # Panics
+    /// If the values are no whole number of rows.
     pub fn softmax(self, values: &mut [f32], width: usize) {
+        assert!(values.len().is_multiple_of(width), "rows of a softmax");
         dispatch!(self, elementwise::softmax::<false>(values, width), softmax(values, width));
     }
 
@@ -784,16 +788,25 @@ impl Isa {
     /// If the shapes disagree.
     pub fn layer_norm(self, rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
         assert!(rows.len() == out.len() && weight.len() == bias.len(), "rows of a layer norm");
+        assert!(rows.len().is_multiple_of(weight.len()), "rows of a layer norm");
         dispatch!(self, elementwise::layer_norm(rows, weight, bias, epsilon, out), layer_norm(rows, weight, bias, epsilon, out));
     }
 
     /// From the `output` of an ELU and its gradient to that of its input: the derivative is 1 where positive, `eˣ = output + 1` elsewhere.
+    ///
+    /// # Panics
+    /// If the lengths differ.
     pub fn elu_gradient(self, output: &[f32], gradient: &mut [f32]) {
+        assert_eq!(output.len(), gradient.len(), "gradient of an ELU");
         dispatch!(self, elementwise::elu_gradient(output, gradient), elu_gradient(output, gradient));
     }
 
     /// One step of AdamW on `[parameters, first moments, second moments]`; see [`Adam`].
+    ///
+    /// # Panics
+    /// If the lengths differ.
     pub fn adam(self, step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) {
+        assert!(state.iter().all(|values| values.len() == gradient.len()), "parameters of a step");
         dispatch!(self, elementwise::adam(step, gradient, state), adam(step, gradient, state));
     }
 
