@@ -558,6 +558,12 @@ mod tests {
         assert_eq!(cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "/h")]), Path::new("/h/hub"));
         assert_eq!(cache(&[("HF_HOME", "/h"), ("HUGGINGFACE_HUB_CACHE", "/u")]), Path::new("/u"));
         assert_eq!(cache(&[("HF_HUB_CACHE", "/c"), ("HUGGINGFACE_HUB_CACHE", "/u")]), Path::new("/c"));
+        assert_eq!(cache(&[("HF_HOME", "~/h")]), Path::new("/home/a/h/hub"));
+        for (value, expected) in
+            [("$X/c", "/x/c"), ("/a${X}c", "/a/xc"), ("$NONE/c", "$NONE/c"), ("~b/c", "~b/c"), ("~", "/home/a")]
+        {
+            assert_eq!(cache(&[("HF_HUB_CACHE", value), ("X", "/x")]), Path::new(expected));
+        }
         assert!(Hub::resolve(|_| None, None, false, Talk::Nothing).unwrap_err().to_string().contains("HF_HOME"));
     }
 
@@ -573,6 +579,14 @@ mod tests {
         for (value, offline) in [("1", true), ("TRUE", true), ("0", false), ("", false)] {
             assert_eq!(resolve(&[("HF_HUB_OFFLINE", value)], false).offline, offline);
         }
-        assert!(resolve(&[], true).offline);
+        assert!(resolve(&[], true).offline && resolve(&[("TRANSFORMERS_OFFLINE", "yes")], false).offline);
+        assert!(!resolve(&[("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1")], false).offline);
+        assert_eq!(resolve(&[("HUGGING_FACE_HUB_TOKEN", "old\n")], false).token.as_deref(), Some("old"));
+        assert_eq!(resolve(&[("HF_TOKEN", "t"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")], false).token, None);
+        let patience = resolve(&[("HF_HUB_ETAG_TIMEOUT", "3"), ("HF_HUB_DOWNLOAD_TIMEOUT", "0")], false).patience;
+        assert_eq!((patience.answer.as_secs(), patience.stall.as_secs()), (3, 10));
+        let talk =
+            Hub::resolve(|name| (name == "HF_HUB_DISABLE_PROGRESS_BARS").then(|| "1".into()), Some("/".into()), false, Talk::Bar);
+        assert_eq!(talk.unwrap().talk, Talk::Lines);
     }
 }

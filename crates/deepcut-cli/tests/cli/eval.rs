@@ -231,7 +231,7 @@ fn masks_are_read_as_they_are_stored_and_empty_truth_scores_nothing() {
     let right = json(&eval("bytes", &["--json"]));
     assert!(metric(&right, "IoU") > 0.5, "{right}");
     assert_eq!((right["pictures"].as_u64(), right["notes"]["empty"].as_u64()), (Some(2), Some(1)));
-    for inside in [1, 2, 100, 200] {
+    for inside in [1, 200] {
         write("other", inside);
         let report = json(&eval("other", &["--json", "--resume", &format!("log{inside}")]));
         assert_eq!(report["results"][0]["metrics"], right["results"][0]["metrics"], "{inside}");
