@@ -182,15 +182,12 @@ impl<'a> Source<'a> {
         }
         // A folder that was moved or copied holds the same pictures; all that comes from standard input has one name.
         let may_be = self.input.path.is_none() || record.folder != self.folder();
-        Ok(may_be && record.sha256 != self.sha256()?)
+        Ok(may_be && !self.has_content_of(record)?)
     }
 
     /// Whether it is not what a result was made from that was written at that time.
     fn has_changed(&self, record: &Record, written: SystemTime, checksum: bool) -> io::Result<bool> {
-        if let (Some(data), false) = (&self.data, checksum) {
-            if data.len() != record.bytes {
-                return Ok(true);
-            }
+        if let (Some(data), false) = (&self.data, checksum || record.bytes != self.bytes) {
             let modified = data.modified()?;
             if self.touched().unwrap_or(modified) < written {
                 return Ok(false);
@@ -200,7 +197,11 @@ impl<'a> Source<'a> {
                 return Ok(true);
             }
         }
-        Ok(record.sha256 != self.sha256()?)
+        Ok(!self.has_content_of(record)?)
+    }
+
+    fn has_content_of(&self, record: &Record) -> io::Result<bool> {
+        Ok(record.bytes == self.bytes && record.sha256 == self.sha256()?)
     }
 
     /// When anything about the file changed last, which nobody can set.

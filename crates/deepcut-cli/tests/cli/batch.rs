@@ -571,6 +571,10 @@ fn odd_names_and_odd_files_are_handled() {
         assert_says(&output, r"a\u{1b}[31m\nb.png: not a picture");
         assert!(!stderr(&output).contains('\x1b') && !String::from_utf8_lossy(&output.stdout).contains('\x1b'));
 
+        let output = segment(dir.path(), &["--odd\x1b[31m"]);
+        assert_status(&output, 2);
+        assert!(stderr(&output).contains("'--odd") && !stderr(&output).contains('\x1b'), "{}", stderr(&output));
+
         // A named pipe without a writer is an error at once, alone and in a folder, also where it took the place of a picture that was done.
         std::fs::create_dir(at("pipes")).unwrap();
         save(&at("pipes/p.png"));
