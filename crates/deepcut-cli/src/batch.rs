@@ -2,7 +2,8 @@
 
 use crate::args::{FileArgs, Format, RunArgs};
 use crate::inputs::{self, Collected, Input, Missing};
-use crate::outputs::{Destination, Hashing, Outputs, Pending, Plan, Settings, Source, Target};
+use crate::outputs::{Destination, Outputs, Pending, Plan, Target};
+use crate::source::{Hashing, Settings, Source};
 use crate::stopwatch::Stopwatch;
 use crate::talk::has_kind;
 pub use crate::talk::{Done, Status, progress_bar};

@@ -3,8 +3,8 @@
 use crate::args::{FeaturesArgs, Format};
 use crate::batch::{self, Done, Job, Status, Task};
 use crate::network;
-use crate::outputs::Settings;
 use crate::segment::settings;
+use crate::source::Settings;
 use deepcut::Segmenter;
 use deepcut::export::tensors;
 use serde_json::json;

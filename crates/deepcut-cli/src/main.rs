@@ -8,6 +8,7 @@ mod batch;
 mod cache;
 mod eval;
 mod features;
+mod files;
 mod hub;
 mod inputs;
 mod memory;
@@ -15,6 +16,7 @@ mod models;
 mod network;
 mod outputs;
 mod segment;
+mod source;
 mod stop;
 mod stopwatch;
 mod talk;
@@ -31,7 +33,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     batch::quiet_panics();
     let status = |whole: bool| u8::from(!whole);
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    let outcome = match cli.command {
         Command::Segment(args) => segment::run(&args),
         Command::Eval(args) => eval::run(&args).map(status),
         Command::Sweep(args) => eval::sweep(&args).map(status),
@@ -54,6 +60,18 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// What clap says of the command line, or of itself if asked; names in it must not command the terminal.
+fn refused(error: &clap::Error) -> ExitCode {
+    let is_odd = |argument: std::ffi::OsString| words::line(&argument.to_string_lossy()) != argument.to_string_lossy();
+    if error.use_stderr() && std::env::args_os().any(is_odd) {
+        // Without colours, which are commands too.
+        let text = error.render().to_string();
+        text.lines().for_each(|line| drop(writeln!(std::io::stderr(), "{}", words::line(line))));
+        return ExitCode::from(2);
+    }
+    error.exit()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -10,26 +10,24 @@
 //! | results of other settings                            | they are left, and the exit status says so        |
 //! | a result without a record                            | it is left: someone may have corrected it by hand |
 //! | another picture's, or no result at all               | an error                                          |
-//!
-//! A picture has changed if its size has; or if its file was touched since the result was written and its time is later than the result's or
-//! its checksum is another.
 
 use crate::args::{FileArgs, Format};
+use crate::files::{Fault, list, make_folder, move_to, or_here, parent, try_writing, write_beside};
+pub use crate::files::{check_free, write};
 use crate::inputs::{self, Input, Key};
+use crate::source::{Settings, Source};
 use crate::words::count;
 use anyhow::{Context, anyhow, bail};
-use deepcut::export::record::{self, Found, Record};
+use deepcut::export::record::{self, Found};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
-use tempfile::{NamedTempFile, PersistError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::SystemTime;
+use tempfile::NamedTempFile;
 
 /// Where the results of a run go.
 #[derive(Debug)]
@@ -94,163 +92,12 @@ impl Destination {
     }
 }
 
-fn or_here(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().map_or(Path::new("."), or_here)
-}
-
 /// Whether a path is meant as a file: it ends as a result does, or as a picture.
 fn is_file_name(path: &Path) -> bool {
     let ends_in_separator = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
     let is_ours = |e: &OsStr| Format::ALL.iter().any(|format| e.eq_ignore_ascii_case(format.extension()));
     let is_picture = || deepcut::Image::is_named_by(path) || deepcut::image::foreign(path).is_some();
     !ends_in_separator && path.extension().is_some_and(|e| is_ours(e) || is_picture())
-}
-
-/// Everything that decides a result beside the picture: the network, and every option that is not the default.
-pub type Settings = BTreeMap<String, Value>;
-
-/// A picture's file as it is now.
-pub struct Source<'a> {
-    pub input: &'a Input,
-    data: Option<Metadata>,
-    bytes: u64,
-    sha256: OnceCell<String>,
-}
-
-impl<'a> Source<'a> {
-    /// Looks at the file, without reading it.
-    pub fn new(input: &'a Input) -> Self {
-        let data = input.path.as_deref().and_then(|path| path.metadata().ok());
-        Self { input, bytes: data.as_ref().map_or(0, Metadata::len), data, sha256: OnceCell::new() }
-    }
-
-    /// What was read from standard input.
-    pub fn of_stream<R>(input: &'a Input, read: Hashing<R>) -> Self {
-        Self { input, data: None, bytes: read.bytes, sha256: OnceCell::from(read.sum()) }
-    }
-
-    /// The checksum of its content.
-    fn sha256(&self) -> io::Result<&str> {
-        if let Some(sum) = self.sha256.get() {
-            return Ok(sum);
-        }
-        // Opening a named pipe would wait for a writer.
-        let (Some(path), true) = (&self.input.path, self.data.as_ref().is_none_or(Metadata::is_file)) else {
-            return Err(io::Error::other("it is no file"));
-        };
-        let mut hash = Hashing::new(File::open(path)?);
-        io::copy(&mut hash, &mut io::sink())?;
-        Ok(self.sha256.get_or_init(|| hash.sum()))
-    }
-
-    /// Whether it is another file than it was, or is written to.
-    pub fn is_unstable(&self) -> bool {
-        let now = self.input.path.as_deref().and_then(|path| path.metadata().ok());
-        let state = |data: &Option<Metadata>| data.as_ref().map(|data| (data.len(), data.modified().ok()));
-        state(&now) != state(&self.data)
-    }
-
-    /// What results made from it now say of it.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn record(&self, settings: &Settings) -> io::Result<Record> {
-        Ok(Record {
-            input: self.input.file_name().to_string_lossy().into(),
-            folder: self.folder(),
-            bytes: self.bytes,
-            sha256: self.sha256()?.into(),
-            settings: settings.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-        })
-    }
-
-    /// A digest: results may be published, and where they were made is nobody's business.
-    fn folder(&self) -> String {
-        let folder = self.input.path.as_deref().map(parent).and_then(|folder| folder.canonicalize().ok());
-        folder.map(|folder| hexadecimal(&Sha256::digest(folder.as_os_str().as_encoded_bytes())[..8])).unwrap_or_default()
-    }
-
-    /// Whether a result was made from another picture than this.
-    fn is_another(&self, record: &Record) -> io::Result<bool> {
-        if record.input != self.input.file_name().to_string_lossy() {
-            return Ok(true);
-        }
-        // A folder that was moved or copied holds the same pictures; all that comes from standard input has one name.
-        let may_be = self.input.path.is_none() || record.folder != self.folder();
-        Ok(may_be && record.sha256 != self.sha256()?)
-    }
-
-    /// Whether it is not what a result was made from that was written at that time.
-    fn has_changed(&self, record: &Record, written: SystemTime, checksum: bool) -> io::Result<bool> {
-        if let (Some(data), false) = (&self.data, checksum) {
-            if data.len() != record.bytes {
-                return Ok(true);
-            }
-            let modified = data.modified()?;
-            if self.touched().unwrap_or(modified) < written {
-                return Ok(false);
-            }
-            // A time to come is a wrong clock's.
-            if modified > written && modified <= SystemTime::now() {
-                return Ok(true);
-            }
-        }
-        Ok(record.sha256 != self.sha256()?)
-    }
-
-    /// When anything about the file changed last, which nobody can set.
-    #[cfg(unix)]
-    fn touched(&self) -> Option<SystemTime> {
-        use std::os::unix::fs::MetadataExt;
-        let time = |data: &Metadata| {
-            let since = Duration::new(u64::try_from(data.ctime()).ok()?, u32::try_from(data.ctime_nsec()).ok()?);
-            SystemTime::UNIX_EPOCH.checked_add(since)
-        };
-        // A link may lead elsewhere now.
-        let link = self.input.path.as_deref()?.symlink_metadata().ok()?;
-        Some(time(self.data.as_ref()?)?.max(time(&link)?))
-    }
-
-    #[cfg(not(unix))]
-    fn touched(&self) -> Option<SystemTime> {
-        None
-    }
-}
-
-/// A reader that computes the checksum of what passes.
-pub struct Hashing<R> {
-    reader: R,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<R> Hashing<R> {
-    pub fn new(reader: R) -> Self {
-        Self { reader, hash: Sha256::new(), bytes: 0 }
-    }
-
-    /// SHA-256 in hexadecimal.
-    pub fn sum(self) -> String {
-        hexadecimal(&self.hash.finalize())
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let given = self.reader.read(buffer)?;
-        self.hash.update(&buffer[..given]);
-        self.bytes += given as u64;
-        Ok(given)
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As the decoder says it.
@@ -284,16 +131,6 @@ pub enum Plan {
     },
     /// Results of other settings are there; how they differ.
     Differs(String),
-}
-
-/// The disk, not the picture, is why a result could not be written.
-#[derive(Debug)]
-pub struct Fault(String);
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The results of a run.
@@ -568,7 +405,7 @@ impl Outputs {
     }
 
     /// Waits until nothing is being written, and lets nothing be written any more as long as the answer lives.
-    pub fn hold(&self) -> std::sync::RwLockWriteGuard<'_, ()> {
+    pub fn hold(&self) -> RwLockWriteGuard<'_, ()> {
         self.writing.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -613,7 +450,7 @@ fn look(path: &Path) -> io::Result<Option<(Found, SystemTime)>> {
 
 /// How settings differ, in words.
 fn difference(before: &Settings, now: &Settings) -> Option<String> {
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let value = |settings: &Settings, name: &str| match settings.get(name) {
         None => "the default".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -626,132 +463,6 @@ fn difference(before: &Settings, now: &Settings) -> Option<String> {
     let differing = names.into_iter().filter(|&name| before.get(name) != now.get(name));
     let told: Vec<String> = differing.map(|name| format!("{name}: {}, now {}", value(before, name), value(now, name))).collect();
     (!told.is_empty()).then(|| told.join("; "))
-}
-
-const PREFIX: &str = ".deepcut-";
-const SUFFIX: &str = ".part";
-
-/// The files of a folder, called as if it were `called`. Files that a killed run left half-written are removed.
-fn list(folder: &Path, called: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        match text.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)) {
-            Some(random) if random.len() == 6 => remove_left(&entry.path()),
-            _ => {
-                let path = called.join(name);
-                found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
-            }
-        }
-    }
-    found
-}
-
-/// Removes a half-written file that nobody writes any more: writers hold a lock.
-fn remove_left(path: &Path) {
-    let Ok(file) = File::options().write(true).open(path) else { return };
-    let abandoned = match file.try_lock() {
-        Ok(()) => true,
-        Err(std::fs::TryLockError::WouldBlock) => false,
-        // A disk without locks.
-        Err(std::fs::TryLockError::Error(_)) => {
-            let age = file.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
-            age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
-        }
-    };
-    if abandoned {
-        // Another run may have been faster.
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    let context = || Fault(format!("cannot make the folder {}; give a writable one with -o", folder.display()));
-    std::fs::create_dir_all(folder).with_context(context)
-}
-
-/// Writes and removes a small file. True if the disk takes `A` and `a` for one name.
-fn try_writing(folder: &Path) -> anyhow::Result<bool> {
-    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
-    let mut file = begin(folder).with_context(context)?;
-    file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).with_context(context)?;
-    let other = file.path().file_name().map(OsStr::to_ascii_uppercase).unwrap_or_default();
-    Ok(folder.join(other).symlink_metadata().is_ok())
-}
-
-/// A new file of a name of its own, locked.
-fn begin(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The user's mask applies: results are as readable as any file they make.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    loop {
-        // The name of a file that nobody knows helps nobody.
-        let file = builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, io::Error::from_raw_os_error))?;
-        // Another run that looks for left files may have taken it before it was locked.
-        if file.as_file().try_lock().is_err_and(|e| matches!(e, std::fs::TryLockError::WouldBlock)) || !file.path().exists() {
-            continue;
-        }
-        return Ok(file);
-    }
-}
-
-/// Writes a file beside its place and moves it there once it is on the disk: it is there whole or not at all.
-///
-/// # Errors
-/// If the folder cannot be made, the disk is full, or the file exists and may not be replaced.
-pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
-    move_to(write_beside(path, bytes)?, path, overwrite)
-}
-
-fn write_beside(path: &Path, bytes: &[u8]) -> anyhow::Result<NamedTempFile> {
-    let folder = parent(path);
-    make_folder(folder)?;
-    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
-    let mut file = begin(folder).with_context(context)?;
-    file.as_file_mut().write_all(bytes).with_context(|| is_full(path))?;
-    Ok(file)
-}
-
-fn is_full(path: &Path) -> Fault {
-    Fault(format!("cannot write {}; is the disk full?", path.display()))
-}
-
-fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> anyhow::Result<()> {
-    // Else a power failure could leave the name without the content.
-    file.as_file().sync_data().with_context(|| is_full(path))?;
-    let moved = if overwrite {
-        file.persist(path).map(drop).map_err(|e| e.error)
-    } else {
-        move_to_free(file, path, |file, path| file.persist_noclobber(path))
-    };
-    moved.with_context(|| Fault(format!("cannot write {}", path.display())))
-}
-
-/// Moves a file to a name that must be free. Where the disk can neither link nor move without replacing, an empty file takes the name first.
-fn move_to_free(
-    file: NamedTempFile,
-    path: &Path,
-    exclusively: impl FnOnce(NamedTempFile, &Path) -> Result<File, PersistError>,
-) -> io::Result<()> {
-    let PersistError { error, file } = match exclusively(file, path) {
-        Ok(_) => return Ok(()),
-        Err(refused) => refused,
-    };
-    if error.kind() == ErrorKind::AlreadyExists {
-        return Err(error);
-    }
-    File::options().write(true).create_new(true).open(path)?;
-    file.persist(path).map(drop).map_err(|e| {
-        // Ours, and empty.
-        let _ = std::fs::remove_file(path);
-        e.error
-    })
 }
 
 #[cfg(test)]
@@ -792,23 +503,6 @@ mod tests {
         assert_eq!(names(&cases, false).unwrap(), ["a", "A"].map(PathBuf::from));
         assert_eq!(names(&cases, true).unwrap(), ["a.jpg", "A.png"].map(PathBuf::from));
         assert!(names(&[input("", "a.jpg"), input("", "A.jpg")], true).is_err());
-    }
-
-    #[test]
-    fn disks_that_can_neither_link_nor_move_without_replacing_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.mask.png");
-        let refuse = |file: NamedTempFile, _: &Path| Err(PersistError { error: ErrorKind::Unsupported.into(), file });
-        let new = |content: &[u8]| {
-            let mut file = begin(folder.path()).unwrap();
-            file.write_all(content).unwrap();
-            file
-        };
-        move_to_free(new(b"first"), &path, refuse).unwrap();
-        let error = move_to_free(new(b"second"), &path, refuse).unwrap_err();
-        assert_eq!((error.kind(), std::fs::read(&path).unwrap()), (ErrorKind::AlreadyExists, b"first".to_vec()));
-        // Nothing else is left.
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

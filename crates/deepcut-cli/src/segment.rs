@@ -2,7 +2,7 @@
 
 use crate::args::{Format, NetworkArgs, PrecisionArg, SegmentArgs};
 use crate::batch::{self, Done, Job, Status, Task};
-use crate::outputs::Settings;
+use crate::source::Settings;
 use crate::{network, stop};
 use clap::ValueEnum;
 use deepcut::backbone::Identity;

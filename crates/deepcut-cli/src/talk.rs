@@ -1,8 +1,9 @@
 //! What a run says: to people on standard error, to programs on standard output.
 
 use crate::args::{FileArgs, RunArgs};
+use crate::files::Fault;
 use crate::inputs::Input;
-use crate::outputs::{Fault, Outputs};
+use crate::outputs::Outputs;
 use crate::stop;
 use crate::words::{self, count};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

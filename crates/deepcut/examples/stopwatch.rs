@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, Write};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// The program's.
@@ -80,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn cut(isa: Isa, map: &FeatureMap, image: &Image, mut options: Options, precision: Precision) -> Result<(), Box<dyn Error>> {
     options.precision = precision;
-    let clustering = cluster(isa, map, &options, &mut |_| std::ops::ControlFlow::Continue(()))?;
+    let clustering = cluster(isa, map, &options, &mut |_| ControlFlow::Continue(()))?;
     let found = to_pixels(image, &clustering, &options, &mut |_| {});
     assert_eq!(found.labels.len(), image.height() * image.width());
     Ok(())

@@ -85,7 +85,10 @@ fn segment(
     if image.is_constant() {
         return Ok((Segmentation::empty(height, width, options.foreground_labels()), vec![0; height * width]));
     }
-    let clustering = cluster(evaluation.segmenter.isa(), map, options, &mut |stage| ControlFlow::Continue(observe(stage)))?;
+    let clustering = cluster(evaluation.segmenter.isa(), map, options, &mut |stage| {
+        observe(stage);
+        ControlFlow::Continue(())
+    })?;
     let found = to_pixels(image, &clustering, options, observe);
     Ok((found, upsample::foreground(&clustering.grid, height, width)))
 }

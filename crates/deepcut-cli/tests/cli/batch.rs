@@ -366,7 +366,7 @@ fn what_is_in_the_way_of_some_results_does_not_stop_the_others() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0o000)).unwrap();
         if std::fs::read_dir(at("in/a")).is_ok() {
             eprintln!("skipped: the administrator reads every folder");
             return;
@@ -377,7 +377,7 @@ fn what_is_in_the_way_of_some_results_does_not_stop_the_others() {
             assert_status(&output, 1);
             assert_says(&output, "a: cannot read the folder");
             assert_says(&output, "1 failed");
-            std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0)).unwrap();
+            std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0o000)).unwrap();
         }
         std::fs::set_permissions(at("in/a"), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -417,8 +417,9 @@ fn begun(dir: &Path, count: usize, options: &[&str]) -> (Child, BufReader<std::p
 }
 
 /// The rest of what it says, and its end.
-fn ended(mut child: Child, stdout: impl Read) -> Output {
-    let lines: Vec<u8> = stdout.bytes().map(Result::unwrap).collect();
+fn ended(mut child: Child, mut stdout: impl Read) -> Output {
+    let mut lines = Vec::new();
+    stdout.read_to_end(&mut lines).unwrap();
     let mut text = Vec::new();
     child.stderr.take().unwrap().read_to_end(&mut text).unwrap();
     Output { status: child.wait().unwrap(), stdout: lines, stderr: text }
@@ -569,6 +570,10 @@ fn odd_names_and_odd_files_are_handled() {
         assert_status(&output, 1);
         assert_says(&output, r"a\u{1b}[31m\nb.png: not a picture");
         assert!(!stderr(&output).contains('\x1b') && !String::from_utf8_lossy(&output.stdout).contains('\x1b'));
+
+        let output = segment(dir.path(), &["--odd\x1b[31m"]);
+        assert_status(&output, 2);
+        assert!(stderr(&output).contains("'--odd") && !stderr(&output).contains('\x1b'), "{}", stderr(&output));
 
         // A named pipe without a writer is an error at once, alone and in a folder, also where it took the place of a picture that was done.
         std::fs::create_dir(at("pipes")).unwrap();

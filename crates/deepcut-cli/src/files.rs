@@ -1,0 +1,188 @@
+//! Files that are there whole or not at all.
+
+use anyhow::{Context, bail};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::{NamedTempFile, PersistError};
+
+/// The disk, not the picture, is why a result could not be written.
+#[derive(Debug)]
+pub struct Fault(pub String);
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+pub fn parent(path: &Path) -> &Path {
+    path.parent().map_or(Path::new("."), or_here)
+}
+
+const PREFIX: &str = ".deepcut-";
+const SUFFIX: &str = ".part";
+
+/// The files of a folder, called as if it were `called`. Files that a killed run left half-written are removed.
+pub fn list(folder: &Path, called: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        match text.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)) {
+            Some(random) if random.len() == 6 => remove_left(&entry.path()),
+            _ => {
+                let path = called.join(name);
+                found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
+            }
+        }
+    }
+    found
+}
+
+/// Removes a half-written file that nobody writes any more: writers hold a lock.
+fn remove_left(path: &Path) {
+    let Ok(file) = File::options().write(true).open(path) else { return };
+    let abandoned = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        // A disk without locks.
+        Err(TryLockError::Error(_)) => {
+            let age = file.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
+            age.is_some_and(|age| age > Duration::from_secs(24 * 3600))
+        }
+    };
+    if abandoned {
+        // Another run may have been faster.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let context = || Fault(format!("cannot make the folder {}; give a writable one with -o", folder.display()));
+    std::fs::create_dir_all(folder).with_context(context)
+}
+
+/// Writes and removes a small file. True if the disk takes `A` and `a` for one name.
+pub fn try_writing(folder: &Path) -> anyhow::Result<bool> {
+    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
+    let mut file = begin(folder).with_context(context)?;
+    file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).with_context(context)?;
+    let other = file.path().file_name().map(OsStr::to_ascii_uppercase).unwrap_or_default();
+    Ok(folder.join(other).symlink_metadata().is_ok())
+}
+
+/// A new file of a name of its own, locked.
+fn begin(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The user's mask applies: results are as readable as any file they make.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    loop {
+        // The name of a file that nobody knows helps nobody.
+        let file = builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, io::Error::from_raw_os_error))?;
+        // Another run that looks for left files may have taken it before it was locked.
+        if file.as_file().try_lock().is_err_and(|e| matches!(e, TryLockError::WouldBlock)) || !file.path().exists() {
+            continue;
+        }
+        return Ok(file);
+    }
+}
+
+/// Says no before the work is done, if a result exists and may not be replaced.
+///
+/// # Errors
+/// If `path` exists.
+pub fn check_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    if !overwrite && path.symlink_metadata().is_ok() {
+        bail!("{} exists; pass --overwrite to replace it, or another folder with -o", path.display());
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place and moves it there once it is on the disk: it is there whole or not at all.
+///
+/// # Errors
+/// If the folder cannot be made, the disk is full, or the file exists and may not be replaced.
+pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
+    move_to(write_beside(path, bytes)?, path, overwrite)
+}
+
+pub fn write_beside(path: &Path, bytes: &[u8]) -> anyhow::Result<NamedTempFile> {
+    let folder = parent(path);
+    make_folder(folder)?;
+    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
+    let mut file = begin(folder).with_context(context)?;
+    file.as_file_mut().write_all(bytes).with_context(|| is_full(path))?;
+    Ok(file)
+}
+
+fn is_full(path: &Path) -> Fault {
+    Fault(format!("cannot write {}; is the disk full?", path.display()))
+}
+
+pub fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    // Else a power failure could leave the name without the content.
+    file.as_file().sync_data().with_context(|| is_full(path))?;
+    let moved = if overwrite {
+        file.persist(path).map(drop).map_err(|e| e.error)
+    } else {
+        move_to_free(file, path, |file, path| file.persist_noclobber(path))
+    };
+    moved.with_context(|| Fault(format!("cannot write {}", path.display())))
+}
+
+/// Moves a file to a name that must be free. Where the disk can neither link nor move without replacing, an empty file takes the name first.
+fn move_to_free(
+    file: NamedTempFile,
+    path: &Path,
+    exclusively: impl FnOnce(NamedTempFile, &Path) -> Result<File, PersistError>,
+) -> io::Result<()> {
+    let PersistError { error, file } = match exclusively(file, path) {
+        Ok(_) => return Ok(()),
+        Err(refused) => refused,
+    };
+    if error.kind() == ErrorKind::AlreadyExists {
+        return Err(error);
+    }
+    File::options().write(true).create_new(true).open(path)?;
+    file.persist(path).map(drop).map_err(|e| {
+        // Ours, and empty.
+        let _ = std::fs::remove_file(path);
+        e.error
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn disks_that_can_neither_link_nor_move_without_replacing_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mask.png");
+        let refuse = |file: NamedTempFile, _: &Path| Err(PersistError { error: ErrorKind::Unsupported.into(), file });
+        let new = |content: &[u8]| {
+            let mut file = begin(folder.path()).unwrap();
+            file.write_all(content).unwrap();
+            file
+        };
+        move_to_free(new(b"first"), &path, refuse).unwrap();
+        let error = move_to_free(new(b"second"), &path, refuse).unwrap_err();
+        assert_eq!((error.kind(), std::fs::read(&path).unwrap()), (ErrorKind::AlreadyExists, b"first".to_vec()));
+        // Nothing else is left.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
