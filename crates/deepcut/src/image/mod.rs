@@ -3,6 +3,7 @@
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
 
+#[doc(hidden)]
 pub mod jpeg;
 
 use fast_image_resize as fir;

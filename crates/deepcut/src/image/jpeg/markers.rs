@@ -120,15 +120,15 @@ pub(super) struct Reader<'a> {
     pub(super) damage: Damage,
 }
 
-/// Number of a segment's marker.
-mod marker {
+/// Second bytes of markers (T.81, table B.1).
+pub(super) mod marker {
     pub(super) const TEM: u8 = 0x01;
     pub(super) const SOF0: u8 = 0xc0;
     pub(super) const SOF2: u8 = 0xc2;
     pub(super) const DHT: u8 = 0xc4;
     pub(super) const DAC: u8 = 0xcc;
-    pub(super) const RST0: u8 = 0xd0;
-    pub(super) const RST7: u8 = 0xd7;
+    pub(in super::super) const RST0: u8 = 0xd0;
+    pub(in super::super) const RST7: u8 = 0xd7;
     pub(super) const SOI: u8 = 0xd8;
     pub(super) const EOI: u8 = 0xd9;
     pub(super) const SOS: u8 = 0xda;
@@ -213,12 +213,13 @@ impl<'a> Reader<'a> {
     pub(super) fn next_scan(&mut self) -> Result<Option<Scan>, JpegError> {
         loop {
             let (marker, at, skipped) = next_marker(self.bytes, self.at);
-            if skipped > 0 {
-                self.damage.note(format!("{skipped} bytes between segments belong to nothing"));
-            }
+            self.damage.stray += skipped as u64;
             self.at = at;
             let marker = match marker {
-                None | Some(marker::EOI) if self.frame.is_some() => return Ok(None),
+                None | Some(marker::EOI) if self.frame.is_some() => {
+                    self.damage.open_end = marker.is_none();
+                    return Ok(None);
+                }
                 None => return Err(JpegError::Truncated),
                 Some(marker::EOI) => return Err(broken("it ends before a picture begins")),
                 Some(marker::RST0..=marker::RST7 | marker::TEM) => continue,
@@ -372,7 +373,7 @@ impl<'a> Reader<'a> {
         let mut scan = Scan { components, first, last, high, low, restart_interval: self.restart_interval };
         if !frame.progressive {
             if (first, last, high, low) != (0, 63, 0, 0) {
-                self.damage.note("a sequential scan has the parameters of a progressive one".into());
+                self.damage.note("a sequential scan has the parameters of a progressive one");
             }
             (scan.first, scan.last, scan.high, scan.low) = (0, 63, 0, 0);
         } else if low > 13
@@ -431,7 +432,7 @@ impl<'a> Reader<'a> {
         // A profile begins with its own length.
         let stated = u32::from_be_bytes(*profile.first_chunk()?);
         if stated as usize > profile.len() {
-            self.damage.note("its colour profile is not whole".into());
+            self.damage.note("its colour profile is not whole");
             return None;
         }
         Some(profile)
