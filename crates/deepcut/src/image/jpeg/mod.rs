@@ -19,6 +19,8 @@ mod huffman;
 mod idct;
 mod markers;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod upsample;
 
 use markers::{Frame, Reader};
