@@ -149,9 +149,10 @@ impl Decoded {
     pub fn into_rgb(self) -> Vec<u8> {
         match self.components {
             Components::Rgb => self.data,
-            Components::Grey => self.data.into_iter().flat_map(|value| [value; 3]).collect(),
+            Components::Grey => self.data.iter().map(|&value| [value; 3]).collect::<Vec<_>>().into_flattened(),
             Components::Cmyk => {
-                self.data.as_chunks::<4>().0.iter().flat_map(|&cmyk| color::cmyk_to_rgb(cmyk, self.inverted)).collect()
+                let pixels = self.data.as_chunks::<4>().0.iter();
+                pixels.map(|&cmyk| color::cmyk_to_rgb(cmyk, self.inverted)).collect::<Vec<_>>().into_flattened()
             }
         }
     }
@@ -240,7 +241,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
     };
     let (height, width) = (frame.height, frame.width);
     let buffered = if scan::is_streamed(frame, &first) { 0 } else { 128 * frame.all_blocks(true) };
-    let pixels = (height * width * components.count()) as u64;
+    let pixels = height as u64 * width as u64 * components.count() as u64;
     let strips = 16 * 8 * frame.all_blocks(true) / frame.mcu_rows as u64 + 8 * 4 * width as u64;
     let header = Header { height, width, components, progressive: frame.progressive, memory: pixels + buffered + strips };
     Ok((reader, first, header))
@@ -255,7 +256,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, JpegError> {
     let (mut reader, first, header) = start(bytes)?;
     let Header { height, width, components, memory, .. } = header;
-    if (height * width) as u64 > limits.max_pixels {
+    if height as u64 * width as u64 > limits.max_pixels {
         return Err(JpegError::TooLarge { height, width, max_pixels: limits.max_pixels });
     }
     let color = reader.color_space();

@@ -141,6 +141,10 @@ fn what_libjpeg_warns_of_is_damage() {
     for harmless in [&[0xff, 0xd0][..], &[0xff, 0xff, 0xfe, 0, 3, 7], &[0xff, 0xdd, 0, 4, 0, 9], &[0xff, 0x01]] {
         assert_eq!(fault(&insert(end, harmless)), None);
     }
+    // One of four Huffman tables is gone: those of the standard are for files without any.
+    let mut lost = plain.clone();
+    lost[place(&plain, 0xc4) + 1] = 0xe4;
+    assert!(fault(&lost).unwrap().contains("a Huffman table is missing"));
     // More coefficients than a block has: the code for the longest run, again and again.
     let mut long = fixture("noise_100.jpg");
     let scan = place(&long, 0xda);
@@ -185,6 +189,7 @@ fn what_is_not_read_is_refused_by_its_name() {
         (0xc9, "arithmetically"),
         (0xca, "arithmetically"),
         (0xcb, "arithmetically"),
+        (0xcc, "arithmetically"),
         (0xcf, "hierarchical"),
         (0xf7, "JPEG-LS"),
         (0xf0, "the marker FFF0 is unknown"),
