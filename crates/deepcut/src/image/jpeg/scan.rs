@@ -15,6 +15,7 @@ use super::Damage;
 use super::bits::Bits;
 use super::huffman::Huffman;
 use super::idct::{self, Block};
+use super::markers::marker::{RST0, RST7};
 use super::markers::{Frame, Scan, ZIGZAG, next_marker};
 use super::upsample::Painter;
 use std::sync::Arc;
@@ -48,31 +49,30 @@ impl<'a> Segments<'a> {
     /// Another marker is one of the next two: its segment was lost, and it is left for later; one of the last two: something came twice,
     /// and it is passed over; or too far away to tell, and taken for the one due. A marker that ends the scan is left.
     fn restart(&mut self, damage: &mut Damage) {
-        let (mut at, left) = self.bits.finish();
+        let (mut at, unread) = self.bits.finish();
+        damage.stray += unread as u64;
         let mut expected = true;
-        (self.open, self.valid) = (false, true);
-        loop {
+        self.open = loop {
             let (marker, after, skipped) = next_marker(self.bytes, at);
-            if expected && skipped + left > 0 {
-                damage.note(format!("{} bytes before a restart marker belong to nothing", skipped + left));
-            }
-            let ahead = marker.map(|marker| marker.wrapping_sub(0xd0).wrapping_sub(self.due) & 7);
+            damage.stray += skipped as u64;
+            at = after;
+            let ahead = marker.map(|marker| marker.wrapping_sub(self.due) & 7);
             match (marker, ahead) {
-                (Some(0xd0..=0xd7), Some(0 | 3..=5)) => {
-                    if ahead != Some(0) {
-                        damage.note("a restart marker has a wrong number".into());
-                    }
-                    (self.open, at) = (true, after);
-                    break;
+                (Some(RST0..=RST7), Some(0)) => break true,
+                (Some(RST0..=RST7), Some(3..=5)) => {
+                    expected = false;
+                    break true;
                 }
-                (Some(0xd0..=0xd7), Some(6 | 7)) | (Some(..0xc0), _) => at = after,
-                _ => break,
+                (Some(RST0..=RST7), Some(6 | 7)) | (Some(..0xc0), _) => expected = false,
+                _ => {
+                    expected &= !matches!(marker, Some(RST0..=RST7));
+                    at -= if marker.is_some() { 2 } else { 0 };
+                    break false;
+                }
             }
-            expected = false;
-        }
-        if !self.open || !expected {
-            damage.note(format!("restart marker {} is not in its place", self.due));
-        }
+        };
+        damage.restarts += u64::from(!expected);
+        self.valid = true;
         self.bits = Bits::new(self.bytes, at);
         self.due = (self.due + 1) & 7;
     }
@@ -99,7 +99,7 @@ fn walk(frame: &Frame, scan: &Scan, bytes: &[u8], at: usize, blocks: &mut impl B
             if scan.restart_interval > 0 {
                 if left == 0 {
                     if !blocks.restart() && segments.open {
-                        damage.note("a run of empty blocks goes over its segment's end".into());
+                        damage.note("a run of empty blocks goes over its segment's end");
                     }
                     segments.restart(damage);
                     left = scan.restart_interval;
@@ -128,7 +128,7 @@ fn walk(frame: &Frame, scan: &Scan, bytes: &[u8], at: usize, blocks: &mut impl B
         blocks.end_row(row);
     }
     if !blocks.restart() && segments.open {
-        damage.note("a run of empty blocks goes over its scan's end".into());
+        damage.note("a run of empty blocks goes over its scan's end");
     }
     let (at, unread) = segments.bits.finish();
     // Whoever looks for the next marker passes over them, and counts them.
@@ -282,7 +282,7 @@ impl Coefficients {
             if bands[scan.first..=scan.last].iter().any(|&bits| if is_first { bits.is_some() } else { bits != Some(scan.high) })
                 || scan.first > 0 && bands[0].is_none()
             {
-                damage.note("its scans do not follow each other".into());
+                damage.note("its scans do not follow each other");
             }
             bands[scan.first..=scan.last].fill(Some(scan.low));
         }
