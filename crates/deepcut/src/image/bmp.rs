@@ -2,8 +2,8 @@
 //!
 //! An alpha channel that is zero everywhere was never filled in: such a picture is opaque.
 
+use super::ImageError;
 use super::picture::{Channels, Header, Picture, Space, room};
-use super::{ImageError, profile};
 
 /// A file that was cut short to less than this share of its pixels is refused before anything is reserved.
 const SLACK: u64 = 64;
@@ -204,8 +204,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     if head.calibrated {
         picture.notes.push("its calibrated colors were taken as sRGB".to_owned());
     }
-    if let Some(icc) = head.icc.and_then(|range| bytes.get(range)).filter(|icc| icc.len() <= profile::MAX_BYTES) {
-        picture.space = Space::Icc(icc.to_vec());
+    if let Some(range) = head.icc {
+        // What lies beyond the end is no profile, which is noted later.
+        picture.space = Space::icc(bytes.get(range).unwrap_or_default());
     }
     Ok(picture)
 }

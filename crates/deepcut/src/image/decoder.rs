@@ -102,13 +102,13 @@ impl Decoder {
         if format == Format::Tiff && foreign(path) == Some(RAW) {
             return Err(ImageError::Foreign(RAW));
         }
-        if length > self.max_length() {
+        if length > self.max_length(format, &bytes) {
             return Err(ImageError::TooLong { length, max_pixels: self.max_pixels });
         }
         if let Some(stored) = stored(&found).filter(|&stored| length > SPARSE_BYTES && stored < length / SPARSE_FACTOR) {
             return Err(ImageError::Sparse { length, stored });
         }
-        self.rest(bytes, file, length)
+        self.rest(format, bytes, file, length)
     }
 
     /// Reads a stream, such as standard input.
@@ -121,8 +121,7 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        format_of(&bytes)?;
-        self.rest(bytes, reader, 0)
+        self.rest(format_of(&bytes)?, bytes, reader, 0)
     }
 
     /// Decodes a file's bytes.
@@ -173,19 +172,21 @@ impl Decoder {
         Ok(bytes.len() as u64 + pixels * header.bytes_per_pixel)
     }
 
-    fn max_length(&self) -> u64 {
-        self.max_pixels.saturating_mul(FILE_BYTES_PER_PIXEL).saturating_add(FILE_BYTES)
+    /// Bytes that a file may have, by its own size if its first bytes tell that.
+    fn max_length(&self, format: Format, first: &[u8]) -> u64 {
+        let stated = header(format, first).map_or(u64::MAX, |header| (header.height as u64).saturating_mul(header.width as u64));
+        stated.min(self.max_pixels).saturating_mul(FILE_BYTES_PER_PIXEL).saturating_add(FILE_BYTES)
     }
 
-    fn rest(&self, mut bytes: Vec<u8>, reader: impl Read, length: u64) -> Result<Image, ImageError> {
-        let most = self.max_length();
+    fn rest(&self, format: Format, mut bytes: Vec<u8>, reader: impl Read, length: u64) -> Result<Image, ImageError> {
+        let most = self.max_length(format, &bytes);
         let expected = (length as usize).saturating_sub(bytes.len());
         bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length })?;
         reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
         if bytes.len() as u64 > most {
             return Err(ImageError::TooLong { length: bytes.len() as u64, max_pixels: self.max_pixels });
         }
-        self.decode(&bytes)
+        self.decode_as(format, &bytes)
     }
 }
 

@@ -45,6 +45,13 @@ pub(super) enum Space {
     Cicp { primaries: u8, transfer: u8 },
 }
 
+impl Space {
+    /// That of a profile; of one that is too long, enough to be refused.
+    pub fn icc(profile: &[u8]) -> Self {
+        Self::Icc(profile[..profile.len().min(super::profile::MAX_BYTES + 1)].to_vec())
+    }
+}
+
 /// A decoded picture as it lies in the file.
 #[derive(Debug)]
 pub(super) struct Picture {

@@ -101,6 +101,8 @@ fn profile(space: &Space) -> Result<ColorProfile, String> {
                 matrix_coefficients: moxcms::MatrixCoefficients::Identity,
                 full_range: true,
             };
+            // It stays so if the codes name no curve.
+            profile.cicp = None;
             profile.update_rgb_colorimetry_from_cicp(codes);
             if profile.cicp.is_none() { Err(unknown()) } else { Ok(profile) }
         }

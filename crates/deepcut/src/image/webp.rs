@@ -4,7 +4,7 @@
 //! metadata that are not there, and take a file that ends in the middle of one for broken.
 
 use super::picture::{Channels, Header, Picture, Space, room};
-use super::{ImageError, exif, profile};
+use super::{ImageError, exif};
 use std::io::Cursor;
 
 /// A lossless picture of one colour takes no bits for its pixels: more than this for each byte is refused all the same.
@@ -205,8 +205,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
         picture.notes.push("it is an animation: its first frame was taken".to_owned());
     }
     picture.orientation = exif::first_of(frame.exif, frame.xmp);
-    if let Some(icc) = frame.icc.filter(|icc| icc.len() <= profile::MAX_BYTES) {
-        picture.space = Space::Icc(icc.to_vec());
-    }
+    picture.space = frame.icc.map_or(Space::Srgb, Space::icc);
     Ok(picture)
 }

@@ -19,10 +19,12 @@ mod directory;
 mod fax;
 mod jpeg;
 mod strips;
+#[cfg(test)]
+mod tests;
 
 use super::foreign::RAW;
 use super::picture::{Channels, Header, Picture, Space, room};
-use super::{ImageError, depth, exif, profile};
+use super::{ImageError, depth, exif};
 use directory::{Directory, File, tag};
 use fax::Fax;
 use strips::{Compression, Strips};
@@ -303,8 +305,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
         None => exif::first_of(None, xmp),
     };
     let is_lab = matches!(page.photometric, Photometric::CieLab | Photometric::IccLab);
-    if let (Some(icc), false) = (directory.bytes(tag::ICC).filter(|icc| icc.len() <= profile::MAX_BYTES), is_lab) {
-        picture.space = Space::Icc(icc.to_vec());
+    if let (Some(icc), false) = (directory.bytes(tag::ICC), is_lab) {
+        picture.space = Space::icc(icc);
     } else if let (Channels::Rgb, Some(primaries), false) = (picture.channels, directory.floats(tag::PRIMARIES), is_lab) {
         let white = directory.floats(tag::WHITE_POINT).unwrap_or_else(|| vec![0.3127, 0.3290]);
         if let ([x, y], [rx, ry, gx, gy, bx, by]) = (&white[..], &primaries[..]) {
@@ -365,8 +367,9 @@ impl Page<'_> {
         }
         let (from, to) = match () {
             () if low > high => return None,
-            () if self.format == SampleFormat::Float && low >= 0.0 && high <= 255.0 => (0.0, 255.0),
-            () if self.format == SampleFormat::Float && low >= 0.0 && high <= 65_535.0 && high > 4095.0 => (0.0, 65_535.0),
+            // Bytes and 16-bit values as floating point.
+            () if self.format == SampleFormat::Float && low >= 0.0 && (64.0..=255.0).contains(&high) => (0.0, 255.0),
+            () if self.format == SampleFormat::Float && low >= 0.0 && (16_384.0..=65_535.0).contains(&high) => (0.0, 65_535.0),
             // Values that reach the upper half of the bits use all of them.
             () if self.format == SampleFormat::Unsigned && high > full / 2.0 => (0.0, full),
             () if self.format == SampleFormat::Unsigned => (0.0, high),

@@ -10,6 +10,9 @@ use std::io::Read;
 /// A tile may be so many times larger than the picture: small pictures in tiles of a fixed size.
 const TILE_PIXELS: usize = 1 << 22;
 
+/// Bytes of strips that may be read in several places: writers share a tile of one color.
+const OVERLAP: u64 = 1 << 28;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -185,6 +188,13 @@ pub(super) fn each_row(page: &Page<'_>, bytes: &[u8], take: &mut dyn FnMut(Row<'
     let (mut buffer, mut unpacked) = (Vec::new(), Vec::new());
     let (mut missing, mut any) = (0, false);
     let total = planes * down * across;
+    let raw: u64 = strips.places.iter().map(|&(_, length)| length.min(bytes.len() as u64)).sum();
+    if strips.places.len() < total.div_ceil(64) {
+        return Err(broken("nearly all of its strips or tiles are missing"));
+    }
+    if raw > 8 * bytes.len() as u64 + OVERLAP {
+        return Err(broken("its strips or tiles lie over each other"));
+    }
     for index in 0..total {
         let (plane, y, x) = (index / (down * across), index / across % down * strips.rows, index % across * strips.columns);
         if strips.planar && plane >= page.photometric.samples() && page.alpha.is_none_or(|(at, _)| at != plane) {

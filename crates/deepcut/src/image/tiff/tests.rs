@@ -1,0 +1,109 @@
+//! Tags one by one: each is honoured, or the picture is refused with its name.
+
+use super::*;
+
+/// A little-endian TIFF: each tag with its type and values, then the bytes of one strip.
+fn tiff(tags: &[(u16, u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
+    let mut tags = tags.to_vec();
+    let (first, length) = ([8], [pixels.len() as u32]);
+    tags.push((tag::STRIP_OFFSETS, 4, &first));
+    tags.push((tag::STRIP_LENGTHS, 4, &length));
+    let mut tail = Vec::new();
+    let start = 8 + pixels.len() as u32;
+    let values_at = start + 2 + 12 * tags.len() as u32 + 4;
+    let mut out = [b"II*\0", &start.to_le_bytes()[..], pixels, &(tags.len() as u16).to_le_bytes()].concat();
+    for (tag, kind, values) in tags {
+        let bytes: Vec<u8> = match kind {
+            3 => values.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|&v| v.to_le_bytes()).collect(),
+        };
+        out.extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &(values.len() as u32).to_le_bytes()].concat());
+        if bytes.len() <= 4 {
+            out.extend([&bytes[..], &[0; 4]].concat().get(..4).unwrap());
+        } else {
+            out.extend((values_at + tail.len() as u32).to_le_bytes());
+            tail.extend(bytes);
+        }
+    }
+    [out, vec![0; 4], tail].concat()
+}
+
+/// The tags of a grey picture of two pixels, with others in their place.
+fn grey(changed: &[(u16, u16, &[u32])], pixels: &[u8]) -> Result<Picture, ImageError> {
+    let plain: [(u16, u16, &[u32]); 4] =
+        [(tag::WIDTH, 3, &[2]), (tag::HEIGHT, 3, &[1]), (tag::BITS, 3, &[8]), (tag::PHOTOMETRIC, 3, &[1])];
+    let kept = plain.into_iter().filter(|(tag, ..)| changed.iter().all(|(other, ..)| other != tag));
+    decode(&tiff(&kept.chain(changed.iter().copied()).collect::<Vec<_>>(), pixels))
+}
+
+#[test]
+fn tags_that_are_not_honoured_are_named() {
+    assert_eq!(grey(&[], &[7, 9]).unwrap().data, [7, 9]);
+    for (changed, words) in [
+        (&[(tag::FILL_ORDER, 3, &[3_u32][..])][..], "FillOrder 3"),
+        (&[(tag::PLANAR, 3, &[3])], "PlanarConfiguration 3"),
+        (&[(tag::COMPRESSION, 3, &[6])], "old-style JPEG"),
+        (&[(tag::COMPRESSION, 3, &[12_345])], "Compression 12345"),
+        (&[(tag::COMPRESSION, 3, &[8]), (tag::PREDICTOR, 3, &[7])], "Predictor 7"),
+        (&[(tag::COMPRESSION, 3, &[8]), (tag::PREDICTOR, 3, &[3])], "Predictor 3"),
+        (&[(tag::COMPRESSION, 3, &[8]), (tag::PREDICTOR, 3, &[2]), (tag::BITS, 3, &[4])], "Predictor 2 for 4 bits"),
+        (&[(tag::COMPRESSION, 3, &[3])], "more than one bit"),
+        (&[(tag::COMPRESSION, 3, &[3]), (tag::BITS, 3, &[1]), (tag::FAX_3_OPTIONS, 4, &[2])], "without compression"),
+        (&[(tag::SAMPLE_FORMAT, 3, &[5])], "SampleFormat 5"),
+        (&[(tag::BITS, 3, &[20])], "20 bits"),
+        (&[(tag::SAMPLE_FORMAT, 3, &[3])], "8 bits a sample (Float)"),
+        (&[(tag::SAMPLES, 3, &[3]), (tag::BITS, 3, &[5, 6, 5]), (tag::PHOTOMETRIC, 3, &[2])], "differ in BitsPerSample"),
+        (&[(tag::PHOTOMETRIC, 3, &[4])], "mask"),
+        (&[(tag::PHOTOMETRIC, 3, &[10])], "ITULab"),
+        (&[(tag::PHOTOMETRIC, 3, &[77])], "PhotometricInterpretation 77"),
+        (&[(tag::PHOTOMETRIC, 3, &[5]), (tag::SAMPLES, 3, &[4]), (tag::INK_SET, 3, &[2])], "InkSet"),
+        (&[(tag::PHOTOMETRIC, 3, &[5]), (tag::SAMPLES, 3, &[4]), (tag::DOT_RANGE, 3, &[10, 200])], "DotRange"),
+        (&[(tag::PHOTOMETRIC, 3, &[6]), (tag::SAMPLES, 3, &[3]), (tag::BITS, 3, &[16])], "YCbCr with 16 bits"),
+        (&[(tag::DECODE, 4, &[0, 1])], "Decode"),
+        (&[(tag::INDEXED, 3, &[1])], "Indexed"),
+        (&[(tag::IMAGE_DEPTH, 3, &[2])], "dimensions"),
+    ] {
+        let error = grey(changed, &[0; 16]).unwrap_err();
+        assert!(matches!(error, ImageError::Unsupported(_)) && error.to_string().contains(words), "{words}: {error}");
+    }
+    assert!(matches!(grey(&[(tag::PHOTOMETRIC, 4, &[32_803])], &[0; 2]), Err(ImageError::Foreign(RAW))));
+    // Old LZW begins with a zero byte and an odd one.
+    assert!(grey(&[(tag::COMPRESSION, 3, &[5])], &[0, 1, 2, 3]).unwrap_err().to_string().contains("old-style LZW"));
+}
+
+#[test]
+fn values_are_scaled_by_the_range_that_they_show() {
+    let floats = |values: [f32; 2]| {
+        let bytes = values.map(f32::to_le_bytes).concat();
+        let picture = grey(&[(tag::BITS, 3, &[32]), (tag::SAMPLE_FORMAT, 3, &[3])], &bytes).unwrap();
+        (picture.data, picture.notes.len())
+    };
+    assert_eq!(floats([0.0, 0.5]), (vec![0, 128], 0));
+    assert_eq!(floats([0.0, 200.0]), (vec![0, 200], 1));
+    assert_eq!(floats([0.6, 1.2]), (vec![0, 255], 1));
+    assert_eq!(floats([-1.0, 1.0]), (vec![0, 255], 1));
+    assert_eq!(floats([0.0, 51_400.0]), (vec![0, 200], 1));
+    assert_eq!(floats([f32::NAN, 1.0]), (vec![0, 255], 1));
+    assert_eq!(floats([f32::INFINITY, 0.2]), (vec![255, 51], 0));
+    let wide = |more: &[(u16, u16, &[u32])], values: [u16; 2]| {
+        let changed = [&[(tag::BITS, 3, &[16_u32][..])], more].concat();
+        let picture = grey(&changed, &values.map(u16::to_le_bytes).concat()).unwrap();
+        (picture.data, picture.notes.len())
+    };
+    assert_eq!(wide(&[], [0, 32_896]), (vec![0, 128], 0));
+    assert_eq!(wide(&[], [0, 4000]), (vec![0, 249], 1));
+    // What a tag states needs no note.
+    assert_eq!(wide(&[(tag::MAX_VALUE, 3, &[4095])], [0, 1000]), (vec![0, 62], 0));
+    assert_eq!(wide(&[(tag::MAX_VALUE, 3, &[3000])], [0, 65_535]), (vec![0, 255], 0));
+}
+
+#[test]
+fn strips_that_lie_over_each_other_or_are_missing() {
+    // Far fewer strips than rows.
+    let many = [(tag::HEIGHT, 4, &[100_000_u32][..]), (tag::ROWS_PER_STRIP, 3, &[1])];
+    assert!(grey(&many, &[0; 4096]).unwrap_err().to_string().contains("missing"));
+    let half = grey(&[(tag::HEIGHT, 3, &[2])], &[1, 2, 3]).unwrap();
+    assert_eq!((half.data, half.damage.unwrap()), (vec![1, 2, 3, 0], "1 of its 1 strips are missing or wrong".to_owned()));
+    assert!(grey(&[(tag::HEIGHT, 3, &[0])], &[1, 2]).is_err());
+    assert!(header(&tiff(&[], &[])).is_err());
+}
