@@ -99,17 +99,6 @@ fn begin(folder: &Path) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Says no before the work is done, if a result exists and may not be replaced.
-///
-/// # Errors
-/// If `path` exists.
-pub fn check_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
-    if !overwrite && path.symlink_metadata().is_ok() {
-        bail!("{} exists; pass --overwrite to replace it, or another folder with -o", path.display());
-    }
-    Ok(())
-}
-
 /// Writes a file beside its place and moves it there once it is on the disk: it is there whole or not at all.
 ///
 /// # Errors

@@ -12,8 +12,8 @@
 //! | another picture's, or no result at all               | an error                                          |
 
 use crate::args::{FileArgs, Format};
+pub use crate::files::write;
 use crate::files::{Fault, list, make_folder, move_to, or_here, parent, try_writing, write_beside};
-pub use crate::files::{check_free, write};
 use crate::inputs::{self, Input, Key};
 use crate::source::{Settings, Source};
 use crate::words::count;

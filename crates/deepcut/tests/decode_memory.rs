@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use deepcut::image::{Decoder, Format, Memory};
+use deepcut::image::{Decoder, Format};
+use deepcut::memory::Memory;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use std::io::Write;
