@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write};
