@@ -209,7 +209,7 @@ fn is_wanted(chunk: &Chunk<'_>, ihdr: &Ihdr, pieces: &[&[u8]]) -> Result<bool, I
     Ok(match &chunk.kind {
         // Other colour types have one for displays of few colours.
         b"PLTE" if ihdr.color == 3 && !has(b"PLTE") => {
-            if n == 0 || n % 3 != 0 || n > 768 {
+            if n == 0 || !n.is_multiple_of(3) || n > 768 {
                 return Err(broken("its palette has a wrong length"));
             }
             true
@@ -238,6 +238,14 @@ impl Target {
     /// A row of pixels, every `step` from pixel `at` on.
     fn put(&mut self, row: &[u8], at: usize, step: usize) {
         let samples = self.n + usize::from(self.alpha.is_some());
+        // What nearly all pictures with alpha are.
+        if let (3, false, 1, Some(alpha)) = (self.n, self.sixteen, step, &mut self.alpha) {
+            let colors = self.data[at * 3..].chunks_exact_mut(3).zip(&mut alpha[at..]);
+            for (pixel, (color, alpha)) in row.chunks_exact(4).zip(colors) {
+                (color[0], color[1], color[2], *alpha) = (pixel[0], pixel[1], pixel[2], pixel[3]);
+            }
+            return;
+        }
         for (i, pixel) in row.chunks_exact(samples * (1 + usize::from(self.sixteen))).enumerate() {
             let to = at + i * step;
             for c in 0..samples {
