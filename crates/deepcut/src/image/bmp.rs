@@ -139,7 +139,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
         alpha.resize(pixels, 0);
     }
     let palette = bytes.get(head.palette.clone()).ok_or_else(|| broken("it ends before its pixels"))?;
-    let color = |index: usize| palette.get(index * head.entry..index * head.entry + 3).map(|bgr| [bgr[2], bgr[1], bgr[0]]);
+    let colors: Vec<[u8; 3]> = palette.chunks_exact(head.entry).map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect();
+    let color = |index: usize| colors.get(index).copied();
     let row_of = |line: usize| if head.top_down { line } else { height - 1 - line };
     let (mut missing, mut beyond) = (0, false);
     if head.coding == Coding::Runs {

@@ -260,10 +260,10 @@ const NEAR_WHITE: u8 = 224;
 const LEAST_TRANSPARENT: u64 = 20;
 
 fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
-    let mut seen = Vec::with_capacity(colors.len());
-    for (color, &alpha) in colors.chunks_exact(3).zip(alpha) {
+    let mut seen = vec![0; colors.len()];
+    for ((color, out), &alpha) in colors.chunks_exact(3).zip(seen.chunks_exact_mut(3)).zip(alpha) {
         let behind = u32::from(ground) * (255 - u32::from(alpha)) + 127;
-        seen.extend(color.iter().map(|&c| ((u32::from(c) * u32::from(alpha) + behind) / 255) as u8));
+        out.iter_mut().zip(color).for_each(|(out, &c)| *out = ((u32::from(c) * u32::from(alpha) + behind) / 255) as u8);
     }
     seen
 }

@@ -111,7 +111,7 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
     let mut ended = false;
     for chunk in chunks(bytes).take_while(|chunk| &chunk.kind != b"IEND") {
         let is_pixels = &chunk.kind == b"IDAT";
-        if !(is_pixels || [b"IHDR", b"PLTE", b"tRNS"].contains(&&chunk.kind)) {
+        if !(is_pixels || &chunk.kind == b"IHDR" || is_wanted(&chunk, ihdr, &pieces)?) {
             // Later chunks of pixels would belong to nothing.
             ended |= pieces.len() > 2 && pieces.last().is_some_and(|last| last[4..8] == *b"IDAT");
             continue;
@@ -202,6 +202,28 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
     Ok((picture, target.most))
 }
 
+/// Whether a chunk is the palette or the transparency that belongs to the pixels after it.
+fn is_wanted(chunk: &Chunk<'_>, ihdr: &Ihdr, pieces: &[&[u8]]) -> Result<bool, ImageError> {
+    let has = |kind: &[u8; 4]| pieces.iter().any(|piece| piece[4..8] == *kind);
+    let n = chunk.data.len();
+    Ok(match &chunk.kind {
+        // Other colour types have one for displays of few colours.
+        b"PLTE" if ihdr.color == 3 && !has(b"PLTE") => {
+            if n == 0 || !n.is_multiple_of(3) || n > 768 {
+                return Err(broken("its palette has a wrong length"));
+            }
+            true
+        }
+        b"tRNS" if !has(b"tRNS") && !has(b"IDAT") => match ihdr.color {
+            0 => n == 2,
+            2 => n == 6,
+            3 => has(b"PLTE") && (1..=256).contains(&n),
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
 /// Where the pixels go: colours and alpha apart, in 8 bits.
 struct Target {
     data: Vec<u8>,
@@ -216,6 +238,14 @@ impl Target {
     /// A row of pixels, every `step` from pixel `at` on.
     fn put(&mut self, row: &[u8], at: usize, step: usize) {
         let samples = self.n + usize::from(self.alpha.is_some());
+        // What nearly all pictures with alpha are.
+        if let (3, false, 1, Some(alpha)) = (self.n, self.sixteen, step, &mut self.alpha) {
+            let colors = self.data[at * 3..].chunks_exact_mut(3).zip(&mut alpha[at..]);
+            for (pixel, (color, alpha)) in row.chunks_exact(4).zip(colors) {
+                (color[0], color[1], color[2], *alpha) = (pixel[0], pixel[1], pixel[2], pixel[3]);
+            }
+            return;
+        }
         for (i, pixel) in row.chunks_exact(samples * (1 + usize::from(self.sixteen))).enumerate() {
             let to = at + i * step;
             for c in 0..samples {
@@ -494,6 +524,20 @@ mod tests {
             assert!(decode(&bytes).unwrap().damage.unwrap().contains("check sum"), "{from_end}");
         }
         // A sum of metadata is wrong: it is passed over.
+        // Palettes and transparency of wrong lengths.
+        let indexed = |before: &[u8]| {
+            let mut bytes = grey(before, &[]);
+            let head = chunk(b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0]);
+            bytes[8..8 + head.len()].copy_from_slice(&head);
+            decode(&bytes)
+        };
+        for palette in [&[][..], &[1], &[1; 4], &[1; 771]] {
+            assert!(matches!(indexed(&chunk(b"PLTE", palette)), Err(ImageError::Broken(_))), "{}", palette.len());
+        }
+        assert!(matches!(indexed(&[]), Err(ImageError::Broken(_))));
+        assert_eq!(indexed(&chunk(b"PLTE", &[7; 768])).unwrap().data, [7; 6]);
+        assert_eq!(decode(&grey(&chunk(b"tRNS", &[0]), &[])).unwrap().alpha, None);
+        assert_eq!(decode(&grey(&chunk(b"tRNS", &[0, 64]), &[])).unwrap().alpha, Some(vec![0, 255]));
         let mut gamma = chunk(b"gAMA", &100_000_u32.to_be_bytes());
         gamma[9] ^= 1;
         let picture = decode(&grey(&gamma, &[])).unwrap();

@@ -10,6 +10,8 @@ use std::io::Read;
 /// A tile may be so many times larger than the picture: small pictures in tiles of a fixed size.
 const TILE_PIXELS: usize = 1 << 22;
 
+/// Rows of fewer bytes are kept even if they are not all there.
+const LONG_ROW: usize = 1 << 24;
 /// Bytes of strips that may be read in several places: writers share a tile of one color.
 const OVERLAP: u64 = 1 << 28;
 
@@ -21,6 +23,20 @@ pub(super) enum Compression {
     Deflate,
     PackBits,
     Jpeg,
+}
+
+impl Compression {
+    /// Bytes that a byte can become at most.
+    fn expansion(self) -> usize {
+        match self {
+            Self::None => 1,
+            Self::PackBits => 64,
+            Self::Deflate => 1032,
+            Self::Lzw => 4096,
+            // Their own decoders know.
+            Self::Fax(_) | Self::Jpeg => usize::MAX,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -203,15 +219,22 @@ pub(super) fn each_row(page: &Page<'_>, bytes: &[u8], take: &mut dyn FnMut(Row<'
         // The last strip has only the rows that are left; tiles are always whole.
         let rows = if strips.is_tiled { strips.rows } else { strips.rows.min(height - y) };
         let expected = if is_subsampled { packed_bytes * rows.div_ceil(sub_down) } else { row_bytes.saturating_mul(rows) };
-        buffer.clear();
-        if buffer.capacity() < expected {
-            buffer = room(expected)?;
-        }
-        buffer.resize(expected, 0);
-        let found = match strips.places.get(index).and_then(|&(at, length)| slice(bytes, at, length)) {
-            Some(raw) => unpack(page, raw, (rows, strips.columns), samples, &mut buffer)?,
-            None => 0,
+        let raw = strips.places.get(index).and_then(|&(at, length)| slice(bytes, at, length)).unwrap_or_default();
+        // A short strip of a large tile must not cost the whole tile.
+        let possible = raw.len().saturating_mul(strips.compression.expansion());
+        let there = if possible >= expected || is_subsampled {
+            expected
+        } else if row_bytes < LONG_ROW {
+            possible.next_multiple_of(row_bytes).min(expected)
+        } else {
+            possible / row_bytes * row_bytes
         };
+        buffer.clear();
+        if buffer.capacity() < there {
+            buffer = room(there)?;
+        }
+        buffer.resize(there, 0);
+        let found = if raw.is_empty() { 0 } else { unpack(page, raw, (rows, strips.columns), samples, &mut buffer)? };
         any |= found > 0;
         missing += usize::from(found < expected);
         if is_subsampled {
