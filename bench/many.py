@@ -7,11 +7,13 @@ root = os.path.dirname(here)
 parser = argparse.ArgumentParser()
 parser.add_argument("--pictures", type=int, default=10_000)
 parser.add_argument("--format", default="mask,json")
+parser.add_argument("--program", help="a `deepcut` that is built already")
 parser.add_argument("options", nargs="*", help="further options of `deepcut segment`, after --")
 args = parser.parse_args()
 
-subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "deepcut-cli"], cwd=root, check=True)
-program = os.path.join(root, "target/release/deepcut")
+if not args.program:
+    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "deepcut-cli"], cwd=root, check=True)
+program = args.program or os.path.join(root, "target/release/deepcut")
 
 
 def png(height, width, seed):
@@ -75,7 +77,7 @@ assert (status, status2, status3, left) == (130, 0, 0, 0), (status, status2, sta
 assert third["skipped"] == args.pictures and files == args.pictures * len(args.format.split(",")), (third, files)
 cpu = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
 lines = ["# Many pictures", "", f"Printed by `bench/many.py --pictures {args.pictures}` on {time.strftime('%Y-%m-%d')}: {cpu}, {os.cpu_count()} cores. "
-         f"{args.pictures} PNGs of 48 × 64 in sub-folders of a thousand, `deepcut segment FOLDER --format {' '.join([args.format, *args.options])}` with the embedded network.",
+         f"{args.pictures} PNGs of 48 × 64 in sub-folders of a thousand, `deepcut segment FOLDER --format {' '.join([args.format, *args.options])}` with the embedded network." + (f" The program is `{args.program}`." if args.program else ""),
          "", "| run | exit status | done | done before | not done | files written | seconds |", "|---|---|---|---|---|---|---|"]
 for name, (summary, status, took, _) in zip(names, runs):
     lines.append(f"| {name} | {status} | {summary['done']} | {summary['skipped']} | {summary['not_done']} | {summary['files']} | {took:.1f} |")

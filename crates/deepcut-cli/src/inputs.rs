@@ -262,11 +262,10 @@ impl Collected {
                     Err(error) => fail(&path, error, "cannot be read"),
                     Ok(data) if data.is_dir() => {
                         found.folders += usize::from(is_last);
-                        if deeper.is_empty() {
-                        } else if is_link {
-                            links.push_back((path, deeper));
-                        } else {
-                            folders.push((path, deeper));
+                        match (deeper.is_empty(), is_link) {
+                            (true, _) => {}
+                            (false, true) => links.push_back((path, deeper)),
+                            (false, false) => folders.push((path, deeper)),
                         }
                     }
                     Ok(_) if !is_last => {}
