@@ -244,8 +244,8 @@ fn cosines(map: &FeatureMap, file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
 /// Real photographs through real networks, where the weights are at hand.
 ///
 /// With the pixels that PyTorch was given (`fixtures/reference_pictures.py`; the variable `DEEPCUT_REFERENCE_PICTURES`) every token's
-/// cosine is 0.9999 or more: seen 1.000000, the reference being in halves. With our own JPEG decoder, up to 4 levels off libjpeg's, single
-/// tokens turn (seen: 0.961), but 95 of a hundred stay at 0.99 (seen: 0.997).
+/// cosine is 0.9999 or more: seen 1.000000, the reference being in halves. From the JPEG, whose pixels are libjpeg's, resizing differs by one
+/// level here and there: single tokens turn (seen: 0.964), but 95 of a hundred stay at 0.997 (seen: 0.9988).
 #[test]
 fn real_networks_match_pytorch() {
     let cases = [
@@ -273,7 +273,7 @@ fn real_networks_match_pytorch() {
             let cosines = cosines(&map, &expected, &format!("ecssd_{picture}_{tensor}"));
             let (least, twentieth) = (cosines[0], cosines[cosines.len() / 20]);
             println!("{network} {facet} {picture}: least cosine {least:.6}, of the best 95 % {twentieth:.6}");
-            assert!(if reference.is_some() { least >= 0.9999 } else { twentieth >= 0.99 });
+            assert!(if reference.is_some() { least >= 0.9999 } else { twentieth >= 0.997 });
         }
     }
 }

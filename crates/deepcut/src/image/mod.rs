@@ -18,6 +18,7 @@ mod error;
 mod exif;
 mod foreign;
 mod gif;
+#[doc(hidden)]
 pub mod jpeg;
 mod memory;
 mod picture;

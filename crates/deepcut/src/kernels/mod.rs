@@ -11,6 +11,7 @@
 //! | `neon.rs`         | 64-bit ARM                                        |
 //! | `elementwise.rs`  | bodies shared by all, vectorised by the compiler  |
 //! | `tiles.rs`        | what a kernel keeps in registers at a time          |
+//! | `widest.rs`       | loops over integers, compiled for AVX2 too          |
 //! | [`packed`]      | the layout of a product's right-hand side         |
 //! | [`quantized`]   | products in int8                                  |
 //! | [`parallel`]    | work over independent pieces                      |
@@ -45,6 +46,8 @@ pub mod packed;
 pub mod parallel;
 pub mod quantized;
 mod tiles;
+#[allow(unsafe_code)]
+pub(crate) mod widest;
 
 use packed::{Float, PANEL, Packed, Precision, Rows};
 use rayon::prelude::*;

@@ -9,13 +9,14 @@
 //! with 16 bits of fraction, each product of R and B and the sum of G's rounded on its own, as in libjpeg. YCCK is the same, of inks: C = 255 − R.
 
 use super::markers::ColorSpace;
+use crate::kernels::widest::{Work, widest};
 
 /// Interleaves a row of samples of each component as pixels.
 pub(super) fn convert(space: ColorSpace, rows: &[&[u8]], out: &mut [u8]) {
     match (space, rows) {
         (ColorSpace::YCbCr, [y, cb, cr]) => {
-            for (((out, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(*y).zip(*cb).zip(*cr) {
-                *out = rgb(y, cb, cr);
+            for (((out, y), cb), cr) in out.chunks_mut(3 * RUN).zip(y.chunks(RUN)).zip(cb.chunks(RUN)).zip(cr.chunks(RUN)) {
+                widest(Run { y, cb, cr, out });
             }
         }
         (ColorSpace::Ycck, [y, cb, cr, k]) => {
@@ -31,6 +32,44 @@ pub(super) fn convert(space: ColorSpace, rows: &[&[u8]], out: &mut [u8]) {
                     *out = sample;
                 }
             }
+        }
+    }
+}
+
+/// Pixels of a row that are converted at once.
+const RUN: usize = 256;
+
+/// YCbCr → RGB of at most [`RUN`] pixels, in steps that vector instructions do alike for all of them.
+struct Run<'a> {
+    y: &'a [u8],
+    cb: &'a [u8],
+    cr: &'a [u8],
+    out: &'a mut [u8],
+}
+
+impl Work for Run<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { y, cb, cr, out } = self;
+        let (mut rg, mut blue, mut pixels) = ([0_u16; RUN], [0_u16; RUN], [0_u32; RUN]);
+        let n = (out.len() / 3).min(RUN);
+        let (rg, blue, pixels) = (&mut rg[..n], &mut blue[..n], &mut pixels[..n]);
+        // Nothing wider than 16 bits is kept, so that a vector holds eight pixels.
+        for ((((rg, blue), &y), &cb), &cr) in rg.iter_mut().zip(blue.iter_mut()).zip(y).zip(cb).zip(cr) {
+            let [r, g, b] = rgb(y, cb, cr);
+            (*rg, *blue) = (u16::from_le_bytes([r, g]), b.into());
+        }
+        for ((pixel, &rg), &blue) in pixels.iter_mut().zip(rg.iter()).zip(blue.iter()) {
+            *pixel = u32::from(rg) | u32::from(blue) << 16;
+        }
+        // Four pixels are three words.
+        let ((four, few), (pixels, few_pixels)) = (out.as_chunks_mut::<12>(), pixels.as_chunks::<4>());
+        for (out, &[a, b, c, d]) in four.iter_mut().zip(pixels) {
+            let words = u128::from(a) | u128::from(b) << 24 | u128::from(c) << 48 | u128::from(d) << 72;
+            out.copy_from_slice(&words.to_le_bytes()[..12]);
+        }
+        for (out, pixel) in few.as_chunks_mut::<3>().0.iter_mut().zip(few_pixels) {
+            out.copy_from_slice(&pixel.to_le_bytes()[..3]);
         }
     }
 }

@@ -83,19 +83,28 @@ impl Huffman {
         entry
     }
 
-    /// The next symbol; `None` if the bits are no code.
+    /// The next symbol. Bits that are no code are passed over as libjpeg does, as a 0, and `valid` becomes false.
     #[inline]
-    pub(super) fn symbol(&self, bits: &mut Bits) -> Option<u8> {
+    pub(super) fn symbol(&self, bits: &mut Bits, valid: &mut bool) -> u8 {
         let entry = self.lookup[bits.peek(LOOK) as usize];
         if entry.bits != 0 {
             bits.consume(entry.code_bits());
-            return Some(entry.symbol);
+            return entry.symbol;
         }
+        self.long_symbol(bits).unwrap_or_else(|| {
+            *valid = false;
+            bits.consume(17);
+            0
+        })
+    }
+
+    fn long_symbol(&self, bits: &mut Bits) -> Option<u8> {
         let next = bits.peek(16);
         let length = (LOOK + 1..=16).find(|&length| next < self.limit[length as usize])?;
-        bits.consume(length);
         let index = self.offset[length as usize] + (next >> (16 - length)) as i32;
-        self.symbols.get(index as usize).copied()
+        let symbol = self.symbols.get(index as usize).copied()?;
+        bits.consume(length);
+        Some(symbol)
     }
 }
 
@@ -160,7 +169,9 @@ mod tests {
                     let stuffed: Vec<u8> = bytes.iter().flat_map(|&b| if b == 0xff { vec![b, 0] } else { vec![b] }).collect();
                     let mut bits = Bits::new(&stuffed, 0);
                     bits.refill();
-                    let symbol = table.symbol(&mut bits).unwrap();
+                    let mut valid = true;
+                    let symbol = table.symbol(&mut bits, &mut valid);
+                    assert!(valid);
                     assert_eq!(symbol, table.symbols[seen]);
                     assert_eq!(bits.peek(16), 0xffff, "{length} bits were passed over");
                     let mut bits = Bits::new(&stuffed, 0);
@@ -174,7 +185,8 @@ mod tests {
             // All ones are no code.
             let mut bits = Bits::new(&[0xff, 0, 0xff, 0], 0);
             bits.refill();
-            assert_eq!(table.symbol(&mut bits), None);
+            let mut valid = true;
+            assert_eq!((table.symbol(&mut bits, &mut valid), valid), (0, false));
         }
     }
 

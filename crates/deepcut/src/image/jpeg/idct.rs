@@ -3,6 +3,8 @@
 //! The same steps, constants of 13 bits and roundings as libjpeg-turbo's accurate integer method (`islow`) in its vector form: sums of
 //! inputs wrap in 16 bits, products are added in 32, results saturate. So the samples are the same, byte for byte, for any coefficients.
 
+use crate::kernels::widest::{Work, widest};
+
 /// Bits of the constants' fractions.
 const FRACTION: u32 = 13;
 /// Bits by which the first pass leaves its results larger.
@@ -19,18 +21,34 @@ pub(super) const GREY: u8 = 128;
 
 /// Dequantises and transforms a block, into eight rows of a plane that begin `stride` bytes after each other.
 pub(super) fn inverse(coefficients: &Block, steps: &Block, plane: &mut [u8], stride: usize) {
-    let rows: [Lanes; 8] =
-        std::array::from_fn(|v| std::array::from_fn(|u| coefficients[8 * v + u].wrapping_mul(steps[8 * v + u])));
-    let columns = if coefficients[8..].iter().fold(0, |any, c| any | c) == 0 {
-        // Without vertical frequencies all rows are alike.
-        transpose(&[rows[0].map(|c| c << PASS1); 8])
-    } else {
-        transpose(&pass::<{ FRACTION - PASS1 }>(&rows))
-    };
-    let samples = transpose(&pass::<{ FRACTION + PASS1 + 3 }>(&columns));
-    for (row, samples) in plane.chunks_mut(stride).zip(&samples) {
-        for (out, sample) in row.iter_mut().zip(samples) {
-            *out = to_byte(*sample);
+    widest(Inverse { coefficients, steps, plane, stride });
+}
+
+struct Inverse<'a> {
+    coefficients: &'a Block,
+    steps: &'a Block,
+    plane: &'a mut [u8],
+    stride: usize,
+}
+
+impl Work for Inverse<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let mut rows = [[0; 8]; 8];
+        for ((value, &coefficient), &step) in rows.as_flattened_mut().iter_mut().zip(self.coefficients).zip(self.steps) {
+            *value = coefficient.wrapping_mul(step);
+        }
+        let columns = if self.coefficients[8..].iter().fold(0, |any, c| any | c) == 0 {
+            // Without vertical frequencies all rows are alike.
+            transpose(&[rows[0].map(|c| c << PASS1); 8])
+        } else {
+            transpose(&pass::<{ FRACTION - PASS1 }>(&rows))
+        };
+        let samples = transpose(&pass::<{ FRACTION + PASS1 + 3 }>(&columns));
+        for (row, samples) in self.plane.chunks_mut(self.stride).zip(&samples) {
+            for (out, sample) in row.iter_mut().zip(samples) {
+                *out = to_byte(*sample);
+            }
         }
     }
 }
@@ -51,9 +69,16 @@ fn to_byte(sample: i16) -> u8 {
     sample.clamp(-128, 127) as u8 ^ 0x80
 }
 
+/// Rows become columns: three times, halves of the sixty-four numbers are interleaved.
 #[inline(always)]
 fn transpose(m: &[Lanes; 8]) -> [Lanes; 8] {
-    std::array::from_fn(|r| std::array::from_fn(|c| m[c][r]))
+    let interleave = |m: &[Lanes; 8]| -> [Lanes; 8] {
+        std::array::from_fn(|r| {
+            let (a, b, half) = (&m[r / 2], &m[r / 2 + 4], r % 2 * 4);
+            [a[half], b[half], a[half + 1], b[half + 1], a[half + 2], b[half + 2], a[half + 3], b[half + 3]]
+        })
+    };
+    interleave(&interleave(&interleave(m)))
 }
 
 /// One-dimensional transforms of eight vectors at once, each result divided by 2^`SHIFT`.

@@ -5,7 +5,8 @@ use super::idct::Block;
 use super::{Damage, JpegError};
 use std::sync::Arc;
 
-/// Natural position of each coefficient in zigzag order (T.81, figure A.6); a run that leaves the block ends in its last place.
+/// Natural position of each coefficient in zigzag order (T.81, figure A.6); a run that leaves the block ends in its last place. Readers mask what
+/// they read with 63, so that the compiler knows the bound.
 #[rustfmt::skip]
 pub(super) const ZIGZAG: [u8; 80] = [
      0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
@@ -120,15 +121,14 @@ pub(super) struct Reader<'a> {
     pub(super) damage: Damage,
 }
 
-/// Number of a segment's marker.
-mod marker {
+/// Second bytes of markers (T.81, table B.1).
+pub(super) mod marker {
     pub(super) const TEM: u8 = 0x01;
     pub(super) const SOF0: u8 = 0xc0;
     pub(super) const SOF2: u8 = 0xc2;
     pub(super) const DHT: u8 = 0xc4;
-    pub(super) const DAC: u8 = 0xcc;
-    pub(super) const RST0: u8 = 0xd0;
-    pub(super) const RST7: u8 = 0xd7;
+    pub(in super::super) const RST0: u8 = 0xd0;
+    pub(in super::super) const RST7: u8 = 0xd7;
     pub(super) const SOI: u8 = 0xd8;
     pub(super) const EOI: u8 = 0xd9;
     pub(super) const SOS: u8 = 0xda;
@@ -213,12 +213,13 @@ impl<'a> Reader<'a> {
     pub(super) fn next_scan(&mut self) -> Result<Option<Scan>, JpegError> {
         loop {
             let (marker, at, skipped) = next_marker(self.bytes, self.at);
-            if skipped > 0 {
-                self.damage.note(format!("{skipped} bytes between segments belong to nothing"));
-            }
+            self.damage.stray += skipped as u64;
             self.at = at;
             let marker = match marker {
-                None | Some(marker::EOI) if self.frame.is_some() => return Ok(None),
+                None | Some(marker::EOI) if self.frame.is_some() => {
+                    self.damage.open_end = marker.is_none();
+                    return Ok(None);
+                }
                 None => return Err(JpegError::Truncated),
                 Some(marker::EOI) => return Err(broken("it ends before a picture begins")),
                 Some(marker::RST0..=marker::RST7 | marker::TEM) => continue,
@@ -248,7 +249,7 @@ impl<'a> Reader<'a> {
                         self.icc.push((*number, profile));
                     }
                 }
-                marker::APP0..=marker::APP15 | marker::COM | marker::DNL | marker::DAC => {}
+                marker::APP0..=marker::APP15 | marker::COM | marker::DNL => {}
                 _ => return Err(unsupported(marker)),
             }
         }
@@ -285,10 +286,13 @@ impl<'a> Reader<'a> {
         let mut components = Vec::new();
         for _ in 0..count {
             let (id, sampling, quantisation) = (segment.byte()?, segment.byte()?, segment.byte()?);
-            // A single component's blocks are not interleaved, whatever its factors.
-            let (h, v) = if count == 1 { (1, 1) } else { (usize::from(sampling >> 4), usize::from(sampling & 15)) };
+            let (mut h, mut v) = (usize::from(sampling >> 4), usize::from(sampling & 15));
             if !((1..=4).contains(&h) && (1..=4).contains(&v) && quantisation < 4) {
                 return Err(broken("a component of its frame has numbers out of range"));
+            }
+            if count == 1 {
+                // A single component's blocks are not interleaved, whatever its factors.
+                (h, v) = (1, 1);
             }
             components.push(Component { id, h, v, quantisation: quantisation.into(), height: 0, width: 0 });
         }
@@ -352,8 +356,16 @@ impl<'a> Reader<'a> {
             let steps = self.quantisation[frame.components[index].quantisation]
                 .clone()
                 .ok_or_else(|| broken("a quantisation table is missing"))?;
-            let table = |tables: &[Option<Arc<Huffman>>; 4], place: u8| tables.get(usize::from(place)).cloned().flatten();
-            components.push(ScanComponent { index, steps, dc: table(&self.dc, tables >> 4), ac: table(&self.ac, tables & 15) });
+            if tables >> 4 > 3 || tables & 15 > 3 {
+                return Err(broken("a scan names a Huffman table beyond the fourth"));
+            }
+            let [dc, ac] = [(&self.dc, tables >> 4, false), (&self.ac, tables & 15, true)].map(|(tables, slot, is_ac)| {
+                // Frames of Motion JPEG have no tables, and mean the standard's; if one of several is gone, something is wrong.
+                let is_standard = !frame.progressive && slot < 2 && self.dc.iter().chain(&self.ac).all(Option::is_none);
+                let standard = || is_standard.then(|| Huffman::standard(is_ac, slot == 1).map(Arc::new)).flatten();
+                tables[usize::from(slot)].clone().or_else(standard)
+            });
+            components.push(ScanComponent { index, steps, dc, ac });
         }
         let (first, last, approximation) = (usize::from(segment.byte()?), usize::from(segment.byte()?), segment.byte()?);
         let (high, low) = (u32::from(approximation >> 4), u32::from(approximation & 15));
@@ -365,14 +377,9 @@ impl<'a> Reader<'a> {
         let mut scan = Scan { components, first, last, high, low, restart_interval: self.restart_interval };
         if !frame.progressive {
             if (first, last, high, low) != (0, 63, 0, 0) {
-                self.damage.note("a sequential scan has the parameters of a progressive one".into());
+                self.damage.note("a sequential scan has the parameters of a progressive one");
             }
             (scan.first, scan.last, scan.high, scan.low) = (0, 63, 0, 0);
-            let standard = |ac, index| Huffman::standard(ac, index != 0).map(Arc::new);
-            for component in &mut scan.components {
-                component.dc = component.dc.take().or_else(|| standard(false, component.index));
-                component.ac = component.ac.take().or_else(|| standard(true, component.index));
-            }
         } else if low > 13
             || last > 63
             || (high != 0 && high != low + 1)
@@ -427,9 +434,11 @@ impl<'a> Reader<'a> {
         self.icc.sort_by_key(|&(number, _)| number);
         let profile = self.icc.iter().flat_map(|(_, part)| *part).copied().collect::<Vec<_>>();
         // A profile begins with its own length.
-        let stated = u32::from_be_bytes(*profile.first_chunk()?);
-        if stated as usize > profile.len() {
-            self.damage.note("its colour profile is not whole".into());
+        let is_whole = profile.first_chunk().is_some_and(|&stated| u32::from_be_bytes(stated) as usize <= profile.len());
+        if !is_whole {
+            if !self.icc.is_empty() {
+                self.damage.note("its colour profile is not whole");
+            }
             return None;
         }
         Some(profile)
@@ -441,7 +450,7 @@ fn unsupported(marker: u8) -> JpegError {
     JpegError::Unsupported(match marker {
         0xc3 => "is lossless (SOF3)",
         0xc5..=0xc7 | 0xcd..=0xcf | 0xde | 0xdf => "is hierarchical (SOF5-7, SOF13-15)",
-        0xc9 | 0xca => "is coded arithmetically (SOF9, SOF10)",
+        0xc9 | 0xca | 0xcc => "is coded arithmetically (SOF9, SOF10)",
         0xcb => "is lossless and coded arithmetically (SOF11)",
         0xf7 | 0xf8 => "is JPEG-LS (SOF55)",
         _ => return broken(format!("the marker FF{marker:02X} is unknown")),

@@ -19,12 +19,16 @@ mod huffman;
 mod idct;
 mod markers;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod upsample;
 
 use markers::{Frame, Reader};
 
 /// Coefficient blocks that the scans of one file may visit: a small file can name as many scans of a large picture as it likes.
 const MAX_VISITS: u64 = 1 << 30;
+/// As how many of them a scan's own cost counts.
+const SCAN_VISITS: u64 = 4096;
 
 /// Why a JPEG cannot be decoded at all.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -145,9 +149,10 @@ impl Decoded {
     pub fn into_rgb(self) -> Vec<u8> {
         match self.components {
             Components::Rgb => self.data,
-            Components::Grey => self.data.into_iter().flat_map(|value| [value; 3]).collect(),
+            Components::Grey => self.data.iter().map(|&value| [value; 3]).collect::<Vec<_>>().into_flattened(),
             Components::Cmyk => {
-                self.data.as_chunks::<4>().0.iter().flat_map(|&cmyk| color::cmyk_to_rgb(cmyk, self.inverted)).collect()
+                let pixels = self.data.as_chunks::<4>().0.iter();
+                pixels.map(|&cmyk| color::cmyk_to_rgb(cmyk, self.inverted)).collect::<Vec<_>>().into_flattened()
             }
         }
     }
@@ -156,28 +161,51 @@ impl Decoded {
 /// What is wrong with a file whose pixels could be decoded.
 #[derive(Debug, Default, Clone)]
 struct Damage {
-    /// Blocks that the scans should have, that they lack, and that follow invalid bytes.
+    /// Blocks that the scans should have, that they lack, and that follow invalid bits within their segment.
     blocks: u64,
     missing: u64,
     doubtful: u64,
+    /// Bytes before a marker that belong to nothing.
+    stray: u64,
+    /// Restart markers that are missing, or not the ones that were due.
+    restarts: u64,
+    /// The file ends without the marker that ends a picture.
+    open_end: bool,
     notes: Vec<String>,
 }
 
 impl Damage {
-    /// Notes something wrong: of many things, the first few.
-    fn note(&mut self, what: String) {
+    /// Notes something else: of many things, the first few.
+    fn note(&mut self, what: impl Into<String>) {
+        let what = what.into();
         if self.notes.len() < 4 && !self.notes.contains(&what) {
             self.notes.push(what);
         }
     }
 
-    /// All of it in words, if there is any.
-    fn words(mut self) -> Option<String> {
-        let Self { blocks, missing, doubtful, .. } = self;
-        let counts = [(missing, "are missing"), (doubtful, "follow damaged bytes")];
-        let counts = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} of {blocks} blocks {what}"));
-        self.notes.splice(0..0, counts);
-        (!self.notes.is_empty()).then(|| self.notes.join("; "))
+    /// All of it in words, if there is any. An open end alone is none.
+    fn words(self) -> Option<String> {
+        let Self { blocks, missing, doubtful, stray, restarts, open_end, notes } = self;
+        let parts = [
+            (open_end && missing > 0).then(|| "the file ends early".into()),
+            (missing > 0).then(|| format!("{missing} of {blocks} blocks are missing")),
+            (doubtful > 0).then(|| format!("{doubtful} of {blocks} blocks follow invalid codes")),
+            (restarts > 0).then(|| format!("{restarts} restart markers are not where they should be")),
+            (stray > 0).then(|| format!("{stray} bytes belong to nothing")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().chain(notes).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+impl JpegError {
+    /// What ended a picture whose first scan is decoded.
+    fn reason(self) -> String {
+        match self {
+            Self::Truncated => "the file ends within a segment".into(),
+            Self::Broken(reason) => reason,
+            other => other.to_string(),
+        }
     }
 }
 
@@ -213,7 +241,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
     };
     let (height, width) = (frame.height, frame.width);
     let buffered = if scan::is_streamed(frame, &first) { 0 } else { 128 * frame.all_blocks(true) };
-    let pixels = (height * width * components.count()) as u64;
+    let pixels = height as u64 * width as u64 * components.count() as u64;
     let strips = 16 * 8 * frame.all_blocks(true) / frame.mcu_rows as u64 + 8 * 4 * width as u64;
     let header = Header { height, width, components, progressive: frame.progressive, memory: pixels + buffered + strips };
     Ok((reader, first, header))
@@ -228,7 +256,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, JpegError> {
     let (mut reader, first, header) = start(bytes)?;
     let Header { height, width, components, memory, .. } = header;
-    if (height * width) as u64 > limits.max_pixels {
+    if height as u64 * width as u64 > limits.max_pixels {
         return Err(JpegError::TooLarge { height, width, max_pixels: limits.max_pixels });
     }
     let color = reader.color_space();
@@ -238,22 +266,24 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, JpegError> {
         reader.at = scan::stream(&frame, &first, bytes, reader.at, &mut painter, &mut reader.damage);
         match reader.next_scan() {
             Ok(None) => {}
-            Ok(Some(_)) => reader.damage.note("a scan comes after the last".into()),
-            Err(error) => reader.damage.note(error.to_string()),
+            Ok(Some(_)) => reader.damage.note("a scan follows the last"),
+            Err(error) => reader.damage.note(error.reason()),
         }
     } else {
         let mut coefficients = scan::Coefficients::new(&frame).ok_or(JpegError::Memory(memory))?;
         let mut next = Some(first);
         let mut visits = 0;
         while let Some(scan) = next {
-            visits += scan.components.iter().map(|c| frame.padded_blocks(c.index)).map(|(r, c)| (r * c) as u64).sum::<u64>();
+            let blocks =
+                scan.components.iter().map(|c| frame.padded_blocks(c.index)).map(|(rows, columns)| (rows * columns) as u64);
+            visits += SCAN_VISITS + blocks.sum::<u64>();
             if visits > MAX_VISITS {
-                reader.damage.note("it has more scans than any program writes".into());
+                reader.damage.note("it has more scans than any program writes, and the last ones are left out");
                 break;
             }
             reader.at = coefficients.scan(&frame, &scan, bytes, reader.at, &mut reader.damage);
             next = reader.next_scan().unwrap_or_else(|error| {
-                reader.damage.note(error.to_string());
+                reader.damage.note(error.reason());
                 None
             });
         }

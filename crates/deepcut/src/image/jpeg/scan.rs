@@ -15,6 +15,7 @@ use super::Damage;
 use super::bits::Bits;
 use super::huffman::Huffman;
 use super::idct::{self, Block};
+use super::markers::marker::{RST0, RST7};
 use super::markers::{Frame, Scan, ZIGZAG, next_marker};
 use super::upsample::Painter;
 use std::sync::Arc;
@@ -48,31 +49,30 @@ impl<'a> Segments<'a> {
     /// Another marker is one of the next two: its segment was lost, and it is left for later; one of the last two: something came twice,
     /// and it is passed over; or too far away to tell, and taken for the one due. A marker that ends the scan is left.
     fn restart(&mut self, damage: &mut Damage) {
-        let (mut at, left) = self.bits.finish();
+        let (mut at, unread) = self.bits.finish();
+        damage.stray += unread as u64;
         let mut expected = true;
-        (self.open, self.valid) = (false, true);
-        loop {
+        self.open = loop {
             let (marker, after, skipped) = next_marker(self.bytes, at);
-            if expected && skipped + left > 0 {
-                damage.note(format!("{} bytes before a restart marker belong to nothing", skipped + left));
-            }
-            let ahead = marker.map(|marker| marker.wrapping_sub(0xd0).wrapping_sub(self.due) & 7);
+            damage.stray += skipped as u64;
+            at = after;
+            let ahead = marker.map(|marker| marker.wrapping_sub(self.due) & 7);
             match (marker, ahead) {
-                (Some(0xd0..=0xd7), Some(0 | 3..=5)) => {
-                    if ahead != Some(0) {
-                        damage.note("a restart marker has a wrong number".into());
-                    }
-                    (self.open, at) = (true, after);
-                    break;
+                (Some(RST0..=RST7), Some(0)) => break true,
+                (Some(RST0..=RST7), Some(3..=5)) => {
+                    expected = false;
+                    break true;
                 }
-                (Some(0xd0..=0xd7), Some(6 | 7)) | (Some(..0xc0), _) => at = after,
-                _ => break,
+                (Some(RST0..=RST7), Some(6 | 7)) | (Some(..0xc0), _) => expected = false,
+                _ => {
+                    expected &= !matches!(marker, Some(RST0..=RST7));
+                    at -= if marker.is_some() { 2 } else { 0 };
+                    break false;
+                }
             }
-            expected = false;
-        }
-        if !self.open || !expected {
-            damage.note(format!("restart marker {} is not in its place", self.due));
-        }
+        };
+        damage.restarts += u64::from(!expected);
+        self.valid = true;
         self.bits = Bits::new(self.bytes, at);
         self.due = (self.due + 1) & 7;
     }
@@ -99,7 +99,7 @@ fn walk(frame: &Frame, scan: &Scan, bytes: &[u8], at: usize, blocks: &mut impl B
             if scan.restart_interval > 0 {
                 if left == 0 {
                     if !blocks.restart() && segments.open {
-                        damage.note("a run of empty blocks goes over its segment's end".into());
+                        damage.note("a run of empty blocks goes over its segment's end");
                     }
                     segments.restart(damage);
                     left = scan.restart_interval;
@@ -128,7 +128,7 @@ fn walk(frame: &Frame, scan: &Scan, bytes: &[u8], at: usize, blocks: &mut impl B
         blocks.end_row(row);
     }
     if !blocks.restart() && segments.open {
-        damage.note("a run of empty blocks goes over its scan's end".into());
+        damage.note("a run of empty blocks goes over its scan's end");
     }
     let (at, unread) = segments.bits.finish();
     // Whoever looks for the next marker passes over them, and counts them.
@@ -147,29 +147,30 @@ impl Decoder {
         scan.components.iter().map(|c| Self { dc: c.dc.clone(), ac: c.ac.clone(), predicted: 0 }).collect()
     }
 
-    /// The next DC coefficient (T.81, F.2.2.1); 0 differences after bits that are no code.
+    /// The next DC coefficient (T.81, F.2.2.1).
     #[inline(always)]
-    fn dc(&mut self, bits: &mut Bits) -> Option<i32> {
+    fn dc(&mut self, bits: &mut Bits, valid: &mut bool) -> i32 {
         bits.refill();
-        let table = self.dc.as_deref()?;
-        let entry = table.entry(bits);
-        let difference = if entry.value != 0 {
-            i32::from(entry.value)
-        } else {
-            let size = table.symbol(bits)?;
-            bits.take_signed(size.into())
-        };
-        self.predicted = self.predicted.wrapping_add(difference);
-        Some(self.predicted)
+        if let Some(table) = &self.dc {
+            let entry = table.entry(bits);
+            let difference = if entry.value != 0 {
+                i32::from(entry.value)
+            } else {
+                let size = table.symbol(bits, valid);
+                bits.take_signed(size.into())
+            };
+            self.predicted = self.predicted.wrapping_add(difference);
+        }
+        self.predicted
     }
 
-    /// A sequential block (T.81, F.2.2), all of whose coefficients are zero: whether its bits are valid, and whether it has AC
-    /// coefficients.
+    /// A sequential block (T.81, F.2.2), all of whose coefficients are zero before: whether its bits are valid, and whether it has
+    /// AC coefficients.
     #[inline(always)]
     fn sequential(&mut self, bits: &mut Bits, block: &mut Block) -> (bool, bool) {
-        let dc = self.dc(bits);
-        block[0] = dc.unwrap_or(self.predicted) as i16;
-        let Some(table) = self.ac.as_deref() else { return (false, false) };
+        let mut valid = true;
+        block[0] = self.dc(bits, &mut valid) as i16;
+        let Some(table) = &self.ac else { return (false, false) };
         let mut k = 1;
         while k < 64 {
             bits.refill();
@@ -180,12 +181,11 @@ impl Decoder {
                 k += 1;
                 continue;
             }
-            let Some(symbol) = table.symbol(bits) else { return (false, k > 1) };
+            let symbol = table.symbol(bits, &mut valid);
             let (run, size) = (usize::from(symbol >> 4), symbol & 15);
             match (run, size) {
-                (0, 0) => return (dc.is_some(), k > 1),
                 (15, 0) => k += 16,
-                (_, 0) => return (false, k > 1),
+                (_, 0) => return (valid && run == 0, k > 1),
                 _ => {
                     k += run;
                     block[usize::from(ZIGZAG[k] & 63)] = bits.take_signed(size.into()) as i16;
@@ -193,7 +193,7 @@ impl Decoder {
                 }
             }
         }
-        (dc.is_some() && k == 64, true)
+        (valid && k == 64, true)
     }
 }
 
@@ -282,7 +282,7 @@ impl Coefficients {
             if bands[scan.first..=scan.last].iter().any(|&bits| if is_first { bits.is_some() } else { bits != Some(scan.high) })
                 || scan.first > 0 && bands[0].is_none()
             {
-                damage.note("its scans do not follow each other".into());
+                damage.note("its scans do not follow each other");
             }
             bands[scan.first..=scan.last].fill(Some(scan.low));
         }
@@ -337,9 +337,9 @@ impl Blocks for Piece<'_> {
                 decoder.sequential(bits, block).0
             }
             (0, _, 0) => {
-                let dc = decoder.dc(bits);
-                block[0] = (dc.unwrap_or(decoder.predicted) << self.scan.low) as i16;
-                dc.is_some()
+                let mut valid = true;
+                block[0] = (decoder.dc(bits, &mut valid) << self.scan.low) as i16;
+                valid
             }
             (0, ..) => {
                 bits.refill();
@@ -368,14 +368,14 @@ impl Piece<'_> {
         let block = &mut plane.blocks[row * plane.columns + column];
         let Some(table) = self.decoders[component].ac.as_deref() else { return false };
         let &Scan { first, last, low, .. } = self.scan;
-        let mut k = first;
+        let (mut k, mut valid) = (first, true);
         while k <= last {
             bits.refill();
             let entry = table.entry(bits);
             let (run, value) = if entry.value != 0 {
                 (entry.symbol >> 4, i32::from(entry.value))
             } else {
-                let Some(symbol) = table.symbol(bits) else { return false };
+                let symbol = table.symbol(bits, &mut valid);
                 match (symbol >> 4, symbol & 15) {
                     (15, 0) => {
                         k += 16;
@@ -383,7 +383,7 @@ impl Piece<'_> {
                     }
                     (run, 0) => {
                         self.empty_blocks = (1 << run) - 1 + bits.take(run.into());
-                        return true;
+                        return valid;
                     }
                     (run, size) => (run, bits.take_signed(size.into())),
                 }
@@ -392,7 +392,7 @@ impl Piece<'_> {
             block[usize::from(ZIGZAG[k] & 63)] = (value << low) as i16;
             k += 1;
         }
-        k == last + 1
+        valid && k == last + 1
     }
 
     /// Refinement of a block's AC coefficients (T.81, G.1.2.3).
@@ -422,7 +422,7 @@ impl Piece<'_> {
         let (mut k, mut valid) = (first, true);
         while self.empty_blocks == 0 && k <= last {
             bits.refill();
-            let Some(symbol) = table.symbol(bits) else { return false };
+            let symbol = table.symbol(bits, &mut valid);
             let (run, size) = (u32::from(symbol >> 4), symbol & 15);
             if size == 0 && run < 15 {
                 self.empty_blocks = (1 << run) + bits.take(run);

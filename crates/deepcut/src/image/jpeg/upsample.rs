@@ -72,7 +72,8 @@ impl Plane {
         })
     }
 
-    fn samples(&self, row: usize) -> &[u8] {
+    /// A row of the component, one of those kept.
+    fn row(&self, row: usize) -> &[u8] {
         &self.samples[row % self.rows * self.stride..][..self.width]
     }
 
@@ -138,7 +139,7 @@ impl<'a> Painter<'a> {
     pub(super) fn new(frame: &'a Frame, color: ColorSpace) -> Option<Self> {
         let bytes = frame.width * frame.components.len();
         let mut pixels = Vec::new();
-        pixels.try_reserve_exact(frame.height * bytes).ok()?;
+        pixels.try_reserve_exact(frame.height.checked_mul(bytes)?).ok()?;
         let planes = (0..frame.components.len()).map(|index| Plane::new(frame, index)).collect::<Option<_>>()?;
         Some(Self { frame, color, planes, line: room(bytes, 0)?, pixels, next_row: 0 })
     }
@@ -151,15 +152,15 @@ impl<'a> Painter<'a> {
         (&mut plane.samples[start..], plane.stride)
     }
 
-    /// Paints what a row of MCUs completes: all but the last rows, which need the samples below.
+    /// Paints what a row of MCUs completes: all but its last rows, which need the samples below.
     pub(super) fn end_row(&mut self, mcu_row: usize) {
         let v_max = self.frame.v_max;
-        let bottom = 8 * v_max * (mcu_row + 1);
-        let end = if mcu_row + 1 == self.frame.mcu_rows { self.frame.height } else { bottom - v_max };
+        let is_last = mcu_row + 1 == self.frame.mcu_rows;
+        let end = if is_last { self.frame.height } else { 8 * v_max * (mcu_row + 1) - v_max };
         for y in self.next_row..end {
             self.planes.iter_mut().for_each(|plane| plane.prepare(y));
             let rows: Vec<&[u8]> =
-                self.planes.iter().map(|p| if (p.times_v, p.times_h) == (1, 1) { p.samples(y) } else { &p.line[..] }).collect();
+                self.planes.iter().map(|p| if (p.times_v, p.times_h) == (1, 1) { p.row(y) } else { &p.line[..] }).collect();
             color::convert(self.color, &rows, &mut self.line);
             self.pixels.extend_from_slice(&self.line);
         }
