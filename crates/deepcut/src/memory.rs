@@ -103,8 +103,8 @@ impl Drop for Reservation {
 /// More than there is at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "clustering {nodes} patches by {method} takes {:.1} GB, more than the {:.1} GB there are; take a lower resolution, a larger stride or another method, or allow more (the command's --max-memory)",
-    *needed as f64 / 1e9, *limit as f64 / 1e9
+    "clustering {nodes} patches by {method} takes {:.0} MB, more than the {:.0} MB there are; take a lower resolution, a larger stride or another method, or allow more (the command's --max-memory)",
+    (*needed as f64 / 1e6).ceil(), (*limit as f64 / 1e6).floor()
 )]
 pub struct MemoryError {
     /// Patches of the picture.

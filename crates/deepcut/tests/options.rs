@@ -176,10 +176,10 @@ fn what_has_no_effect_is_known() {
         change(&mut options);
         options.ignored().into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
-    assert_eq!(ignored(|_| {}), ["alpha", "center_parts"]);
+    assert_eq!(ignored(|_| {}), ["alpha", "center_parts", "own_draws"]);
     assert!(ignored(|o| o.method = Method::Kmeans).contains(&"tau"));
     assert!(!ignored(|o| o.method = Method::Tokencut).contains(&"tau"));
-    assert_eq!(ignored(|o| o.objective = Objective::Correlation), ["tau", "center_parts"]);
+    assert_eq!(ignored(|o| o.objective = Objective::Correlation), ["tau", "center_parts", "own_draws"]);
     // What is said to have none has none on the labels.
     let (map, image) = (features(true), image());
     let labels = |options: &Options| {

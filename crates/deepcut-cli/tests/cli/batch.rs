@@ -592,7 +592,7 @@ fn odd_names_and_odd_files_are_handled() {
     let output = segment(dir.path(), &["large.png", "--json", "--max-pixels", "100000"]);
     assert_status(&output, 1);
     assert_says(&output, "300");
-    assert_status(&segment(dir.path(), &["large.png", "--json", "--max-pixels", "120000", "--max-memory", "1MB"]), 0);
+    assert_status(&segment(dir.path(), &["large.png", "--json", "--max-pixels", "120000", "--max-memory", "100MB"]), 0);
     assert_status(&segment(dir.path(), &["large.png", "--json", "--max-memory", "lots"]), 2);
     let output = segment(dir.path(), &["large.png", "--quiet", "--verbose"]);
     assert_status(&output, 2);

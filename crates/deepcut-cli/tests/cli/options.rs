@@ -241,7 +241,7 @@ fn a_method_that_needs_too_much_memory_says_so_before_it_begins() {
     let run = |more: &[&str]| segment(dir.path(), &[&["a.png", "-o", "out", "--overwrite", "--format", "mask"], more].concat());
     let output = run(&["--method", "deep-spectral", "-r", "1024", "--max-memory", "500MB"]);
     assert_status(&output, 1);
-    for words in ["deep-spectral", "GB", "lower resolution", "--max-memory"] {
+    for words in ["deep-spectral", "MB", "lower resolution", "--max-memory"] {
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
     assert!(!dir.path().join("out/a.mask.png").exists());

@@ -25,8 +25,11 @@ fn the_paper_profile_is_in_f32_unless_asked() {
     let dir = folder();
     for name in ["images", "masks"] {
         std::fs::create_dir(dir.path().join(name)).unwrap();
-        save(&dir.path().join(name).join("a.png"));
     }
+    save(&dir.path().join("images/a.png"));
+    let size = image::open(dir.path().join("images/a.png")).unwrap();
+    let mask = image::GrayImage::from_fn(size.width(), size.height(), |x, _| image::Luma([if x > 9 { 255 } else { 0 }]));
+    mask.save(dir.path().join("masks/a.png")).unwrap();
     let of = |arguments: &[&str], extra: &[&str]| precisions(&report(dir.path(), &[arguments, extra].concat()));
     let segment = ["segment", "images/a.png", "--json"];
     let features = ["features", "images/a.png", "--json", "--overwrite"];
@@ -99,7 +102,7 @@ fn parts_by_correlation_are_of_an_object_found_with_two_clusters() {
             let common =
                 ["a.png", "--objective", "correlation", "--profile", profile, "--format", "mask", "--overwrite", "-o", out];
             assert_status(&segment(dir.path(), &[&common, extra].concat()), 0);
-            std::fs::read(dir.path().join(out).join("a.mask.png")).unwrap()
+            image::open(dir.path().join(out).join("a.mask.png")).unwrap().into_luma8()
         };
         let object = mask("object", &["-k", "2"]);
         for mode in ["parts", "scene"] {

@@ -415,12 +415,12 @@ mod tests {
         assert!(read(&set[0]).unwrap().inside(rule).is_ok());
         assert!(read(&set[1]).unwrap().inside(rule).unwrap_err().contains("values 0 and 1"));
         assert!(judged(&[grey(0, 255)]).unwrap().1.contains("invert them first"));
-        // A GIF that has no row, found by fuzzing.
+        // A GIF whose screen has no row, found by fuzzing: as browsers do, its frame is taken for the screen.
         let mut flat =
             b"GIF87a\x04\0\0\0\x81\0\0\0\0\0\x80\0\0\0\0\0\0\0\0,\xfd\0\0\0\x04\0\x03\0\0\x08\x0c\0\x01\x04\x08\0@ \xc1\x82"
                 .to_vec();
         flat.extend(b"\x05\x03\x02\0;");
-        assert!(read(&flat).err().unwrap().contains("4 × 0 pixels"));
+        assert!(read(&flat).is_ok_and(|file| file.height > 0 && file.values.len() == file.height * file.width));
         assert!(read(b"no mask").is_err() && read(&grey(255, 0)[..40]).is_err());
     }
 }

@@ -212,7 +212,11 @@ impl<'a> Page<'a> {
             return Err(broken("its tag ExtraSamples cannot be read"));
         }
         let extra = extra.unwrap_or_default();
-        let alpha = (colors..samples).zip(&extra).find(|(_, kind)| matches!(kind, 1 | 2)).map(|(at, &kind)| (at, kind == 1));
+        let mut alpha = (colors..samples).zip(&extra).find(|(_, kind)| matches!(kind, 1 | 2)).map(|(at, &kind)| (at, kind == 1));
+        if photometric == Photometric::Rgb && samples == 4 && extra.is_empty() {
+            notes.push("it does not say what its fourth channel is: taken as alpha".to_owned());
+            alpha = Some((3, false));
+        }
         let left_out = samples - colors - usize::from(alpha.is_some());
         if left_out > 0 {
             notes.push(format!("{left_out} of its {samples} channels have no colors and were left out"));
@@ -454,7 +458,8 @@ impl Page<'_> {
         })?;
         let channels = self.channels();
         let mut picture = Picture::new(height, width, channels, data);
-        picture.alpha = self.alpha.map(|_| alpha);
+        // An alpha channel that is zero everywhere was never filled in.
+        picture.alpha = self.alpha.map(|_| alpha).filter(|alpha| alpha.iter().any(|&a| a > 0));
         picture.damage = damage;
         if beyond {
             picture.damaged("some pixels have colors that its palette does not have");

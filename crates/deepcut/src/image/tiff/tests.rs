@@ -98,6 +98,17 @@ fn values_are_scaled_by_the_range_that_they_show() {
 }
 
 #[test]
+fn a_fourth_channel_without_a_name_is_alpha_unless_it_is_empty() {
+    let four = |pixels: &[u8]| grey(&[(tag::PHOTOMETRIC, 3, &[2]), (tag::SAMPLES, 3, &[4])], pixels).unwrap();
+    let clear = four(&[1, 2, 3, 0, 4, 5, 6, 9]);
+    assert_eq!((clear.data, clear.alpha, clear.notes.len()), (vec![1, 2, 3, 4, 5, 6], Some(vec![0, 9]), 1));
+    assert_eq!(four(&[1, 2, 3, 0, 4, 5, 6, 0]).alpha, None);
+    let unspecified: [(u16, u16, &[u32]); 3] =
+        [(tag::PHOTOMETRIC, 3, &[2]), (tag::SAMPLES, 3, &[4]), (tag::EXTRA_SAMPLES, 3, &[0])];
+    assert_eq!(grey(&unspecified, &[1, 2, 3, 7, 4, 5, 6, 9]).unwrap().alpha, None);
+}
+
+#[test]
 fn strips_that_lie_over_each_other_or_are_missing() {
     // Far fewer strips than rows.
     let many = [(tag::HEIGHT, 4, &[100_000_u32][..]), (tag::ROWS_PER_STRIP, 3, &[1])];
