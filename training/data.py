@@ -49,6 +49,11 @@ def parallel(work, items):
         return list(pool.map(work, items))
 
 
+def store(value, path):
+    """Whole, or not at all."""
+    torch.save(value, path + ".part"); os.replace(path + ".part", path)
+
+
 def packed(folder, device):
     """What prepare.py wrote to `folder`, by shape: pictures (N, 3, H, W) u8, masks (N, H/2, W/2) u8 and which of them the program cut (N)."""
     entries = json.load(open(f"{folder}/index.json"))

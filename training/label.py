@@ -4,10 +4,10 @@ First two labellers learn from one half of the pictures each, for a quarter of t
 answers are averaged with the pseudo-masks. The labeller that is kept learns from all.
 
 Loss: binary cross-entropy against the labels, and 1 - IoU of the two, soft."""
-import math, time
+import math, os, time
 import torch, torch.nn.functional as F
 from augment import colours, views
-from data import SHAPES, autocast, batch, batches, half, scaled, shape_of, split
+from data import SHAPES, autocast, batch, batches, half, scaled, shape_of, split, store
 from labeller import GRIDS, Labeller
 from refine import fit, guided, measure
 from teacher import RADIUS
@@ -59,19 +59,34 @@ def learn(name, data, indices, develop, a, minutes, note):
     return ema
 
 
+def kept(name, a, learned):
+    """The labeller of this name: as it was left in the folder, else as it is `learned` now."""
+    path = f"{a.out}/labeller.{name}.pt"
+    if os.path.exists(path):
+        net = Labeller(a.teacher, a.depth).to(a.device).eval()
+        net.load_state_dict(torch.load(path, map_location=a.device))
+        return net
+    net = learned()
+    store(net.state_dict(), path)
+    return net
+
+
 def labelled(data, develop, a, minutes, note):
-    """The labeller; the masks in `data` become its labels and the teacher's, averaged."""
+    """The labeller that learned from all."""
     indices, _ = split(data, KEEP)
     part = lambda of, which: {shape: some[some // 2 % 2 == which] for shape, some in of.items()}
-    every = {shape: torch.arange(len(of["pictures"]), device=a.device) for shape, of in data.items()}
-    fresh = {shape: torch.empty_like(of["masks"]) for shape, of in data.items()}
-    for which in (0, 1):
-        net = learn(f"half {which}", data, part(indices, which), develop, a, minutes / 4, note)
-        for shape, unseen in part(every, 1 - which).items():
-            for pick in unseen.split(64):
-                x, mask = batch(data[shape], pick)
-                label = guided(fit(answer(net, x, shape), half(SHAPES[shape])), fit(x, half(SHAPES[shape])), RADIUS).clamp(0, 1)
-                fresh[shape][pick] = ((mask + label) / 2 * 255).round().byte()[:, 0]
-    for shape, of in data.items():
-        of["masks"] = fresh[shape]
-    return learn("all", data, indices, develop, a, minutes / 2, note)
+
+    def averaged():
+        """Learns from the masks in `data` averaged with what a labeller says that has not seen the picture."""
+        every = {shape: torch.arange(len(of["pictures"]), device=a.device) for shape, of in data.items()}
+        fresh = {shape: of | {"masks": torch.empty_like(of["masks"])} for shape, of in data.items()}
+        for which in (0, 1):
+            net = kept(which, a, lambda: learn(f"half {which}", data, part(indices, which), develop, a, minutes / 4, note))
+            for shape, unseen in part(every, 1 - which).items():
+                for pick in unseen.split(64):
+                    x, mask = batch(data[shape], pick)
+                    label = guided(fit(answer(net, x, shape), half(SHAPES[shape])), fit(x, half(SHAPES[shape])), RADIUS).clamp(0, 1)
+                    fresh[shape]["masks"][pick] = ((mask + label) / 2 * 255).round().byte()[:, 0]
+        return learn("all", fresh, indices, develop, a, minutes / 2, note)
+
+    return kept("all", a, averaged)

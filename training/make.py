@@ -2,14 +2,13 @@
 
     make.py PACKED OUT TEACHER.safetensors DEPTH.safetensors --start NETWORK.safetensors [--minutes 9] [--develop ECSSD]
 
-PACKED is what prepare.py wrote. OUT gets the pseudo-masks (masks.pt), the labeller (labeller.pt), the student's checkpoint (student.pt) and, of the last and every --every
+PACKED is what prepare.py wrote. OUT gets the pseudo-masks (masks.pt), the labellers (labeller.{0,1,all}.pt), the student's checkpoint (student.pt) and, of the last and every --every
 minutes, network.safetensors; what is there is not made again. log.jsonl says how it goes: losses, the same on pictures that were held out, and the
 development set's mean IoU, one half and the other."""
 import argparse, json, os, time
 import torch
-from data import annotated, packed, shape_of
+from data import annotated, packed, shape_of, store
 from label import labelled
-from labeller import Labeller
 from refine import measure
 from teacher import Teacher
 from train import Trainer
@@ -38,7 +37,7 @@ if __name__ == "__main__":
 
     data, develop = packed(a.packed, a.device), annotated(a.develop, a.device) if a.develop else []
     note(pictures={shape: len(of["pictures"]) for shape, of in data.items()}, cut=sum(int(of["cut"].sum()) for of in data.values()), device=a.device)
-    masks, saved = f"{a.out}/masks.pt", f"{a.out}/labeller.pt"
+    masks = f"{a.out}/masks.pt"
     if os.path.exists(masks):
         for shape, kept in torch.load(masks, map_location=a.device).items():
             data[shape].update(kept)
@@ -48,13 +47,8 @@ if __name__ == "__main__":
         note(teacher=measure(lambda x: teacher.answer(x, shape_of(*x.shape[:1:-1]))[0], develop))
         teacher.label(data)
         del teacher
-        torch.save({shape: {name: of[name] for name in ("masks", "trust")} for shape, of in data.items()}, masks)
+        store({shape: {name: of[name] for name in ("masks", "trust")} for shape, of in data.items()}, masks)
         note(trust=torch.cat([of["trust"] for of in data.values()]).mean().item())
-    if os.path.exists(saved):
-        labeller = Labeller(a.teacher, a.depth).to(a.device).eval()
-        labeller.load_state_dict(torch.load(saved, map_location=a.device))
-    else:
-        labeller = labelled(data, develop, a, (a.minutes - (time.time() - begin) / 60) / 5, note)
-        torch.save(labeller.state_dict(), saved)
+    labeller = labelled(data, develop, a, (a.minutes - (time.time() - begin) / 60) / 5, note)
     Trainer(data, labeller, develop, a, note).run(a.minutes - (time.time() - begin) / 60)
     note(end=True)
