@@ -54,8 +54,9 @@ def store(value, path):
     torch.save(value, path + ".part"); os.replace(path + ".part", path)
 
 
-def packed(folder, device):
-    """What prepare.py wrote to `folder`, by shape: pictures (N, 3, H, W) u8, masks (N, H/2, W/2) u8 and which of them the program cut (N)."""
+def packed(folder, device, step=1):
+    """What prepare.py wrote to `folder`, by shape, or each `step`th of it: pictures (N, 3, H, W) u8, masks (N, H/2, W/2) u8 and which of them the program
+    cut (N)."""
     entries = json.load(open(f"{folder}/index.json"))
     file = open(f"{folder}/pictures.bin", "rb").read()
 
@@ -67,7 +68,7 @@ def packed(folder, device):
 
     out = {}
     for shape in SHAPES:
-        if rows := parallel(row, [entry for entry in entries if entry[0] == shape]):
+        if rows := parallel(row, [entry for entry in entries if entry[0] == shape][::step]):
             out[shape] = {name: torch.from_numpy(np.stack(column)).to(device) for name, column in zip(("pictures", "masks", "cut"), zip(*rows))}
     return out
 
