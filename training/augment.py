@@ -1,11 +1,7 @@
 """Random views of pictures, so that the student cannot learn its teachers' errors by heart."""
+import math
 import torch, torch.nn.functional as F
 from data import contrast
-
-
-def resize(x, size):
-    size = tuple(size)
-    return x if tuple(x.shape[2:]) == size else F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def uniform(x, low, high, *shape):
@@ -40,21 +36,35 @@ def colours(x):
     return (x + torch.randn_like(x) * draw(0, 0.04) * often(0.3)).clamp(0, 1)
 
 
-def views(pictures, masks, size, paste, narrow=0.5):
-    """Views of `size` pixels of a batch of pictures and of their masks, at a quarter of it.
+def emptiest(x, masks, tries=6):
+    """Frames of small parts of the pictures with as little foreground as so many tries find."""
+    some = [frames(x, uniform(x, 0.4, 0.7), 0.2) for _ in range(tries)]
+    best = torch.stack([look(masks, frame, (12, 12)).mean((1, 2, 3)) for frame in some]).argmin(0)
+    return torch.stack(some)[best, torch.arange(len(x), device=x.device)]
 
-    Three views of four show a part of their picture, `narrow` of its sides or more, or more than the picture, mirrored at its borders. Into a share `paste` of
-    them, the foreground of the next picture is pasted, which is foreground too."""
-    quarter = [side // 4 for side in size]
-    part = (uniform(pictures, 0, 1) < 0.75).float()
-    zoom = 1 + part * (uniform(pictures, narrow, 1.2) - 1)
-    frame = frames(pictures, zoom, 0.1 * part)
-    x, s = look(pictures, frame, size), look(masks, frame, quarter)
 
+def views(pictures, masks, size, paste, narrow=0.5, wide=2.5):
+    """Views of `size` pixels of a batch of pictures and of their masks, at half of it.
+
+    Of twelve views, three show their picture, four a part of it, `narrow` of its sides or more, or little more, and five have small objects: two show up to
+    `wide` times the picture's sides, mirrored at its borders, and three a part with little foreground, into which the foreground of the next picture is
+    pasted, small. Into a share `paste` of the others it is pasted too, as large as it was or smaller. What is pasted is foreground."""
+    half = [side // 2 for side in size]
+    kind, far = uniform(pictures, 0, 1), torch.exp(uniform(pictures, 0.18, math.log(wide)))
+    part, plain = (kind > 3 / 12).float(), kind > 9 / 12
+    zoom = torch.where(kind > 7 / 12, far, 1 + part * (uniform(pictures, narrow, 1.2) - 1))
+    frame = torch.where(plain.view(-1, 1, 1), emptiest(pictures, masks), frames(pictures, zoom, 0.1 * part))
+    # A picture made much smaller is read from one of half the size, lest fine texture become a pattern.
+    coarse = F.avg_pool2d(pictures, 2)
+
+    def seen(x, small, frame):
+        return torch.where(frame[:, 1, 1].abs().view(-1, 1, 1, 1) > 1.4, look(small, frame, size), look(x, frame, size))
+
+    x, s = seen(pictures, coarse, frame), look(masks, frame, half)
     area = masks.mean((1, 2, 3)).roll(-1)
-    pasted = ((uniform(pictures, 0, 1) < paste) & (area > 0.02) & (area < 0.5)).float().view(-1, 1, 1, 1)
-    frame = frames(pictures, uniform(pictures, 0.9, 1.5) * zoom, torch.full_like(zoom, 0.2))
+    pasted = (((uniform(pictures, 0, 1) < paste) | plain) & (area > 0.02) & (area < 0.5)).float().view(-1, 1, 1, 1)
+    frame = frames(pictures, torch.where(plain, far, zoom.clamp(max=1.2) * torch.exp(uniform(pictures, -0.1, 0.7))), torch.full_like(zoom, 0.2))
     sharp = lambda mask: contrast(mask, 3) * pasted
     other = sharp(look(masks.roll(-1, 0), frame, size, "zeros"))
-    x = torch.lerp(x, look(pictures.roll(-1, 0), frame, size), other)
-    return x, s + (1 - s) * sharp(look(masks.roll(-1, 0), frame, quarter, "zeros"))
+    x = torch.lerp(x, seen(pictures.roll(-1, 0), coarse.roll(-1, 0), frame), other)
+    return x, s + (1 - s) * sharp(look(masks.roll(-1, 0), frame, half, "zeros"))

@@ -6,40 +6,33 @@ from PIL import Image
 
 # Height and width of each shape, so that a batch is of one shape and hardly distorted.
 SHAPES = {"landscape": (256, 336), "portrait": (336, 256), "square": (288, 288)}
+# One picture of so many is held out of all learning: what it tells is not learned by heart.
+HELD = 20
 
 
 def shape_of(width, height):
     return "landscape" if width > 1.15 * height else "portrait" if height > 1.15 * width else "square"
 
 
-def pixels(file, size):
+def pixels(file, size=None):
     """A picture's, (3, H, W) u8."""
-    return np.asarray(Image.open(file).convert("RGB").resize(size[::-1], Image.LANCZOS)).transpose(2, 0, 1)
+    image = Image.open(file).convert("RGB")
+    return np.ascontiguousarray(np.asarray(image.resize(size[::-1], Image.LANCZOS) if size else image).transpose(2, 0, 1))
 
 
-def share(mask, size):
-    """A mask's, at a quarter of the picture's `size`, (H/4, W/4) u8."""
-    return np.asarray(mask.convert("L").resize((size[1] // 4, size[0] // 4), Image.BOX))
+def half(size):
+    """The size at which masks are kept."""
+    return tuple(side // 2 for side in size)
+
+
+def scaled(shape, share, multiple=16):
+    """Height and width at this share of the full size, in multiples that the network can take."""
+    return tuple(round(side * share / multiple) * multiple for side in SHAPES[shape])
 
 
 def contrast(mask, by):
     """A mask in 0..1 with `by` times its contrast about a half."""
     return ((mask - 0.5) * by + 0.5).clamp(0, 1)
-
-
-def sound(area):
-    """Whether a pseudo-mask of this share of the picture is neither nearly nothing nor nearly everything."""
-    return (area > 0.02) & (area < 0.75)
-
-
-def together(rows, device):
-    """Rows (shape, picture, mask, trust) as tensors by shape: pictures (N, 3, H, W) u8, masks (N, H/4, W/4) u8, trust (N, 2)."""
-    out = {}
-    for shape in SHAPES:
-        columns = list(zip(*(row[1:] for row in rows if row[0] == shape)))
-        if columns:
-            out[shape] = {name: torch.from_numpy(np.stack(column)).to(device) for name, column in zip(("pictures", "masks", "trust"), columns)}
-    return out
 
 
 def low(device):
@@ -56,40 +49,48 @@ def parallel(work, items):
         return list(pool.map(work, items))
 
 
-def packed(folder, device):
-    """What prepare.py wrote to `folder`."""
+def store(value, path):
+    """Whole, or not at all."""
+    torch.save(value, path + ".part"); os.replace(path + ".part", path)
+
+
+def packed(folder, device, step=1):
+    """What prepare.py wrote to `folder`, by shape, or each `step`th of it: pictures (N, 3, H, W) u8, masks (N, H/2, W/2) u8 and which of them the program
+    cut (N)."""
     entries = json.load(open(f"{folder}/index.json"))
     file = open(f"{folder}/pictures.bin", "rb").read()
 
     def row(entry):
-        shape, begin, middle, end, *trust = entry
-        h, w = SHAPES[shape]
-        mask = np.frombuffer(zlib.decompress(file[middle:end]), np.uint8).reshape(h // 4, w // 4)
-        return shape, pixels(io.BytesIO(file[begin:middle]), (h, w)), mask, np.float32(trust)
+        shape, begin, middle, end = entry
+        size = half(SHAPES[shape])
+        mask = np.frombuffer(zlib.decompress(file[middle:end]), np.uint8).reshape(size) if end > middle else np.zeros(size, np.uint8)
+        return pixels(io.BytesIO(file[begin:middle]), SHAPES[shape]), mask, end > middle
 
-    return together(parallel(row, entries), device)
+    out = {}
+    for shape in SHAPES:
+        if rows := parallel(row, [entry for entry in entries if entry[0] == shape][::step]):
+            out[shape] = {name: torch.from_numpy(np.stack(column)).to(device) for name, column in zip(("pictures", "masks", "cut"), zip(*rows))}
+    return out
 
 
 def annotated(folder, device):
-    """The pictures and true masks of a data set laid out as ECSSD's."""
+    """The pictures (1, 3, H, W) in 0..1 and true masks (1, 1, H, W) of a data set laid out as ECSSD's."""
     def row(name):
-        image = Image.open(f"{folder}/images/{name}")
-        shape = shape_of(*image.size)
-        mask = Image.open(f"{folder}/ground_truth_mask/{os.path.splitext(name)[0]}.png")
-        return shape, pixels(f"{folder}/images/{name}", SHAPES[shape]), share(mask, SHAPES[shape]), np.float32([1, 1])
+        mask = np.array(Image.open(f"{folder}/ground_truth_mask/{os.path.splitext(name)[0]}.png").convert("L"))
+        return torch.from_numpy(pixels(f"{folder}/images/{name}"))[None].to(device).float() / 255, torch.from_numpy(mask > 127)[None, None].to(device)
 
-    return together(parallel(row, sorted(os.listdir(f"{folder}/images"))), device)
+    return parallel(row, sorted(os.listdir(f"{folder}/images")))
 
 
-def trusted(data, keep):
-    """Of each shape, the indices of the `keep` most trusted pictures whose pseudo-mask is sound."""
-    trust = torch.cat([of["trust"] for of in data.values()])
-    area = torch.cat([of["masks"].float().mean((1, 2)) / 255 for of in data.values()])
-    # Both kinds of trust are used as ranks, as neither is calibrated.
-    rank = lambda v: v.argsort().argsort() / len(v)
-    value, good = rank(trust[:, 0]) + rank(trust[:, 1]), sound(area)
-    chosen = good & (value >= value[good].quantile(1 - keep))
-    return {shape: part.nonzero()[:, 0] for shape, part in zip(data, chosen.split([len(of["trust"]) for of in data.values()]))}
+def split(data, keep):
+    """By shape, the indices of pictures to learn from, of which the `keep` most trusted ones are left, and of those held out."""
+    learn, held = {}, {}
+    least = torch.cat([of["trust"] for of in data.values()]).quantile(1 - keep).clamp(min=1e-3)
+    for shape, of in data.items():
+        every = torch.arange(len(of["pictures"]), device=of["pictures"].device)
+        trusted = every[of["trust"] >= least]
+        learn[shape], held[shape] = trusted[trusted % HELD != 0], every[every % HELD == 0]
+    return learn, held
 
 
 def batches(indices, size, seed):
@@ -102,5 +103,5 @@ def batches(indices, size, seed):
 
 
 def batch(of, pick, sharpen=1.0):
-    """Of the pictures `pick`: pixels in 0..1, (B, 3, H, W), and masks in 0..1, (B, 1, H/4, W/4), `sharpen` times their contrast."""
+    """Of the pictures `pick`: pixels in 0..1, (B, 3, H, W), and masks in 0..1, (B, 1, H/2, W/2), `sharpen` times their contrast."""
     return of["pictures"][pick].float() / 255, contrast(of["masks"][pick].float()[:, None] / 255, sharpen)

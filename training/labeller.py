@@ -3,19 +3,19 @@
 It sees each pseudo-mask a few times only, so it keeps what they have in common and not their errors, and being pretrained it
 needs no more than that. Its first transformer stays as it is and gives the kernel that the student matches, its second is tuned."""
 import torch, torch.nn as nn, torch.nn.functional as F
-from vit import ViT
+from teacher import deep, tiny
 
 WIDTH = 256
-# Patches of the labeller by the shape of the picture: 616 or 625.
-GRIDS = {"landscape": (22, 28), "portrait": (28, 22), "square": (25, 25)}
+# Patches of the labeller by the shape of the picture.
+GRIDS = {"landscape": (24, 32), "portrait": (32, 24), "square": (28, 28)}
 
 
 class Labeller(nn.Module):
     def __init__(self, teacher, depth):
         """`teacher`: file of ViT-Ti/16 (AugReg). `depth`: file of a ViT in DINOv2's layout."""
         super().__init__()
-        self.teacher = ViT(teacher, (0.5,) * 3, (0.5,) * 3, {6: ("value",), 8: ("key", "token")}).requires_grad_(False)
-        self.depth = ViT(depth, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), {5: ("token",), 8: ("token",), 11: ("token",)}, offset=0.1)
+        self.teacher = tiny(teacher, {6: ("value",), 8: ("key", "token")}).requires_grad_(False)
+        self.depth = deep(depth, {5: ("token",), 8: ("token",), 11: ("token",)})
         widths = [self.teacher.width] + [self.depth.width] * 3
         self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
         self.project = nn.Conv2d(sum(widths), WIDTH, 1)

@@ -1,4 +1,4 @@
-"""Draws the logs of training as one SVG, losses above, mean IoU on the development set below: plot.py OUT.svg CHECKPOINT.log [LOG...]"""
+"""Draws the logs of training as one SVG, losses above, mean IoU on the development set's halves below: plot.py OUT.svg LOG.jsonl [LOG.jsonl...]"""
 import json, os, sys
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
@@ -26,11 +26,12 @@ if __name__ == "__main__":
     for i, path in enumerate(sys.argv[2:]):
         rows = [json.loads(line) for line in open(path)]
         colour = COLOURS[i % len(COLOURS)]
-        for name, dashes in (("pair", ""), ("match", "2 3"), ("side", "7 4")):
+        for name, dashes in (("pair", ""), ("mask", "2 3"), ("side", "7 4")):
             losses.append((colour, dashes, [(r["seconds"] / 60, r[name]) for r in rows if name in r]))
-        develop.append((colour, "", [(r["seconds"] / 60, r["develop"]["IoU"]) for r in rows if "develop" in r]))
+        for half, dashes in enumerate(("", "7 4")):
+            develop.append((colour, dashes, [(r["seconds"] / 60, r["develop"][half]) for r in rows if r.get("held") and r["develop"]]))
         legend.append(f'<text x="{MARGIN + 120 * i}" y="{2 * HEIGHT + 20}" fill="{colour}">{os.path.basename(path).split(".")[0]}</text>')
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {2 * HEIGHT + 30}" font-family="sans-serif" font-size="12">',
              f'<rect width="{WIDTH}" height="{2 * HEIGHT + 30}" fill="#fff"/>',
-             *panel(0, "losses: pair (line), match (dots), side (dashes)", losses), *panel(HEIGHT, "mean IoU, development set", develop), *legend, "</svg>"]
+             *panel(0, "losses: pair (line), mask (dots), side (dashes)", losses), *panel(HEIGHT, "mean IoU of the mask head, guided filter: development set, first half (line), second (dashes)", develop), *legend, "</svg>"]
     open(sys.argv[1], "w").write("\n".join(parts) + "\n")
