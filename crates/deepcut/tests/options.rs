@@ -205,6 +205,7 @@ fn what_has_no_effect_is_known() {
                     "dropout" => changed.dropout = 0.5,
                     "seed" => changed.seed = 9,
                     "center_parts" => changed.center_parts = false,
+                    "own_draws" => changed.own_draws = true,
                     other => panic!("`{other}` is not tried"),
                 }
             }
