@@ -101,8 +101,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<File, String> {
     Ok(File::new(size, upright.orientation(), rgb, alpha, lossy))
 }
 
+/// Colours, and alpha if there is any.
+type Values = (Vec<[u8; 3]>, Option<Vec<u8>>);
+
 /// A PNG's numbers, which stand for themselves whatever its profile says: colours, and alpha if there is any.
-fn png_values(bytes: &[u8]) -> Result<(Vec<[u8; 3]>, Option<Vec<u8>>), png::DecodingError> {
+fn png_values(bytes: &[u8]) -> Result<Values, png::DecodingError> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::EXPAND);
     let mut reader = decoder.read_info()?;
