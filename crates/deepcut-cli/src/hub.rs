@@ -28,6 +28,7 @@
 
 mod http;
 
+use crate::words;
 use anyhow::{Context, anyhow, bail};
 use deepcut::backbone::catalogue::{Entry, FILE};
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
@@ -150,7 +151,7 @@ impl Hub {
     fn say(&self, text: &str) {
         if self.talk != Talk::Nothing {
             // If standard error is closed there is nowhere to say so.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", words::line(text));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::args::ModelsCommand;
 use crate::hub::{Checked, Hub, Talk, check};
+use crate::words;
 use anyhow::Context;
 use deepcut::Isa;
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
@@ -64,7 +65,7 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
             Ok(text) => crate::print(format!("{name}: {text}\n").as_bytes())?,
             Err(error) => {
                 all = false;
-                let _ = writeln!(std::io::stderr(), "deepcut: {name}: {error:#}");
+                let _ = writeln!(std::io::stderr(), "deepcut: {}", words::line(&format!("{name}: {}", words::chain(&error))));
             }
         }
     }

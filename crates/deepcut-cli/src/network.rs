@@ -2,7 +2,7 @@
 
 use crate::args::{NetworkArgs, RunArgs};
 use crate::hub::{Hub, Talk};
-use crate::memory;
+use crate::{memory, words};
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
 use deepcut::backbone::config::Config;
@@ -33,7 +33,7 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
     let network = load(args, run, isa)?;
     if run.verbose {
         // Standard error may be closed; there is nowhere else to say so.
-        let _ = writeln!(std::io::stderr(), "{}", description(network.identity()));
+        let _ = writeln!(std::io::stderr(), "{}", words::line(&description(network.identity())));
     }
     Ok(Segmenter::with_backbone(network, options, isa)?.with_memory(memory::limit(run.max_memory, 1.0)))
 }

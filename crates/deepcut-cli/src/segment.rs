@@ -110,6 +110,9 @@ pub fn settings(segmenter: &Segmenter, args: &NetworkArgs) -> Settings {
     if let Some(value) = args.precision.to_possible_value().filter(|_| args.precision != PrecisionArg::Auto) {
         settings.insert("precision".into(), value.get_name().into());
     }
+    if args.deterministic {
+        settings.insert("deterministic".into(), true.into());
+    }
     settings
 }
 

@@ -9,7 +9,7 @@ mod table;
 use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs};
 use crate::cache::Cache;
 use crate::outputs::write;
-use crate::{batch, network, print};
+use crate::{batch, network, print, words};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use deepcut::dataset::{self, Dataset, Layout, Note};
@@ -108,14 +108,18 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
 }
 
 /// The contender that `--compare` names: a profile, or a method.
-fn named(name: &str, StudyArgs { method, network, .. }: &StudyArgs) -> anyhow::Result<Contender> {
+fn named(name: &str, StudyArgs { method, network, run, .. }: &StudyArgs) -> anyhow::Result<Contender> {
     // Letter for letter, as everywhere on the command line: the precision's default looks at the same word.
     let (profile, kind) = match (Profile::from_str(name, false), name.parse::<Method>()) {
         (Ok(profile), _) => (profile, method.method),
         (_, Ok(kind)) => (method.profile, kind),
         (_, Err(expected)) => bail!("--compare {name}: {expected}, or a profile: paper, default"),
     };
-    Ok(Contender { name: name.into(), profile, options: method.options_as(profile, kind, network)? })
+    let options = method.options_as(profile, kind, network)?;
+    if !run.quiet {
+        method.warn_of_ignored(&options);
+    }
+    Ok(Contender { name: name.into(), profile, options })
 }
 
 impl Evaluation {
@@ -247,7 +251,7 @@ impl Evaluation {
 
 /// A line on standard error. If that is closed there is nowhere to say so.
 fn say(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", words::line(&text.to_string()));
 }
 
 fn find(args: &StudyArgs) -> anyhow::Result<Dataset> {
