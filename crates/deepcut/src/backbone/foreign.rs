@@ -22,12 +22,12 @@ pub fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
     let name = &*name.replace('\'', "'\\''");
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let convert = |what: &str, command: &str| {
-        format!("this is {what}, not a safetensors file; convert it with\n{command} '{name}' '{stem}.safetensors'")
+        format!("this is {what}, not a safetensors file; convert it with: {command} '{name}' '{stem}.safetensors'")
     };
     let folder = |what: &str, flag: &str| {
         let command = TRANSFORMERS.replace("FROM", flag);
         format!(
-            "this is {what}, not a safetensors file; with transformers 4, convert the folder it lies in, with its config.json, by\n{command} FOLDER CONVERTED"
+            "this is {what}, not a safetensors file; with transformers 4, convert the folder it lies in, with its config.json, by: {command} FOLDER CONVERTED"
         )
     };
     let contains = |what: &[u8]| bytes[..bytes.len().min(1 << 16)].windows(what.len()).any(|window| window == what);
@@ -74,7 +74,7 @@ pub fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
     // Protobuf: field 1, the version of the form, then a field of text.
     if ends(&[".onnx"]) || matches!(bytes, [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x3a, ..]) {
         return Some(
-            "this is an ONNX or TensorFlow graph, whose weights have lost their names; convert the checkpoint that it was exported from, for PyTorch with\n"
+            "this is an ONNX or TensorFlow graph, whose weights have lost their names; convert the checkpoint that it was exported from, for PyTorch with: "
                 .to_owned()
                 + TORCH
                 + " CHECKPOINT.pth NETWORK.safetensors",
@@ -97,7 +97,7 @@ fn about_text(name: &str, text: &str) -> String {
     let begin = text.trim_start_matches('\u{feff}').trim_start();
     let lower = begin.to_ascii_lowercase();
     if begin.starts_with("version https://git-lfs") || begin.starts_with("version http://git-media") {
-        return format!("this is a pointer of Git LFS, not the file itself; fetch it with\ngit lfs pull --include '{name}'");
+        return format!("this is a pointer of Git LFS, not the file itself; fetch it with: git lfs pull --include '{name}'");
     }
     if lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.starts_with("<?xml") || lower.starts_with("<") {
         return "this is a web page, not a network: the download went wrong; fetch it again from the link that ends in /resolve/main/model.safetensors".into();
@@ -113,7 +113,7 @@ fn about_text(name: &str, text: &str) -> String {
 #[must_use]
 pub fn joined() -> String {
     let command = r#"python3 -c "import sys; from safetensors.torch import load_file, save_file; save_file({n: t for f in sys.argv[2:] for n, t in load_file(f).items()}, sys.argv[1])" joined.safetensors model-*.safetensors"#;
-    format!("this network is in several files; join them with\n{command}")
+    format!("this network is in several files; join them with: {command}")
 }
 
 #[cfg(test)]
