@@ -429,19 +429,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The colour profile, put together from its numbered parts (ICC.1, B.4).
+    /// The colour profile, put together from its numbered parts (ICC.1, B.4); an empty one, which nobody can read, if some are missing.
     pub(super) fn icc(&mut self) -> Option<Vec<u8>> {
         self.icc.sort_by_key(|&(number, _)| number);
         let profile = self.icc.iter().flat_map(|(_, part)| *part).copied().collect::<Vec<_>>();
         // A profile begins with its own length.
         let is_whole = profile.first_chunk().is_some_and(|&stated| u32::from_be_bytes(stated) as usize <= profile.len());
-        if !is_whole {
-            if !self.icc.is_empty() {
-                self.damage.note("its colour profile is not whole");
-            }
-            return None;
-        }
-        Some(profile)
+        (!self.icc.is_empty()).then(|| if is_whole { profile } else { Vec::new() })
     }
 }
 

@@ -132,11 +132,15 @@ fn what_libjpeg_warns_of_is_damage() {
         (insert(end, &[0xff, 0xe0, 0, 1]), "less than two bytes"),
         (insert(end, &[0xff, 0xfe, 0, 99]), "the file ends within a segment"),
         (insert(2, &segment(b"JFIF\0\x07\x08\0\0\x01\0\x01\0\0", 0xe0)), "its JFIF version, 7.08, is unknown"),
-        (insert(scan, &segment(b"ICC_PROFILE\0\x01\x02\0\0\x10\0profile", 0xe2)), "its colour profile is not whole"),
     ] {
         let fault = decode(&damaged, &LIMITS).unwrap().damage.unwrap();
         assert!(fault.contains(words), "{words} not in: {fault}");
     }
+    // A part of a colour profile is none; the pixels are whole.
+    let part = insert(scan, &segment(b"ICC_PROFILE\0\x01\x02\0\0\x10\0profile", 0xe2));
+    assert_eq!((fault(&part), decode(&part, &LIMITS).unwrap().icc), (None, Some(Vec::new())));
+    let part = crate::Image::decode(&part).unwrap();
+    assert!(part.notes()[0].contains("color profile cannot be read"), "{:?}", part.notes());
     // Harmless: a restart marker or a table before the end, and a comment.
     for harmless in [&[0xff, 0xd0][..], &[0xff, 0xff, 0xfe, 0, 3, 7], &[0xff, 0xdd, 0, 4, 0, 9], &[0xff, 0x01]] {
         assert_eq!(fault(&insert(end, harmless)), None);
