@@ -10,7 +10,7 @@ source docs/run.sh
 kernels=$("$deepcut" segment examples/pictures/duck.jpg -o "$cache/duck" --json -q | sed -n 's/.*"kernels":"\([a-z0-9_]*\)".*/\1/p' | head -1)
 printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" "$kernels"
-printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is 61 frames of four\n'
+printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is four of its\n'
 printf 'sequences. Options are the defaults where none are named: Deep Spectral is without colours (color 0). Features are computed once a network and\n'
 printf 'profile: times are of what follows.\n'
 methods=deepcut,spectral,tokencut,kmeans,lost,deep-spectral,pca
@@ -19,7 +19,7 @@ for network in "${networks[@]}"; do
     for profile in default paper; do
         printf '\n## Methods on the features of %s, profile %s\n' "$name" "$profile"
         run sweep ecssd --root "$ecssd" --backbone "$network" --profile "$profile" --set "method=$methods"
-        run sweep voc2007 --root "$voc" --backbone "$network" --profile "$profile" --set "method=$methods"
+        run sweep voc2007 --root "$voc" $(development "$voc") --backbone "$network" --profile "$profile" --set "method=$methods"
     done
 done
 printf '\n## The embedded network\n'

@@ -4,6 +4,11 @@ deepcut=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")/target/release/deepcut
 options=()
 cache=$(mktemp -d)
 trap 'rm -rf "$cache"' EXIT
+# The pictures of a list of the project's own, if the data set has one.
+development() {
+    local file=$1/ImageSets/Main/dev.txt
+    [ ! -f "$file" ] || printf -- '--list %s' "$file"
+}
 run() {
     # Where data and networks lie is nobody's business.
     printf '\n```\n$ deepcut'

@@ -7,7 +7,7 @@ options=(--backbone "$network")
 run eval ecssd --root "$ecssd"
 run eval ecssd --root "$ecssd" --refine bilateral
 run eval ecssd --root "$ecssd" --seeds 5
-run eval voc2007 --root "$voc"
+run eval voc2007 --root "$voc" $(development "$voc")
 run eval davis --root "$davis" --mode parts
 run sweep ecssd --root "$ecssd" --set resolution=160,224,256,288,320,352,384
 run sweep ecssd --root "$ecssd" --set tau=0,0.1,0.2,0.3,0.4,null
