@@ -409,7 +409,7 @@ impl Piece<'_> {
                 if *value != 0 {
                     bits.refill();
                     if bits.take(1) == 1 && *value & bit == 0 {
-                        *value += if *value > 0 { bit } else { -bit };
+                        *value = value.wrapping_add(if *value > 0 { bit } else { -bit });
                     }
                 } else if zeros == 0 {
                     return;

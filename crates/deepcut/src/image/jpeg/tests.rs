@@ -145,6 +145,8 @@ fn what_libjpeg_warns_of_is_damage() {
     for harmless in [&[0xff, 0xd0][..], &[0xff, 0xff, 0xfe, 0, 3, 7], &[0xff, 0xdd, 0, 4, 0, 9], &[0xff, 0x01]] {
         assert_eq!(fault(&insert(end, harmless)), None);
     }
+    // Refined until a coefficient leaves its sixteen bits, found by fuzzing.
+    assert!(fault(&fixture("refined_beyond.jpg")).is_some());
     // One of four Huffman tables is gone: those of the standard are for files without any.
     let mut lost = plain.clone();
     lost[place(&plain, 0xc4) + 1] = 0xe4;
