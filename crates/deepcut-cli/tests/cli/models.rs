@@ -192,7 +192,8 @@ fn random_file(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
 
-fn transformer_file(dim: usize, depth: usize, patch: usize, side: usize) -> Vec<u8> {
+/// A vision transformer in timm's naming with a table of `side × side` positions, and what else a file may hold.
+pub(super) fn transformer_file(dim: usize, depth: usize, patch: usize, side: usize, more: &[(String, Vec<usize>)]) -> Vec<u8> {
     let mut tensors = vec![
         ("cls_token".to_owned(), vec![1, 1, dim]),
         ("pos_embed".to_owned(), vec![1, side * side + 1, dim]),
@@ -219,13 +220,14 @@ fn transformer_file(dim: usize, depth: usize, patch: usize, side: usize) -> Vec<
             tensors.push((format!("blocks.{i}.{name}"), shape));
         }
     }
+    tensors.extend_from_slice(more);
     random_file(&tensors)
 }
 
 /// What the hub would have under `dino-vits16`: its shapes, other values.
 fn dino_vits16() -> &'static [u8] {
     static FILE: OnceLock<Vec<u8>> = OnceLock::new();
-    FILE.get_or_init(|| transformer_file(384, 12, 16, 14))
+    FILE.get_or_init(|| transformer_file(384, 12, 16, 14, &[]))
 }
 
 /// The program in an environment of its own, with its cache in `dir/home`.
@@ -506,7 +508,7 @@ fn offline_asks_nobody() {
 fn a_network_of_other_shapes_is_refused() {
     let dir = folder();
     static SMALL: OnceLock<Vec<u8>> = OnceLock::new();
-    let server = Server::start(SMALL.get_or_init(|| transformer_file(64, 1, 16, 4)), Fault::None);
+    let server = Server::start(SMALL.get_or_init(|| transformer_file(64, 1, 16, 4, &[])), Fault::None);
     let output = models(dir.path(), &server, &["download", "dino-vits16"]);
     assert_status(&output, 1);
     assert!(stderr(&output).contains("[16, 64, 1, 0]; dino-vits16 has [16, 384, 12, 0]"), "{}", stderr(&output));
@@ -520,7 +522,7 @@ fn features_of_a_file_are_written_with_what_made_them() {
     save(&dir.path().join("a.png"));
     std::fs::create_dir(dir.path().join("b")).unwrap();
     save(&dir.path().join("b/c.png"));
-    std::fs::write(dir.path().join("vit.safetensors"), transformer_file(128, 3, 8, 4)).unwrap();
+    std::fs::write(dir.path().join("vit.safetensors"), transformer_file(128, 3, 8, 4, &[])).unwrap();
     let features = |arguments: &[&str]| deepcut(dir.path()).arg("features").args(arguments).output().unwrap();
     let vit = ["--backbone", "vit.safetensors", "--heads", "2", "-r", "64"];
 
