@@ -22,7 +22,9 @@ pub fn run(args: &FeaturesArgs) -> anyhow::Result<Status> {
             let segmenter = network::segmenter(&args.network, &args.run, options)?;
             let mut settings = settings(&segmenter, &args.network);
             // The others come after the features.
-            settings.retain(|name, _| ["backbone", "precision", "resolution", "framing", "filter", "log_bin"].contains(&&**name));
+            settings.retain(|name, _| {
+                ["backbone", "precision", "deterministic", "resolution", "framing", "filter", "log_bin"].contains(&&**name)
+            });
             Ok(Work { segmenter, settings })
         },
     )

@@ -629,6 +629,9 @@ fn features_go_on_too() {
     let output = run(&["-r", "128"]);
     assert_status(&output, 1);
     assert_says(&output, "resolution: 352, now 128");
+    let output = run(&["--deterministic"]);
+    assert_status(&output, 1);
+    assert_says(&output, "deterministic");
     let file = bytes(dir.path().join("a.features.safetensors"));
     std::fs::write(dir.path().join("a.features.safetensors"), &file[..file.len() / 2]).unwrap();
     assert_status(&run(&[]), 0);
