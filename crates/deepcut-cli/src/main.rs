@@ -46,14 +46,12 @@ fn main() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deepcut", &mut script);
-            print(&script).map(|()| 0)
+            show(&script).map(|()| 0)
         }
         Command::Man { command } => man(command.as_deref()).map(status),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),
-        // Whoever read a list or a page has seen enough; of pictures `batch` knows what was left unsaid.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be closed too; there is nowhere else to say so.
             let _ = writeln!(std::io::stderr(), "deepcut: {}", words::line(&words::chain(&error)));
@@ -74,8 +72,12 @@ fn refused(error: &clap::Error) -> ExitCode {
     error.exit()
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == ErrorKind::BrokenPipe)
+/// Prints a list or a page: whoever closed standard output has seen enough. Of pictures `talk` knows what was left unsaid.
+fn show(bytes: &[u8]) -> anyhow::Result<()> {
+    match print(bytes) {
+        Err(error) if talk::has_kind(&error, &[ErrorKind::BrokenPipe]) => Ok(()),
+        printed => printed,
+    }
 }
 
 fn print(bytes: &[u8]) -> anyhow::Result<()> {
@@ -96,5 +98,5 @@ fn man(command: Option<&str>) -> anyhow::Result<bool> {
     };
     let mut text = Vec::new();
     clap_mangen::Man::new(page).render(&mut text)?;
-    print(&text).map(|()| true)
+    show(&text).map(|()| true)
 }

@@ -38,7 +38,7 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
                     if hub.is_offline() { String::new() } else { format!("run `deepcut models download {name}`; or ") };
                 format!("{name} is not here; {download}{}", hub.by_hand(entry))
             })?;
-            crate::print(format!("{}\n", path.display()).as_bytes()).map(|()| true)
+            crate::show(format!("{}\n", path.display()).as_bytes()).map(|()| true)
         }
         ModelsCommand::Verify { networks } => {
             let hub = Hub::from_env(true, Talk::Nothing)?;
@@ -62,7 +62,7 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
     let mut all = true;
     for name in names {
         match work(name) {
-            Ok(text) => crate::print(format!("{name}: {text}\n").as_bytes())?,
+            Ok(text) => crate::show(format!("{name}: {text}\n").as_bytes())?,
             Err(error) => {
                 all = false;
                 let _ = writeln!(std::io::stderr(), "deepcut: {}", words::line(&format!("{name}: {}", words::chain(&error))));
@@ -115,7 +115,7 @@ fn list(json: bool) -> anyhow::Result<()> {
     if let (false, Some(note)) = (json, Entry::by_name("dino-vits8").and_then(Entry::note)) {
         writeln!(text, "\ndino-*: {note}: PARITY.md says how to convert it")?;
     }
-    crate::print(text.as_bytes())
+    crate::show(text.as_bytes())
 }
 
 fn verify(hub: &Hub, name: &str) -> anyhow::Result<String> {

@@ -9,7 +9,7 @@ mod table;
 use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs};
 use crate::cache::Cache;
 use crate::outputs::write;
-use crate::{batch, network, print, words};
+use crate::{batch, network, show, words};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use deepcut::dataset::{self, Dataset, Layout, Note};
@@ -244,7 +244,7 @@ impl Evaluation {
             let setting = self.setting(study, pictures);
             format!("{setting}\n\n{}\n{pictures} pictures, {failures} failed, {incomplete} incomplete\n{remarks}", markdown())
         };
-        print(text.as_bytes())?;
+        show(text.as_bytes())?;
         Ok(failures == 0 && incomplete == 0)
     }
 }
