@@ -106,7 +106,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
 
 /// The pixels, where `full` is the 16-bit value that is white, and the greatest value of 16 bits.
 fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageError> {
-    let mut damage = None;
+    let (mut damage, mut is_cut) = (None, false);
     let mut pieces = vec![&bytes[..8]];
     let mut ended = false;
     for chunk in chunks(bytes).take_while(|chunk| &chunk.kind != b"IEND") {
@@ -120,18 +120,19 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
             damage.get_or_insert("its pixels lie in several places");
             continue;
         }
-        if !chunk.is_intact() {
-            damage.get_or_insert(match (chunk.complete, is_pixels) {
-                (false, _) => "it was cut short",
-                (true, true) => "a check sum of its pixels is wrong",
-                (true, false) => "a check sum of its palette is wrong",
+        is_cut |= !chunk.complete;
+        if chunk.complete && !chunk.is_intact() {
+            damage.get_or_insert(if is_pixels {
+                "a check sum of its pixels is wrong"
+            } else {
+                "a check sum of its palette is wrong"
             });
         }
         pieces.push(chunk.whole);
     }
     const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
     // The decoder goes by the lengths: the pixels that are there end where the file does.
-    let cut = pieces.last().filter(|last| damage == Some("it was cut short") && last.len() >= 8).map(|last| {
+    let cut = pieces.last().filter(|_| is_cut).map(|last| {
         let data = &last[8..];
         [&(data.len() as u32).to_be_bytes(), &last[4..8], data, &[0; 4]].concat()
     });
@@ -139,13 +140,16 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
         *last = cut;
     }
     pieces.push(END);
+    let palette = Palette::new(ihdr, &pieces);
 
     let &Ihdr { height, width, interlaced, .. } = ihdr;
     let mut options = png::DecodeOptions::default();
     options.set_ignore_checksums(true);
     let mut decoder = png::Decoder::new_with_options(Pieces { pieces, at: 0 }, options);
     decoder.set_limits(png::Limits { bytes: (width + 64) * 8 * 8 + (1 << 20) });
-    decoder.set_transformations(png::Transformations::EXPAND);
+    // The decoder makes black of an index that the palette does not have: indices are looked up here.
+    let is_indexed = ihdr.color == 3;
+    decoder.set_transformations(if is_indexed { png::Transformations::IDENTITY } else { png::Transformations::EXPAND });
     let mut reader = decoder.read_info().map_err(|e| ImageError::Broken(e.to_string()))?;
     let (color, bits) = reader.output_color_type();
     let (channels, has_alpha) = match color {
@@ -153,11 +157,13 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
         png::ColorType::GrayscaleAlpha => (Channels::Grey, true),
         png::ColorType::Rgb => (Channels::Rgb, false),
         png::ColorType::Rgba => (Channels::Rgb, true),
-        png::ColorType::Indexed => return Err(broken("it has no palette")),
+        png::ColorType::Indexed if palette.colors.is_empty() => return Err(broken("it has no palette")),
+        png::ColorType::Indexed => (Channels::Rgb, !palette.alpha.is_empty()),
     };
     let n = channels.count();
-    let mut target =
-        Target { data: room(height * width * n)?, alpha: None, n, sixteen: bits == png::BitDepth::Sixteen, full, most: 0 };
+    let sixteen = bits == png::BitDepth::Sixteen;
+    let palette = is_indexed.then_some(palette);
+    let mut target = Target { data: room(height * width * n)?, alpha: None, n, palette, sixteen, full, most: 0 };
     target.data.resize(height * width * n, 0);
     if has_alpha {
         let mut alpha = room(height * width)?;
@@ -169,10 +175,10 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
     let mut done = 0;
     let result = if interlaced {
         passes(&mut reader, &mut row, &mut target, (height, width), &mut done)
-    } else if target.sixteen || has_alpha {
+    } else if target.sixteen || has_alpha || is_indexed {
         (0..height).try_for_each(|y| {
             reader.read_row(&mut row)?;
-            target.put(&row, y * width, 1);
+            target.put(&row, width, y * width, 1);
             done += 1;
             Ok(())
         })
@@ -193,11 +199,15 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
         }
     }
     let mut picture = Picture { alpha: target.alpha, ..Picture::new(height, width, channels, target.data) };
+    let is_whole = if interlaced { done == 8 } else { rows == height };
     match damage {
-        Some("it was cut short") if interlaced && done == 8 || rows == height => {}
         Some(damage) => picture.damaged(damage),
-        None if interlaced && done < 8 || !interlaced && rows < height => picture.damaged("it ends before all its pixels"),
-        None => {}
+        None if is_whole => {}
+        None if is_cut => picture.damaged("it was cut short"),
+        None => picture.damaged("it ends before all its pixels"),
+    }
+    if target.palette.is_some_and(|palette| palette.beyond) {
+        picture.damaged("some pixels have colors that its palette does not have");
     }
     Ok((picture, target.most))
 }
@@ -224,19 +234,55 @@ fn is_wanted(chunk: &Chunk<'_>, ihdr: &Ihdr, pieces: &[&[u8]]) -> Result<bool, I
     })
 }
 
+/// What indices of `depth` bits stand for.
+struct Palette {
+    depth: usize,
+    colors: Vec<[u8; 3]>,
+    /// Of the first colours; the others are opaque.
+    alpha: Vec<u8>,
+    /// Whether an index was none of its.
+    beyond: bool,
+}
+
+impl Palette {
+    /// That of the chunks; no colours if there is none.
+    fn new(ihdr: &Ihdr, pieces: &[&[u8]]) -> Self {
+        let chunk = |kind: &[u8; 4]| {
+            let found = pieces.iter().find(|piece| piece.get(4..8) == Some(kind));
+            found.and_then(|piece| piece.get(8..piece.len().saturating_sub(4))).unwrap_or_default()
+        };
+        let colors = chunk(b"PLTE").as_chunks().0.to_vec();
+        Self { depth: usize::from(ihdr.depth), colors, alpha: chunk(b"tRNS").to_vec(), beyond: false }
+    }
+}
+
 /// Where the pixels go: colours and alpha apart, in 8 bits.
 struct Target {
     data: Vec<u8>,
     alpha: Option<Vec<u8>>,
     n: usize,
+    palette: Option<Palette>,
     sixteen: bool,
     full: u16,
     most: u16,
 }
 
 impl Target {
-    /// A row of pixels, every `step` from pixel `at` on.
-    fn put(&mut self, row: &[u8], at: usize, step: usize) {
+    /// A row of so many pixels, every `step` from pixel `at` on.
+    fn put(&mut self, row: &[u8], count: usize, at: usize, step: usize) {
+        if let Some(palette) = &mut self.palette {
+            let depth = palette.depth;
+            for i in 0..count {
+                let index = usize::from(row[i * depth / 8] >> (8 - depth - i * depth % 8)) & ((1 << depth) - 1);
+                let to = at + i * step;
+                palette.beyond |= index >= palette.colors.len();
+                self.data[3 * to..3 * to + 3].copy_from_slice(palette.colors.get(index).unwrap_or(&[0; 3]));
+                if let Some(alpha) = &mut self.alpha {
+                    alpha[to] = palette.alpha.get(index).copied().unwrap_or(255);
+                }
+            }
+            return;
+        }
         let samples = self.n + usize::from(self.alpha.is_some());
         // What nearly all pictures with alpha are.
         if let (3, false, 1, Some(alpha)) = (self.n, self.sixteen, step, &mut self.alpha) {
@@ -246,7 +292,7 @@ impl Target {
             }
             return;
         }
-        for (i, pixel) in row.chunks_exact(samples * (1 + usize::from(self.sixteen))).enumerate() {
+        for (i, pixel) in row.chunks_exact(samples * (1 + usize::from(self.sixteen))).take(count).enumerate() {
             let to = at + i * step;
             for c in 0..samples {
                 let value = if self.sixteen {
@@ -295,14 +341,12 @@ fn passes(
 ) -> Result<(), png::DecodingError> {
     const PASSES: [(usize, usize, usize, usize); 7] =
         [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)];
-    let samples = target.n + usize::from(target.alpha.is_some());
     for (top, down, left, right) in PASSES {
         let columns = width.saturating_sub(left).div_ceil(right);
-        let length = columns * samples * (1 + usize::from(target.sixteen));
         for y in (top..height).step_by(down).filter(|_| columns > 0) {
             reader.read_row(row)?;
             *done = (*done).max(1);
-            target.put(&row[..length], y * width + left, right);
+            target.put(row, columns, y * width + left, right);
         }
         *done = (*done).max(1) + 1;
     }
@@ -332,7 +376,14 @@ fn metadata(bytes: &[u8], picture: &mut Picture) -> Result<(), ImageError> {
                 chromaticities = all.map(|v| std::array::from_fn(|i| [v[2 * i], v[2 * i + 1]]));
             }
             b"sRGB" => srgb = true,
-            b"cICP" => cicp = chunk.data.get(..2).map(|codes| (codes[0], codes[1])),
+            // RGB of the full range: anything else is for video.
+            b"cICP" => match *chunk.data {
+                [primaries, transfer, 0, 1] => cicp = Some((primaries, transfer)),
+                [_, transfer @ (16 | 18), ..] => cicp = Some((0, transfer)),
+                _ => picture
+                    .notes
+                    .push("its color codes (cICP) are not those of RGB of the full range and were ignored".to_owned()),
+            },
             b"eXIf" => exif_data = Some(chunk.data.to_vec()),
             b"acTL" => {
                 if chunk.data.get(..4).is_some_and(|n| n > &[0, 0, 0, 1][..]) {
@@ -469,6 +520,47 @@ mod tests {
     /// EXIF that says so.
     fn exif(orientation: u8) -> Vec<u8> {
         [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], b"\0\0\0\0\0\0"].concat()
+    }
+
+    /// Four pixels of two bits: the last of them is of a colour that the palette lacks.
+    #[test]
+    fn an_index_beyond_the_palette_is_damage() {
+        let indexed = |colors: usize, index: u8, more: &[u8]| {
+            let head = chunk(b"IHDR", &[0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 0, 0, 0]);
+            let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut packed, &[0, 0b00_01_10_00 | index]).unwrap();
+            let palette = chunk(b"PLTE", &(1..=3 * colors as u8).collect::<Vec<_>>());
+            let pixels = chunk(b"IDAT", &packed.finish().unwrap());
+            [b"\x89PNG\r\n\x1a\n", &head[..], &palette, more, &pixels, &chunk(b"IEND", &[])].concat()
+        };
+        let picture = decode(&indexed(3, 2, &[])).unwrap();
+        assert_eq!((picture.data, picture.alpha, picture.damage), (vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 7, 8, 9], None, None));
+        let picture = decode(&indexed(3, 0, &chunk(b"tRNS", &[9, 8]))).unwrap();
+        assert_eq!(picture.alpha, Some(vec![9, 8, 255, 9]));
+        let damage = decode(&indexed(3, 3, &[])).unwrap().damage.unwrap();
+        assert!(damage.contains("its palette does not have"), "{damage}");
+    }
+
+    #[test]
+    fn color_codes_of_a_narrow_range_are_ignored_with_a_note() {
+        let of = |codes: &[u8]| decode(&grey(&chunk(b"cICP", codes), &[])).map(|picture| (picture.space, picture.notes.len()));
+        assert_eq!(of(&[1, 13, 0, 1]).unwrap(), (Space::Srgb, 0));
+        assert_eq!(of(&[1, 13, 0, 0]).unwrap(), (Space::Srgb, 1));
+        assert_eq!(of(&[9, 1, 1, 1]).unwrap(), (Space::Srgb, 1));
+        assert!(of(&[9, 16, 0, 0]).is_err() && of(&[9, 18, 0, 1]).is_err());
+    }
+
+    /// The pixels end where the file does, though a sum before them was wrong: nothing that follows is read for pixels.
+    #[test]
+    fn a_file_is_cut_where_it_ends_whatever_else_is_wrong() {
+        let packed = [0x78, 1, 1, 3, 0, 0xfc, 0xff, 0, 64, 200, 1, 0x4d, 1, 9];
+        let mut first = chunk(b"IDAT", &packed[..9]);
+        *first.last_mut().unwrap() ^= 1;
+        let head = chunk(b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
+        let second = chunk(b"IDAT", &packed[9..]);
+        let file = [b"\x89PNG\r\n\x1a\n", &head[..], &first, &second].concat();
+        assert!(decode(&file).unwrap().damage.unwrap().contains("check sum"));
+        assert!(decode(&file[..file.len() - 9]).is_err());
     }
 
     #[test]
