@@ -78,7 +78,7 @@ impl Record {
         }
         let content = [b"tEXt", KEYWORD, self.to_ascii().as_bytes()].concat();
         let length = (content.len() - 4) as u32;
-        let chunk = [&length.to_be_bytes(), &content[..], &crc(&content).to_be_bytes()].concat();
+        let chunk = [&length.to_be_bytes(), &content[..], &crc32fast::hash(&content).to_be_bytes()].concat();
         png.splice(PNG_HEADER..PNG_HEADER, chunk);
         png
     }
@@ -188,12 +188,6 @@ fn tensors(file: &mut (impl Read + Seek), first: &[u8], length: u64) -> io::Resu
         Ok(header) => Found::Whole(header.metadata.get("record").and_then(|text| serde_json::from_str(text).ok())),
         Err(_) => Found::Other,
     })
-}
-
-/// The cyclic redundancy check of a chunk's type and data.
-fn crc(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)))
 }
 
 #[cfg(test)]

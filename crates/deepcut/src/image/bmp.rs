@@ -32,6 +32,8 @@ struct Head {
     start: usize,
     icc: Option<std::ops::Range<usize>>,
     calibrated: bool,
+    /// Whether the profile lies in another file.
+    linked: bool,
 }
 
 fn broken(what: &str) -> ImageError {
@@ -102,9 +104,10 @@ fn head(bytes: &[u8]) -> Result<Head, ImageError> {
     };
     let offset = long(10)? as usize;
     let start = if offset < begin { palette.end } else { offset };
-    let (mut icc, mut calibrated) = (None, false);
+    let (mut icc, mut calibrated, mut linked) = (None, false, false);
     if size >= 108 {
         let kind = long(14 + 56)?;
+        linked = size == 124 && kind == u32::from_be_bytes(*b"LINK");
         calibrated = kind == 0 && (0..9).any(|i| long(14 + 60 + 4 * i).is_ok_and(|v| v != 0));
         if size == 124 && kind == u32::from_be_bytes(*b"MBED") {
             let (at, length) = (long(14 + 112)? as usize, long(14 + 116)? as usize);
@@ -112,7 +115,7 @@ fn head(bytes: &[u8]) -> Result<Head, ImageError> {
         }
     }
     let (height, width) = (height.unsigned_abs() as usize, width as usize);
-    Ok(Head { height, width, top_down, bits, coding, masks, entry, palette, start, icc, calibrated })
+    Ok(Head { height, width, top_down, bits, coding, masks, entry, palette, start, icc, calibrated, linked })
 }
 
 fn is_contiguous(mask: u32) -> bool {
@@ -201,6 +204,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     }
     if beyond {
         picture.damaged("some pixels have colors that its palette does not have");
+    }
+    if head.linked {
+        picture.notes.push("its color profile is another file and was ignored".to_owned());
     }
     if head.calibrated {
         picture.notes.push("its calibrated colors were taken as sRGB".to_owned());

@@ -102,13 +102,14 @@ impl Decoder {
         if format == Format::Tiff && foreign(path) == Some(RAW) {
             return Err(ImageError::Foreign(RAW));
         }
-        if length > self.max_length(format, &bytes) {
+        let most = self.max_length(format, &bytes);
+        if length > most {
             return Err(ImageError::TooLong { length, max_pixels: self.max_pixels });
         }
         if let Some(stored) = stored(&found).filter(|&stored| length > SPARSE_BYTES && stored < length / SPARSE_FACTOR) {
             return Err(ImageError::Sparse { length, stored });
         }
-        self.rest(format, bytes, file, length)
+        self.rest(format, bytes, file, length, most)
     }
 
     /// Reads a stream, such as standard input.
@@ -121,7 +122,9 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        self.rest(format_of(&bytes)?, bytes, reader, 0)
+        let format = format_of(&bytes)?;
+        let most = self.max_length(format, &bytes);
+        self.rest(format, bytes, reader, 0, most)
     }
 
     /// Decodes a file's bytes.
@@ -178,8 +181,8 @@ impl Decoder {
         stated.min(self.max_pixels).saturating_mul(FILE_BYTES_PER_PIXEL).saturating_add(FILE_BYTES)
     }
 
-    fn rest(&self, format: Format, mut bytes: Vec<u8>, reader: impl Read, length: u64) -> Result<Image, ImageError> {
-        let most = self.max_length(format, &bytes);
+    /// Reads what follows the first bytes, `most` at most in all, and decodes it.
+    fn rest(&self, format: Format, mut bytes: Vec<u8>, reader: impl Read, length: u64, most: u64) -> Result<Image, ImageError> {
         let expected = (length as usize).saturating_sub(bytes.len());
         bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length })?;
         reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;

@@ -95,7 +95,7 @@ pub(super) struct Scan {
 
 /// How the components make colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ColorSpace {
+pub(crate) enum ColorSpace {
     Grey,
     YCbCr,
     Rgb,

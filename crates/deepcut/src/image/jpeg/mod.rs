@@ -23,6 +23,7 @@ mod scan;
 mod tests;
 mod upsample;
 
+pub(crate) use markers::ColorSpace;
 use markers::{Frame, Reader};
 
 /// Coefficient blocks that the scans of one file may visit: a small file can name as many scans of a large picture as it likes.
@@ -254,12 +255,20 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
 /// # Errors
 /// Every variant of [`JpegError`], if there is nothing to decode.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, JpegError> {
+    decode_as(bytes, limits, None)
+}
+
+/// As [`decode`]; if what holds the stream states its colours, they are those, whatever its own markers say.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_as(bytes: &[u8], limits: &Limits, stated: Option<ColorSpace>) -> Result<Decoded, JpegError> {
     let (mut reader, first, header) = start(bytes)?;
     let Header { height, width, components, memory, .. } = header;
     if height as u64 * width as u64 > limits.max_pixels {
         return Err(JpegError::TooLarge { height, width, max_pixels: limits.max_pixels });
     }
-    let color = reader.color_space();
+    let color = stated.unwrap_or_else(|| reader.color_space());
     let frame = reader.frame.clone().ok_or(JpegError::Truncated)?;
     let mut painter = upsample::Painter::new(&frame, color).ok_or(JpegError::Memory(memory))?;
     if scan::is_streamed(&frame, &first) {

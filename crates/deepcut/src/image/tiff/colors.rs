@@ -20,8 +20,10 @@ pub(super) fn palette(page: &Page<'_>) -> Result<Vec<[u8; 3]>, ImageError> {
 pub(super) fn finish(page: &Page<'_>, picture: &mut Picture) -> Result<(), ImageError> {
     match page.photometric {
         Photometric::WhiteIsZero => picture.data.iter_mut().for_each(|v| *v = 255 - *v),
-        // JPEG's own decoder has converted.
-        Photometric::YCbCr if page.strips.compression != super::Compression::Jpeg => ycbcr(page, &mut picture.data)?,
+        // JPEG's own decoder has converted, unless it saw one channel at a time.
+        Photometric::YCbCr if page.strips.compression != super::Compression::Jpeg || page.strips.planar => {
+            ycbcr(page, &mut picture.data)?
+        }
         Photometric::CieLab => picture.data.chunks_exact_mut(3).for_each(|p| {
             p.copy_from_slice(&lab_to_rgb(p[0], f64::from(p[1] as i8), f64::from(p[2] as i8)));
         }),

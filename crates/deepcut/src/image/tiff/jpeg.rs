@@ -1,10 +1,10 @@
 //! Strips and tiles that are JPEG streams (TIFF's technical note 2): tables apart, colours as the TIFF says.
 
-use super::{Page, Photometric, broken};
+use super::{Page, Photometric, broken, unsupported};
 use crate::image::{ImageError, jpeg};
 
-/// A stream of its own: the tables, and a marker that says whether its colours are YCbCr.
-fn stream(page: &Page<'_>, raw: &[u8], samples: usize) -> Result<Vec<u8>, ImageError> {
+/// A stream of its own, with its tables.
+fn stream(page: &Page<'_>, raw: &[u8]) -> Result<Vec<u8>, ImageError> {
     let body = raw.strip_prefix(&[0xff, 0xd8]).ok_or_else(|| broken("a strip of it is no JPEG"))?;
     let tables = match &page.strips.jpeg_tables {
         Some(tables) => {
@@ -14,15 +14,7 @@ fn stream(page: &Page<'_>, raw: &[u8], samples: usize) -> Result<Vec<u8>, ImageE
         }
         None => &[],
     };
-    let mut out = vec![0xff, 0xd8];
-    if samples >= 3 {
-        let transform = u8::from(page.photometric == Photometric::YCbCr);
-        out.extend_from_slice(b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0");
-        out.push(transform);
-    }
-    out.extend_from_slice(tables);
-    out.extend_from_slice(body);
-    Ok(out)
+    Ok([&[0xff, 0xd8], tables, body].concat())
 }
 
 /// Decodes a stream into rows of `samples` bytes a pixel; returns how many bytes were found.
@@ -33,13 +25,20 @@ pub(super) fn unpack(
     samples: usize,
     out: &mut [u8],
 ) -> Result<usize, ImageError> {
-    let stream = stream(page, raw, samples)?;
+    let color = match (samples, page.photometric) {
+        (1, _) => jpeg::ColorSpace::Grey,
+        (3, Photometric::YCbCr) => jpeg::ColorSpace::YCbCr,
+        (3, _) => jpeg::ColorSpace::Rgb,
+        (_, Photometric::YCbCr) => return Err(unsupported("of YCbCr with alpha packed as JPEG")),
+        _ => jpeg::ColorSpace::Cmyk,
+    };
+    let stream = stream(page, raw)?;
     let header = jpeg::header(&stream)?;
     // A strip's last rows may be more than the picture has.
     if header.width != columns || header.height > rows.next_multiple_of(32) || header.components.count() != samples {
         return Err(broken("a strip of it has another size or other channels than its header says"));
     }
-    let found = jpeg::decode(&stream, &jpeg::Limits { max_pixels: u64::MAX })?;
+    let found = jpeg::decode_as(&stream, &jpeg::Limits { max_pixels: u64::MAX }, Some(color))?;
     if found.damage.is_some() && found.height < rows {
         return Ok(0);
     }

@@ -402,15 +402,21 @@ impl Page<'_> {
         let alpha_at = self.alpha.map(|(at, _)| at);
         let big_endian = self.directory.file.big_endian;
         let full = (1_u64 << bits.min(63)) - 1;
+        let opaque = match (format, scale) {
+            (SampleFormat::Float, Scale::Range(0.0, high)) if matches!(*high, 255.0 | 65_535.0) => *high,
+            (SampleFormat::Float, _) => 1.0,
+            (SampleFormat::Signed, _) => 2_f64.powi(bits as i32 - 1) - 1.0,
+            (SampleFormat::Unsigned, _) => 2_f64.powi(bits as i32) - 1.0,
+        };
+        // Bytes that are what they are.
+        let is_plain = bits == 8
+            && alpha_at.is_none()
+            && palette.is_none()
+            && matches!(scale, Scale::Table(table) if table.iter().enumerate().all(|(i, &v)| i == usize::from(v)));
         let damage = strips::each_row(self, bytes, &mut |row: strips::Row<'_>| {
             let start = row.y * width + row.x;
             let per_pixel = if row.plane.is_some() { 1 } else { self.samples };
-            // The fast way: bytes that are what they are.
-            if let (8, Scale::Table(table), None, None) = (bits, scale, row.plane, alpha_at)
-                && per_pixel == n
-                && palette.is_none()
-                && table[..].iter().enumerate().all(|(i, &v)| i == usize::from(v))
-            {
+            if is_plain && row.plane.is_none() && per_pixel == n {
                 data[start * n..][..row.pixels * n].copy_from_slice(&row.data[..row.pixels * n]);
                 return;
             }
@@ -440,8 +446,7 @@ impl Page<'_> {
                         Scale::Range(low, high) => {
                             let value = strips::number(row.data, at, bits, format, big_endian);
                             if is_alpha {
-                                let full = if format == SampleFormat::Float { 1.0 } else { full as f64 };
-                                (value / full * 255.0).round() as u8
+                                (value / opaque * 255.0).round() as u8
                             } else {
                                 if value.is_finite() {
                                     seen.low = seen.low.min(value);

@@ -48,7 +48,7 @@ pub(super) struct Strips {
     columns: usize,
     is_tiled: bool,
     /// Each sample's own strips.
-    planar: bool,
+    pub planar: bool,
     reversed: bool,
     /// Chroma's subsampling, down and across.
     subsampling: (usize, usize),

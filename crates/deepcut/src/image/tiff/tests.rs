@@ -4,14 +4,21 @@ use super::*;
 
 /// A little-endian TIFF: each tag with its type and values, then the bytes of one strip.
 fn tiff(tags: &[(u16, u16, &[u32])], pixels: &[u8]) -> Vec<u8> {
+    tiff_of(tags, &[pixels])
+}
+
+/// The same of several strips.
+fn tiff_of(tags: &[(u16, u16, &[u32])], strips: &[&[u8]]) -> Vec<u8> {
     let mut tags = tags.to_vec();
-    let (first, length) = ([8], [pixels.len() as u32]);
-    tags.push((tag::STRIP_OFFSETS, 4, &first));
-    tags.push((tag::STRIP_LENGTHS, 4, &length));
+    let lengths: Vec<u32> = strips.iter().map(|strip| strip.len() as u32).collect();
+    let starts: Vec<u32> = (0..strips.len()).map(|i| 8 + lengths[..i].iter().sum::<u32>()).collect();
+    let pixels = strips.concat();
+    tags.push((tag::STRIP_OFFSETS, 4, &starts));
+    tags.push((tag::STRIP_LENGTHS, 4, &lengths));
     let mut tail = Vec::new();
     let start = 8 + pixels.len() as u32;
     let values_at = start + 2 + 12 * tags.len() as u32 + 4;
-    let mut out = [b"II*\0", &start.to_le_bytes()[..], pixels, &(tags.len() as u16).to_le_bytes()].concat();
+    let mut out = [b"II*\0", &start.to_le_bytes()[..], &pixels, &(tags.len() as u16).to_le_bytes()].concat();
     for (tag, kind, values) in tags {
         let bytes: Vec<u8> = match kind {
             3 => values.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect(),
@@ -95,6 +102,60 @@ fn values_are_scaled_by_the_range_that_they_show() {
     // What a tag states needs no note.
     assert_eq!(wide(&[(tag::MAX_VALUE, 3, &[4095])], [0, 1000]), (vec![0, 62], 0));
     assert_eq!(wide(&[(tag::MAX_VALUE, 3, &[3000])], [0, 65_535]), (vec![0, 255], 0));
+}
+
+/// Colours are as the TIFF says, whatever markers a strip carries.
+#[test]
+fn strips_of_jpeg_have_the_colors_of_the_tiff() {
+    let fixture = |name: &str| {
+        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpeg").join(name)).unwrap()
+    };
+    let tags = |photometric: &'static [u32], more: &[(u16, u16, &'static [u32])]| {
+        let plain: [(u16, u16, &[u32]); 6] = [
+            (tag::WIDTH, 3, &[37]),
+            (tag::HEIGHT, 3, &[29]),
+            (tag::BITS, 3, &[8, 8, 8]),
+            (tag::SAMPLES, 3, &[3]),
+            (tag::COMPRESSION, 3, &[7]),
+            (tag::PHOTOMETRIC, 3, photometric),
+        ];
+        [&plain[..], more].concat()
+    };
+    // Its JFIF marker says YCbCr.
+    let jpeg = fixture("luma_1x1.jpg");
+    let expected = crate::image::jpeg::decode(&jpeg, &crate::image::jpeg::Limits { max_pixels: 1 << 20 }).unwrap().data;
+    let whole = [(tag::YCBCR_SUBSAMPLING, 3, &[1_u32, 1][..])];
+    assert_eq!(decode(&tiff(&tags(&[6], &whole), &jpeg)).unwrap().data, expected);
+    let as_stored = decode(&tiff(&tags(&[2], &[]), &jpeg)).unwrap().data;
+    assert_ne!(as_stored, expected);
+    // Planes apart are streams of one channel each: grey where chroma is none.
+    let luma = fixture("grey.jpg");
+    let planes: [(u16, u16, &[u32]); 2] = [(tag::YCBCR_SUBSAMPLING, 3, &[1, 1]), (tag::PLANAR, 3, &[2])];
+    let planar = |photometric| decode(&tiff_of(&tags(photometric, &planes), &[&luma, &luma, &luma])).unwrap().data;
+    let (rgb, ycc) = (planar(&[2]), planar(&[6]));
+    assert!(rgb.as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b) && rgb != ycc);
+    for (&[y, cb, cr], &[r, _, b]) in rgb.as_chunks::<3>().0.iter().zip(ycc.as_chunks::<3>().0) {
+        let near = |expected: f64, found: u8| (expected.clamp(0.0, 255.0) - f64::from(found)).abs() < 1.5;
+        assert!(
+            near(f64::from(y) + 1.402 * (f64::from(cr) - 128.0), r) && near(f64::from(y) + 1.772 * (f64::from(cb) - 128.0), b)
+        );
+    }
+}
+
+#[test]
+fn alpha_is_of_the_scale_of_its_format() {
+    let alpha = |format: u32, bits: u32, bytes: &[u8]| {
+        let (format, bits) = ([format], [bits, bits]);
+        let tags: [(u16, u16, &[u32]); 4] =
+            [(tag::BITS, 3, &bits), (tag::SAMPLES, 3, &[2]), (tag::SAMPLE_FORMAT, 3, &format), (tag::EXTRA_SAMPLES, 3, &[2])];
+        grey(&tags, bytes).unwrap().alpha.unwrap()
+    };
+    let floats = |values: [f32; 4]| alpha(3, 32, &values.map(f32::to_le_bytes).concat());
+    assert_eq!(floats([0.2, 1.0, 0.9, 0.2]), [255, 51]);
+    assert_eq!(floats([0.0, 255.0, 200.0, 51.0]), [255, 51]);
+    assert_eq!(alpha(2, 16, &[-7_i16, 32_767, 900, 6553].map(i16::to_le_bytes).concat()), [255, 51]);
+    assert_eq!(alpha(1, 64, &[7, u64::MAX, 900, u64::MAX / 5].map(u64::to_le_bytes).concat()), [255, 51]);
+    assert_eq!(alpha(1, 16, &[7, 65_535, 900, 13_107_u16].map(u16::to_le_bytes).concat()), [255, 51]);
 }
 
 #[test]
