@@ -163,7 +163,7 @@ pub struct RunArgs {
     pub no_progress: bool,
     /// Memory that decoding, and then clustering, may take, all threads together, as 500MB or 4GB, or `none` [default: what is free]
     ///
-    /// A large picture waits for room; what would never fit is refused before it begins.
+    /// A large picture waits for room; what would never fit is refused before it begins. In `eval` and `sweep` it limits clustering alone.
     #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse, help_heading = "Run")]
     pub max_memory: Option<MemoryArg>,
 }

@@ -197,7 +197,7 @@ impl Hub {
             if self.offline {
                 return Err(problem.context(format!("{} went bad in the cache; {}", entry.name, self.by_hand(entry))));
             }
-            self.say(&format!("deepcut: {problem:#}; it is downloaded again"));
+            self.say(&format!("deepcut: {}; it is downloaded again", words::chain(&problem)));
         }
         open(&self.download(entry)?)
     }
@@ -495,7 +495,7 @@ fn is_whole(blob: &Path, about: &Stated) -> bool {
 }
 
 /// Whether the program can use a file as the entry's.
-fn verify(entry: &Entry, path: &Path) -> anyhow::Result<()> {
+pub fn verify(entry: &Entry, path: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     entry.load(&bytes, &VitOptions::default()).with_context(|| format!("cannot use {}", path.display()))?;
     Ok(())

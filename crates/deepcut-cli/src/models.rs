@@ -150,13 +150,6 @@ fn verify_cached(entry: &Entry, path: &Path) -> anyhow::Result<String> {
         ),
         None => "of which the hub stated none",
     };
-    load(entry, path)?;
+    crate::hub::verify(entry, path)?;
     Ok(format!("whole, SHA-256 {sha256}, {note}: {}", path.display()))
-}
-
-/// Whether the program can use the file.
-fn load(entry: &Entry, path: &Path) -> anyhow::Result<()> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    entry.load(&bytes, &VitOptions::default()).with_context(|| format!("cannot use {}", path.display()))?;
-    Ok(())
 }

@@ -5,6 +5,7 @@
 
 use crate::files::parent;
 use crate::inputs::Input;
+use deepcut::backbone::weights::{hexadecimal, sha256_of_reader};
 use deepcut::export::record::Record;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -46,9 +47,8 @@ impl<'a> Source<'a> {
         let (Some(path), true) = (&self.input.path, self.data.as_ref().is_none_or(Metadata::is_file)) else {
             return Err(io::Error::other("it is no file"));
         };
-        let mut hash = Hashing::new(File::open(path)?);
-        io::copy(&mut hash, &mut io::sink())?;
-        Ok(self.sha256.get_or_init(|| hash.sum()))
+        let sum = sha256_of_reader(File::open(path)?)?;
+        Ok(self.sha256.get_or_init(|| sum))
     }
 
     /// Whether it is another file than it was, or is written to.
@@ -153,8 +153,4 @@ impl<R: Read> Read for Hashing<R> {
         self.bytes += given as u64;
         Ok(given)
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -265,7 +265,11 @@ impl Segmenter {
         }
     }
 
-    fn cluster_observed(
+    /// As [`Segmenter::cluster`]; `observe` is told of each stage as it begins and of every epoch of training, and cancels the work with `Break`.
+    ///
+    /// # Errors
+    /// As [`Segmenter::cluster`], and [`Error::Cancelled`].
+    pub fn cluster_observed(
         &self,
         map: &FeatureMap,
         options: &Options,

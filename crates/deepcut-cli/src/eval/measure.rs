@@ -8,7 +8,7 @@ use deepcut::dataset::{Known, Note, Sample};
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
 use deepcut::options::View;
 use deepcut::record::{Measured, Picture};
-use deepcut::segment::{cluster, to_pixels, upsample};
+use deepcut::segment::{to_pixels, upsample};
 use deepcut::{FeatureMap, Image, Options, Segmentation, Stage};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -23,22 +23,14 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
         return Ok(Picture { notes, ..Picture::default() });
     }
     let mut features_seconds = 0.0;
-    // Contenders that see the picture alike share its features.
     let mut maps: Vec<(View, FeatureMap)> = Vec::new();
     let mut results = Vec::new();
     for contender in &evaluation.contenders {
         let options = &contender.options;
-        let at = match maps.iter().position(|(view, _)| *view == options.view()) {
-            Some(at) => at,
-            None => {
-                let (map, seconds) = evaluation.features(&image, options)?;
-                features_seconds += seconds;
-                maps.push((options.view(), map));
-                maps.len() - 1
-            }
-        };
+        let (map, seconds) = evaluation.shared_features(&image, options, &mut maps)?;
+        features_seconds += seconds;
         let mut watch = Stopwatch::new("graph");
-        let (found, soft) = segment(evaluation, &image, &maps[at].1, options, &mut |stage| watch.begin(stage.name()))?;
+        let (found, soft) = segment(evaluation, &image, map, options, &mut |stage| watch.begin(stage.name()))?;
         results.push(compare(sample, &truth, &found, &soft, watch.seconds()));
     }
     Ok(Picture { features_seconds, results, notes })
@@ -60,13 +52,31 @@ impl Evaluation {
         Ok((map, seconds))
     }
 
+    /// As [`Evaluation::features`]; contenders that see the picture alike share them.
+    fn shared_features<'a>(
+        &self,
+        image: &Image,
+        options: &Options,
+        maps: &'a mut Vec<(View, FeatureMap)>,
+    ) -> anyhow::Result<(&'a FeatureMap, f64)> {
+        let known = maps.iter().position(|(view, _)| *view == options.view());
+        let mut seconds = 0.0;
+        if known.is_none() {
+            let (map, took) = self.features(image, options)?;
+            maps.push((options.view(), map));
+            seconds = took;
+        }
+        Ok((&maps[known.unwrap_or(maps.len() - 1)].1, seconds))
+    }
+
     /// A picture, its truth, and what the first `count` contenders made of it, for people to look at.
     pub fn show(&self, sample: &Sample, count: usize) -> anyhow::Result<(Image, Known, Vec<Segmentation>)> {
         let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
         let (image, truth, _) = self.set.read(sample, &bytes)?;
+        let mut maps = Vec::new();
         let made = |contender: &Contender| {
-            let map = self.features(&image, &contender.options)?.0;
-            Ok(segment(self, &image, &map, &contender.options, &mut |_| {})?.0)
+            let map = self.shared_features(&image, &contender.options, &mut maps)?.0;
+            Ok(segment(self, &image, map, &contender.options, &mut |_| {})?.0)
         };
         let found = self.contenders.iter().take(count).map(made).collect::<anyhow::Result<_>>()?;
         Ok((image, truth, found))
@@ -85,7 +95,7 @@ fn segment(
     if image.is_constant() {
         return Ok((Segmentation::empty(height, width, options.foreground_labels()), vec![0; height * width]));
     }
-    let clustering = cluster(evaluation.segmenter.isa(), map, options, &mut |stage| {
+    let clustering = evaluation.segmenter.cluster_observed(map, options, &mut |stage| {
         observe(stage);
         ControlFlow::Continue(())
     })?;

@@ -193,7 +193,7 @@ impl Evaluation {
                     }
                     Err(error) => {
                         failures += 1;
-                        bar.suspend(|| say(format_args!("deepcut: {}: {error:#}", sample.name)));
+                        bar.suspend(|| say(format_args!("deepcut: {}: {}", sample.name, words::chain(&error))));
                     }
                 }
                 bar.set_message(tables.running());

@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `decoder.rs` | the front door: files, streams and bytes, within limits |
-//! | `memory.rs` | a budget of bytes that threads share |
 //! | `foreign.rs` | formats that are known, but not read, and how to convert them |
 //! | `jpeg/`, `png.rs`, `webp.rs`, `tiff/`, `gif.rs`, `bmp.rs`, `pnm.rs` | a format each: bytes → `Picture` |
 //! | `exif.rs`, `profile.rs`, `depth.rs` | which way up, which colours, how many bits: the same for all of them |
