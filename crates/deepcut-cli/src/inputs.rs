@@ -181,7 +181,8 @@ impl Collected {
         let (mut total, mut folders, mut left_out) = (0, 0, 0);
         for text in braces(text) {
             let literal = PathBuf::from(&text);
-            if literal.is_file() {
+            // Without a wildcard it names a file, which is there or missing, as in a shell.
+            if literal.is_file() || !text.contains(['*', '?', '[', '{']) && !literal.is_dir() {
                 self.inputs.push(Input { path: Some(literal), folder: PathBuf::new() });
                 total += 1;
                 continue;

@@ -255,6 +255,11 @@ fn folders_and_patterns_walk_alike() {
     assert_says(&output, "left out: 2 HEIC");
     assert_status(&run("in/**/*.{jpg,png}", "braces"), 0);
     assert_eq!(tree(&at("braces")), all);
+    // A choice that names a file is missed if it is not there.
+    let output = run("in/sub/{b.jpg,zz.jpg}", "choices");
+    assert_status(&output, 1);
+    assert_says(&output, "zz.jpg");
+    assert_eq!(tree(&at("choices")), ["b.mask.png"]);
     // A folder that looks like a pattern, and hidden files that are named.
     assert_status(&run("in/photos [1]/*.jpg", "brackets"), 0);
     assert_eq!(tree(&at("brackets")), ["f.mask.png"]);
