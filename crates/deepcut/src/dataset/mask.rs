@@ -14,9 +14,8 @@
 //! A value is the largest of a pixel's channels. Sixteen bits are brought to eight unless none of them is above 255.
 
 use super::DatasetError;
-use crate::image::Image;
+use crate::image::{Stored, stored_values};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Values closer than this to black or to the brightest are as good as these.
@@ -85,46 +84,9 @@ struct Summary {
 
 /// Reads a mask's bytes.
 pub(super) fn read(bytes: &[u8]) -> Result<File, String> {
-    // The front door first: it refuses what is damaged, too large or no picture.
-    let upright = Image::decode(bytes).map_err(|error| error.to_string())?;
-    let picture = upright.stored();
-    let size = [picture.height(), picture.width()];
+    let Stored { height, width, orientation, rgb, alpha } = stored_values(bytes).map_err(|error| error.to_string())?;
     let lossy = bytes.starts_with(b"\xff\xd8") || bytes.get(8..12) == Some(b"WEBP");
-    let (rgb, alpha) = if bytes.starts_with(b"\x89PNG") {
-        png_values(bytes).map_err(|error| format!("cannot decode the mask: {error}"))?
-    } else {
-        (picture.colors().as_chunks().0.to_vec(), picture.alpha().map(<[u8]>::to_vec))
-    };
-    if rgb.len() != size[0] * size[1] {
-        return Err("two readers of the mask disagree about its size; store it anew".into());
-    }
-    Ok(File::new(size, upright.orientation(), rgb, alpha, lossy))
-}
-
-/// Colours, and alpha if there is any.
-type Values = (Vec<[u8; 3]>, Option<Vec<u8>>);
-
-/// A PNG's numbers, which stand for themselves whatever its profile says: colours, and alpha if there is any.
-fn png_values(bytes: &[u8]) -> Result<Values, png::DecodingError> {
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::EXPAND);
-    let mut reader = decoder.read_info()?;
-    let mut data = vec![0; reader.output_buffer_size().unwrap_or_default()];
-    let info = reader.next_frame(&mut data)?;
-    let channels = info.color_type.samples();
-    let samples: Vec<u16> = match info.bit_depth {
-        png::BitDepth::Sixteen => data.as_chunks().0.iter().map(|&pair| u16::from_be_bytes(pair)).collect(),
-        _ => data.into_iter().map(u16::from).collect(),
-    };
-    let has_alpha = channels % 2 == 0;
-    let deep = info.bit_depth == png::BitDepth::Sixteen;
-    let colors = channels - usize::from(has_alpha);
-    let small = !deep || samples.chunks_exact(channels).all(|pixel| pixel[..colors].iter().all(|value| *value <= 255));
-    let to_byte = |value: u16, is_small: bool| if is_small { value as u8 } else { ((u32::from(value) + 128) / 257) as u8 };
-    let rgb =
-        samples.chunks_exact(channels).map(|pixel| std::array::from_fn(|c| to_byte(pixel[c.min(colors - 1)], small))).collect();
-    let alpha = has_alpha.then(|| samples.chunks_exact(channels).map(|pixel| to_byte(pixel[colors], !deep)).collect());
-    Ok((rgb, alpha))
+    Ok(File::new([height, width], orientation, rgb, alpha, lossy))
 }
 
 impl File {
@@ -277,6 +239,7 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
 mod tests {
     use super::*;
     use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+    use std::io::Cursor;
 
     fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());

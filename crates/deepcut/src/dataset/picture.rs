@@ -9,6 +9,22 @@ use crate::image::Image;
 /// EXIF's number of a picture that lies upright in its file.
 const UPRIGHT: u8 = 1;
 
+/// The picture as its truth was made: as it lies in its file, unless the truth's own size is that of the turned picture alone.
+fn as_annotated(upright: Image, size: Option<[usize; 2]>, notes: &mut Vec<Note>) -> Image {
+    let (turn, turned) = (upright.orientation(), [upright.height(), upright.width()]);
+    if turn == UPRIGHT {
+        return upright;
+    }
+    let stored = if turn > 4 { [turned[1], turned[0]] } else { turned };
+    if size == Some(turned) && turned != stored {
+        notes.push(Note::Upright);
+        upright
+    } else {
+        notes.push(Note::Stored);
+        upright.into_stored()
+    }
+}
+
 impl Dataset {
     /// A sample's picture, given the bytes of its file, and its truth, pixel on pixel; with what is worth telling once.
     ///
@@ -17,23 +33,14 @@ impl Dataset {
     pub fn read(&self, sample: &Sample, bytes: &[u8]) -> Result<(Image, Known, Vec<Note>), DatasetError> {
         let upright = Image::decode(bytes)?;
         let (turned, mut notes) = (upright.orientation(), Vec::new());
-        let mut as_annotated = |size: Option<[usize; 2]>| -> Result<Image, DatasetError> {
-            if turned == UPRIGHT {
-                return Ok(upright.clone());
-            }
-            let stored = upright.stored();
-            let [as_upright, as_stored] = [&upright, &stored].map(|image| size == Some([image.height(), image.width()]));
-            notes.push(if as_upright && !as_stored { Note::Upright } else { Note::Stored });
-            Ok(if as_upright && !as_stored { upright.clone() } else { stored })
-        };
-        let mut within = |boxes: &Boxes| {
-            let image = as_annotated(boxes.size)?;
+        let within = |upright, boxes: &Boxes, notes: &mut Vec<Note>| {
+            let image = as_annotated(upright, boxes.size, notes);
             let (boxes, cut) = boxes.within(image.height(), image.width());
-            Ok::<_, DatasetError>((image, Known::Boxes(boxes), cut))
+            (image, Known::Boxes(boxes), cut)
         };
         let (image, known, cut) = match &sample.truth {
-            Truth::Boxes(path) => within(&super::boxes(path)?)?,
-            Truth::BoxList(list) => within(list)?,
+            Truth::Boxes(path) => within(upright, &super::boxes(path)?, &mut notes),
+            Truth::BoxList(list) => within(upright, list, &mut notes),
             Truth::Mask(path) => {
                 let wrong = |problem| DatasetError::Truth { path: path.clone(), problem };
                 let file = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.clone(), source })?;
@@ -41,7 +48,7 @@ impl Dataset {
                 if ![UPRIGHT, turned].contains(&file.orientation) {
                     return Err(wrong("the mask carries an EXIF turn that its picture does not; store it upright".into()));
                 }
-                let image = as_annotated(Some([file.height, file.width]))?;
+                let image = as_annotated(upright, Some([file.height, file.width]), &mut notes);
                 if (file.height, file.width) != (image.height(), image.width()) {
                     let size = |height, width| format!("{width} × {height}");
                     let of_picture = size(image.height(), image.width());

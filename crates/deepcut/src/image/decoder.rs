@@ -193,6 +193,39 @@ impl Decoder {
     }
 }
 
+/// What a mask's file holds, as it lies there.
+pub(crate) struct Stored {
+    pub height: usize,
+    pub width: usize,
+    /// EXIF's number of how it should be turned.
+    pub orientation: u8,
+    /// `[height, width]`
+    pub rgb: Vec<[u8; 3]>,
+    /// `[height, width]`, where the file may be transparent.
+    pub alpha: Option<Vec<u8>>,
+}
+
+/// Decodes a file's bytes whose numbers are no colours: neither turned nor laid over a ground; those of PNG stand for themselves.
+///
+/// # Errors
+/// As [`Decoder::decode`] of [`Decoder::default`].
+pub(crate) fn stored_values(bytes: &[u8]) -> Result<Stored, ImageError> {
+    let decoder = Decoder::default();
+    let format = format_of(bytes)?;
+    decoder.cost(format, bytes)?;
+    let mut picture = match format {
+        Format::Png => png::values(bytes)?,
+        _ => pixels_of(format, bytes, decoder.max_pixels)?,
+    };
+    if let Some(damage) = picture.damage.take() {
+        return Err(ImageError::Damaged(damage));
+    }
+    let rgb = profile::into_srgb(&mut picture).as_chunks().0.to_vec();
+    let Picture { height, width, orientation, alpha, .. } = picture;
+    let alpha = alpha.filter(|alpha| format == Format::Png || alpha.iter().any(|&a| a < 255));
+    Ok(Stored { height, width, orientation, rgb, alpha })
+}
+
 fn format_of(first: &[u8]) -> Result<Format, ImageError> {
     match foreign_bytes(first) {
         Some(found) => Err(ImageError::Foreign(found)),

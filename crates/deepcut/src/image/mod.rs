@@ -27,6 +27,7 @@ mod tiff;
 mod webp;
 
 pub use decoder::{Decoder, Format};
+pub(crate) use decoder::{Stored, stored_values};
 pub use error::ImageError;
 pub use foreign::{FIRST_BYTES, Foreign, foreign, foreign_bytes};
 
@@ -174,7 +175,10 @@ impl Image {
 
     /// The picture as it lies in its file.
     #[must_use]
-    pub fn stored(&self) -> Self {
+    pub fn into_stored(self) -> Self {
+        if self.orientation == 1 {
+            return self;
+        }
         // Two quarter turns undo each other, the others themselves.
         let inverse = [self.orientation, 8, 6][usize::from(self.orientation == 6) + 2 * usize::from(self.orientation == 8)];
         let turn = |bytes: &[u8], channels| picture::upright(bytes.to_vec(), (self.height, self.width), channels, inverse);
@@ -319,7 +323,7 @@ mod tests {
             let (rgb, (height, width)) = picture::upright(stored.clone(), (2, 3), 3, orientation);
             let mut image = Image::with_alpha(height, width, rgb, Some(vec![9; 6])).unwrap();
             image.orientation = orientation;
-            let image = image.stored();
+            let image = image.into_stored();
             assert_eq!(
                 (image.height(), image.width(), image.colors(), image.orientation()),
                 (2, 3, &stored[..], 1),

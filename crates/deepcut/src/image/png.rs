@@ -104,6 +104,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     Ok(picture)
 }
 
+/// As [`decode`], of numbers that stand for themselves whatever a profile says; 16 bits of which none is above 255 are bytes.
+pub(super) fn values(bytes: &[u8]) -> Result<Picture, ImageError> {
+    let ihdr = ihdr(bytes)?;
+    let (picture, most) = pixels(bytes, &ihdr, u16::MAX)?;
+    let mut picture = if ihdr.depth == 16 && most <= 255 { pixels(bytes, &ihdr, 255)?.0 } else { picture };
+    metadata(bytes, &mut picture)?;
+    picture.space = Space::Srgb;
+    Ok(picture)
+}
+
 /// The pixels, where `full` is the 16-bit value that is white, and the greatest value of 16 bits.
 fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageError> {
     let (mut damage, mut is_cut) = (None, false);
