@@ -86,7 +86,7 @@ class Teacher:
     def answer(self, x, shape):
         """The object's share of each pixel (B, 1, h, w) of half the size, and how far network and transformers agree (B)."""
         size = half(x.shape[2:])
-        own, *others = [fit(plane(v), half(size)) for plane, v in zip(self.planes, self.features(x, shape))]
+        own, *others = self.logits(x, shape, half(size))
         return fit(peaks(own + sum(others)).sigmoid(), size), iou(own > 0, sum(others) > 0)
 
     @torch.no_grad()

@@ -356,11 +356,6 @@ impl Loader<'_> {
         self.weights.shape(&self.naming.file_name(name)).is_ok()
     }
 
-    /// Whether the first values are exactly zero: the class token's position where positions are fixed.
-    fn is_zero_begin(&self, name: &str, count: usize) -> bool {
-        self.weights.begins_with_zeros(&self.naming.file_name(name), count)
-    }
-
     fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
         self.weights.shape(&self.naming.file_name(name))
     }
@@ -430,8 +425,9 @@ impl Loader<'_> {
         })
     }
 
-    /// The class token with its position and the registers, then the positions of the patches and the side of their grid.
-    fn tokens(&mut self, dim: usize) -> Result<(Vec<f32>, Vec<f32>, usize), WeightsError> {
+    /// The class token with its position and the registers, the positions of the patches, the side of their grid, and whether the class token
+    /// lies at zero, as it does where positions are fixed.
+    fn tokens(&mut self, dim: usize) -> Result<(Vec<f32>, Vec<f32>, usize, bool), WeightsError> {
         let mut prefix = self.take("cls_token", &[1, 1, dim])?;
         let count = self.shape("pos_embed")?.get(1).copied().unwrap_or_default();
         let mut positions = self.take("pos_embed", &[1, count, dim])?;
@@ -442,6 +438,7 @@ impl Loader<'_> {
             let what = format!("`{}` holds {count} positions: no square grid", self.naming.file_name("pos_embed"));
             return Err(WeightsError::Metadata(what));
         }
+        let fixed = with_class && positions[..dim].iter().all(|&value| value == 0.0);
         if with_class {
             prefix.iter_mut().zip(positions.drain(..dim)).for_each(|(x, p)| *x += p);
         }
@@ -451,7 +448,7 @@ impl Loader<'_> {
                 prefix.extend(self.take(name, &[1, registers, dim])?);
             }
         }
-        Ok((prefix, positions, side))
+        Ok((prefix, positions, side, fixed))
     }
 }
 
@@ -560,8 +557,7 @@ impl VisionTransformer {
             return unsuited(format!("stride {stride} does not divide the patch size, {patch_size}"));
         }
         config.check(dim, depth, patch_size)?;
-        let (prefix, positions, table_side) = load.tokens(dim)?;
-        let fixed = load.shape("pos_embed")?.get(1) != Some(&(table_side * table_side)) && load.is_zero_begin("pos_embed", dim);
+        let (prefix, positions, table_side, fixed) = load.tokens(dim)?;
         let (heads, assumed) = heads(options, &config, [dim, depth], fixed)?;
         let mut assumed = Vec::from_iter(assumed);
         if heads == 0 || !dim.is_multiple_of(heads) {

@@ -113,13 +113,6 @@ impl<'a> Weights<'a> {
         Ok(Config::parse(&serde_json::Value::Object(single.collect()).to_string())?.or(whole))
     }
 
-    /// Whether the first values of a tensor are zero.
-    #[must_use]
-    pub fn begins_with_zeros(&self, name: &str, count: usize) -> bool {
-        let Ok(tensor) = self.tensors.tensor(name) else { return false };
-        tensor.data().get(..count * tensor.dtype().bitsize() / 8).is_some_and(|bytes| bytes.iter().all(|b| *b & 0x7f == 0))
-    }
-
     /// The JSON text stored under `key`.
     ///
     /// # Errors
