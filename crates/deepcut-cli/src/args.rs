@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::config::Config;
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
-use deepcut::{Method, Mode, Objective, Options, Precision, Refine};
+use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine};
+use serde_json::Value;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -108,9 +109,9 @@ pub struct NetworkArgs {
     pub log_bin: bool,
     /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
     /// [default: auto; paper, or compared with paper: f32]
-    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, help_heading = "Network")]
+    #[arg(long, value_parser = precision_parser(), default_value = "auto", hide_default_value = true, help_heading = "Network")]
     #[arg(default_value_ifs([("profile", "paper", "f32"), ("compare", "paper", "f32")]))]
-    pub precision: PrecisionArg,
+    pub precision: Precision,
     /// The same labels on every processor: no product is rounded, and the portable kernels do all the work; several times as slow
     #[arg(long, conflicts_with = "precision", help_heading = "Network")]
     pub deterministic: bool,
@@ -120,19 +121,13 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// Precision of products, `fastest` unless another is asked for.
-    pub fn precision(&self, fastest: Precision) -> Precision {
-        match self.precision {
-            _ if self.deterministic => Precision::F32,
-            PrecisionArg::Auto => fastest,
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Bf16 => Precision::Bf16,
-            PrecisionArg::Int8 => Precision::Int8,
-        }
+    /// Precision of products.
+    pub fn precision(&self) -> Precision {
+        if self.deterministic { Precision::F32 } else { self.precision }
     }
 
-    /// What of a vision transformer to use, if its fastest precision is this and a config says so much of it.
-    pub fn vit_options(&self, fastest: Precision, config: Config) -> VitOptions {
+    /// What of a vision transformer to use, if a config says so much of it.
+    pub fn vit_options(&self, config: Config) -> VitOptions {
         VitOptions {
             family: self.family,
             facets: self.facet.clone(),
@@ -141,7 +136,7 @@ impl NetworkArgs {
             heads: self.heads.map(usize::from),
             prefix: self.prefix.clone(),
             config,
-            precision: self.precision(fastest),
+            precision: self.precision(),
         }
     }
 }
@@ -166,6 +161,11 @@ pub struct RunArgs {
     /// A large picture waits for room; what would never fit is refused before it begins. In `eval` and `sweep` it limits clustering alone.
     #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse, help_heading = "Run")]
     pub max_memory: Option<MemoryArg>,
+}
+
+fn precision_parser() -> impl TypedValueParser<Value = Precision> {
+    let by_name = |name: String| Precision::ALL.into_iter().find(|precision| precision.name() == name).ok_or("no precision");
+    PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(by_name)
 }
 
 fn method_parser() -> impl TypedValueParser<Value = Method> {
@@ -229,6 +229,9 @@ pub struct SegmentArgs {
     /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
     #[arg(short, long, value_enum, value_delimiter = ',')]
     pub format: Vec<Format>,
+    /// Set any option by its JSON name in reports: `--set dropout=0.25`, `--set edges=relu`, `--set upsampling=nearest`; wins over other flags
+    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method")]
+    pub sets: Vec<String>,
     #[command(flatten)]
     pub method: MethodArgs,
     #[command(flatten)]
@@ -276,6 +279,9 @@ pub struct StudyArgs {
 pub struct EvalArgs {
     #[command(flatten)]
     pub study: StudyArgs,
+    /// Set any option by its JSON name in reports: `--set dropout=0.25`; wins over other flags
+    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method", conflicts_with = "compare")]
+    pub sets: Vec<String>,
     /// Evaluate two methods or profiles on the same pictures: `paper`, `default`, or a method's name
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "seeds")]
     pub compare: Vec<String>,
@@ -431,18 +437,11 @@ impl Profile {
             Self::Paper => Options::paper(),
             Self::Default => Options::default(),
         };
-        options.resolution = resolution.or(options.resolution);
-        options.log_bin = network.log_bin;
+        options.view.resolution = resolution.or(options.view.resolution);
+        options.view.log_bin = network.log_bin;
+        options.recipe.precision = network.precision();
         options
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionArg {
-    Auto,
-    F32,
-    Bf16,
-    Int8,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -479,72 +478,127 @@ impl MethodArgs {
         self.options_as(self.profile, self.method, network)
     }
 
+    /// The options with what `--set` says of some of them.
+    pub fn options_set(&self, network: &NetworkArgs, sets: &[String]) -> anyhow::Result<Options> {
+        let mut options = self.options(network)?;
+        for set in sets {
+            let (name, values) = parse_set(set)?;
+            let [value] = &values[..] else { bail!("--set {set}: expected one value; `deepcut sweep` tries several") };
+            set_option(&mut options, &name, value).with_context(|| format!("--set {set}"))?;
+        }
+        options.validate()?;
+        Ok(options)
+    }
+
     /// As [`MethodArgs::options`], with another profile and method.
     pub fn options_as(&self, profile: Profile, method: Method, network: &NetworkArgs) -> anyhow::Result<Options> {
         let mut options = profile.options(self.resolution, network);
-        options.method = method;
-        options.mode = match self.mode {
+        let mut recipe = options.recipe.method(method).n_clusters(self.n_clusters).mode(match self.mode {
             ModeArg::Object => Mode::Object,
             ModeArg::Parts => Mode::Parts,
             ModeArg::Scene => Mode::Scene,
-        };
-        options.refine = match self.refine {
-            RefineArg::None => Refine::None,
-            RefineArg::Bilateral if matches!(profile, Profile::Paper) => Refine::BilateralPublished,
-            RefineArg::Bilateral => Refine::Bilateral,
-        };
+        });
         if let Some(objective) = self.objective {
-            options.objective = match objective {
+            recipe = recipe.objective(match objective {
                 ObjectiveArg::NormalizedCut => Objective::NormalizedCut,
                 ObjectiveArg::Mincut => Objective::Mincut,
                 ObjectiveArg::Correlation => Objective::Correlation,
                 ObjectiveArg::Modularity => Objective::Modularity,
-            };
+            });
         }
-        if let Some(tau) = &self.tau {
-            options.tau = match tau.as_str() {
-                "none" => None,
-                number => Some(number.parse().with_context(|| format!("--tau {number}: expected a number or `none`"))?),
-            };
-        }
+        let tau = match self.tau.as_deref() {
+            None => None,
+            Some("none") => Some(Edges::Relu),
+            Some(number) => {
+                let tau = number.parse().with_context(|| format!("--tau {number}: expected a number or `none`"))?;
+                Some(Edges::Threshold(tau))
+            }
+        };
+        recipe.edges = match (recipe.edges, tau, self.alpha) {
+            (Edges::Correlation { .. }, _, Some(alpha)) => Edges::Correlation { alpha },
+            (edges @ Edges::Correlation { .. }, ..) => edges,
+            (_, Some(tau), _) => tau,
+            // TokenCut's own threshold.
+            (Edges::Relu, ..) if method == Method::Tokencut => Recipe::default().edges,
+            (edges, ..) => edges,
+        };
         match self.epochs[..] {
             [] => {}
-            [all] => options.epochs = [all; 3],
-            [picture, parts, background] => options.epochs = [picture, parts, background],
+            [all] => recipe.epochs = [all; 3],
+            [picture, parts, background] => recipe.epochs = [picture, parts, background],
             _ => bail!("--epochs: expected one number or three, got {}", self.epochs.len()),
         }
-        options.alpha = self.alpha.unwrap_or(options.alpha);
-        options.color = self.color.unwrap_or(options.color);
-        options.learning_rate = self.lr.unwrap_or(options.learning_rate);
-        options.min_confidence = self.min_confidence.unwrap_or(options.min_confidence);
-        options.n_clusters = self.n_clusters;
-        options.largest_component = self.largest_component;
+        recipe.color = self.color.unwrap_or(recipe.color);
+        recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
+        recipe.largest_component = self.largest_component;
+        options.recipe = recipe;
+        options.finish.refine = match self.refine {
+            RefineArg::None => Refine::None,
+            RefineArg::Bilateral if matches!(profile, Profile::Paper) => Refine::BilateralPublished,
+            RefineArg::Bilateral => Refine::Bilateral,
+        };
+        options.finish.min_confidence = self.min_confidence.unwrap_or(options.finish.min_confidence);
+        options.finish.largest_component = self.largest_component;
         options.seed = self.seed;
         options.validate()?;
         Ok(options)
     }
 
     /// Says which of the options given have no effect beside the others.
-    pub fn warn_of_ignored(&self, options: &Options) {
-        for warning in self.ignored(options) {
+    pub fn warn_of_ignored(&self, options: &Options, sets: &[String]) {
+        for warning in self.ignored(options, sets) {
             // Standard error may be closed; there is nowhere else to say so.
             let _ = writeln!(std::io::stderr(), "deepcut: {warning}");
         }
     }
 
-    fn ignored(&self, options: &Options) -> Vec<String> {
+    fn ignored(&self, options: &Options, sets: &[String]) -> Vec<String> {
+        let recipe = &options.recipe;
         let given = [
             ("objective", "--objective", self.objective.is_some()),
-            ("alpha", "--alpha", self.alpha.is_some()),
-            ("tau", "--tau", self.tau.is_some()),
+            ("edges", "--tau", self.tau.is_some()),
             ("epochs", "--epochs", !self.epochs.is_empty()),
             ("learning_rate", "--lr", self.lr.is_some()),
             ("seed", "--seed", self.seed != 0),
         ];
-        let flag = |field: &str| given.iter().find(|(name, _, given)| *name == field && *given).map(|(_, flag, _)| *flag);
-        let ignored = options.ignored().into_iter();
-        ignored.filter_map(|(field, why)| Some(format!("{} has no effect: {why}", flag(field)?))).collect()
+        let sets: Vec<String> = sets.iter().filter_map(|set| Some(parse_set(set).ok()?.0)).collect();
+        let mut found = Vec::new();
+        for (field, why) in recipe.without_effect() {
+            let flags = given.iter().filter(|(name, _, given)| *name == field && *given).map(|(_, flag, _)| (*flag).to_owned());
+            let alias = |name: &str| name == field || (field == "edges" && ["tau", "alpha"].contains(&name));
+            let set = sets.iter().filter(|name| alias(name)).map(|name| format!("--set {name}"));
+            found.extend(flags.chain(set).map(|flag| format!("{flag} has no effect: {why}")));
+        }
+        match recipe.edges {
+            Edges::Correlation { .. } if self.tau.is_some() => {
+                found.push("--tau has no effect: the objective correlation has a graph of its own".into());
+            }
+            Edges::Correlation { .. } => {}
+            _ if self.alpha.is_some() => found.push("--alpha has no effect: it belongs to the objective correlation".into()),
+            _ => {}
+        }
+        found
     }
+}
+
+/// A name and its values: what lies between commas outside brackets, as JSON, or as a word if it is none.
+pub fn parse_set(set: &str) -> anyhow::Result<(String, Vec<Value>)> {
+    let (name, values) = set.split_once('=').with_context(|| format!("--set {set}: expected NAME=VALUE"))?;
+    let mut depth = 0;
+    let parts = values.split(|c| {
+        depth += i32::from("[{".contains(c)) - i32::from("]}".contains(c));
+        c == ',' && depth == 0
+    });
+    let values = parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| part.into())).collect();
+    Ok((name.trim().replace('-', "_"), values))
+}
+
+/// Sets an option by its name, unless it is one that has a flag of its own for a reason.
+pub fn set_option(options: &mut Options, name: &str, value: &Value) -> anyhow::Result<()> {
+    if name == "precision" {
+        bail!("the network is loaded in it once a run; use --precision");
+    }
+    Ok(options.set(name, value)?)
 }
 
 impl SegmentArgs {

@@ -8,7 +8,7 @@ use crate::outputs::write;
 use anyhow::{Context, bail};
 use deepcut::backbone::weights::hexadecimal;
 use deepcut::export::tensors;
-use deepcut::{FeatureMap, Image, Options, Segmenter};
+use deepcut::{FeatureMap, Image, Segmenter, View};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -44,11 +44,11 @@ impl Cache {
     }
 
     /// What the features of a picture are kept under.
-    pub fn key(&self, segmenter: &Segmenter, options: &Options, picture: &Image) -> String {
+    pub fn key(&self, segmenter: &Segmenter, view: &View, picture: &Image) -> String {
         let depends = json!({
             "backbone": segmenter.backbone().identity(),
-            "kernels": segmenter.isa().name(),
-            "view": options.view(),
+            "kernels": segmenter.cpu().isa().name(),
+            "view": view,
             "size": [picture.height(), picture.width()],
             "version": env!("CARGO_PKG_VERSION"),
         });
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn map(value: f32) -> FeatureMap {
-        FeatureMap { grid_height: 10, grid_width: 10, dim: 8, data: vec![value; 800], colors: Some(vec![0.5; 300]) }
+        FeatureMap::new(10, 10, 8, vec![value; 800]).unwrap().with_colors(vec![0.5; 300]).unwrap()
     }
 
     #[test]

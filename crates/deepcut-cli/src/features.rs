@@ -51,13 +51,13 @@ impl Task for Work {
             ("height", json!(image.height())),
             ("width", json!(image.width())),
             ("damaged", json!(image.damage().is_some())),
-            ("grid", json!([map.grid_height, map.grid_width])),
+            ("grid", json!(map.grid())),
             ("backbone", json!(self.segmenter.backbone().identity())),
-            ("resolution", json!(options.resolution)),
-            ("framing", json!(options.framing)),
-            ("filter", json!(options.filter)),
-            ("log_bin", json!(options.log_bin)),
-            ("kernels", json!(self.segmenter.isa().name())),
+            ("resolution", json!(options.view.resolution)),
+            ("framing", json!(options.view.framing)),
+            ("filter", json!(options.view.filter)),
+            ("log_bin", json!(options.view.log_bin)),
+            ("kernels", json!(self.segmenter.cpu().isa().name())),
             ("version", json!(env!("CARGO_PKG_VERSION"))),
         ];
         metadata.extend(image.damage().map(|damage| ("damage", json!(damage))));
@@ -66,11 +66,11 @@ impl Task for Work {
         for target in &job.targets {
             job.put(target, &bytes)?;
         }
-        let told = format!("{} × {} × {}, {:.0} ms", map.grid_height, map.grid_width, map.dim, 1000.0 * seconds);
+        let told = format!("{} × {} × {}, {:.0} ms", map.grid().0, map.grid().1, map.dim(), 1000.0 * seconds);
         let mut report: serde_json::Map<_, _> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         report.extend([
             ("type".to_owned(), json!("picture")),
-            ("dim".to_owned(), json!(map.dim)),
+            ("dim".to_owned(), json!(map.dim())),
             ("outputs".to_owned(), json!(job.outputs)),
             ("seconds".to_owned(), json!({ "features": seconds })),
             ("record".to_owned(), json!(job.record)),

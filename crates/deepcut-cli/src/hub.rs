@@ -30,6 +30,7 @@ mod http;
 
 use crate::words;
 use anyhow::{Context, anyhow, bail};
+use deepcut::Cpu;
 use deepcut::backbone::catalogue::{Entry, FILE};
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::weights::sha256_of_reader;
@@ -179,10 +180,10 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Hub::download`]; if the options do not suit the network.
-    pub fn load(&self, entry: &Entry, options: &VitOptions) -> anyhow::Result<VisionTransformer> {
+    pub fn load(&self, entry: &Entry, cpu: &Cpu, options: &VitOptions) -> anyhow::Result<VisionTransformer> {
         let open = |path: &Path| {
             let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            entry.load(&bytes, options).with_context(|| format!("cannot use {}", path.display()))
+            entry.load(&bytes, cpu, options).with_context(|| format!("cannot use {}", path.display()))
         };
         if let Some(path) = self.cached(entry) {
             let problem = match open(&path) {
@@ -497,7 +498,7 @@ fn is_whole(blob: &Path, about: &Stated) -> bool {
 /// Whether the program can use a file as the entry's.
 pub fn verify(entry: &Entry, path: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    entry.load(&bytes, &VitOptions::default()).with_context(|| format!("cannot use {}", path.display()))?;
+    entry.load(&bytes, &Cpu::default(), &VitOptions::default()).with_context(|| format!("cannot use {}", path.display()))?;
     Ok(())
 }
 

@@ -4,12 +4,12 @@ use crate::args::ModelsCommand;
 use crate::hub::{Checked, Hub, Talk, check};
 use crate::words;
 use anyhow::Context;
-use deepcut::Isa;
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
 use deepcut::backbone::config::Config;
 use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{self, Backbone};
+use deepcut::{Cpu, Precision};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -76,7 +76,7 @@ fn list(json: bool) -> anyhow::Result<()> {
     let hub = Hub::from_env(true, Talk::Nothing)?;
     let mut text = String::new();
     if json {
-        let embedded = backbone::embedded::load()?;
+        let embedded = backbone::embedded::load(&Cpu::default(), Precision::F32)?;
         let identity = embedded.identity();
         writeln!(text, "{}", json!({ "name": identity.name, "sha256": identity.sha256, "here": true }))?;
     } else {
@@ -135,7 +135,7 @@ fn verify(hub: &Hub, name: &str) -> anyhow::Result<String> {
         // How the tensors are used later does not make them whole.
         VitOptions { heads: Some(1), family: Some(Family::Dino), config, ..VitOptions::default() }
     };
-    let network = backbone::from_bytes(&file, &bytes, Isa::detect(), &options)?;
+    let network = backbone::from_bytes(&file, &bytes, &Cpu::default(), &options)?;
     Ok(format!("whole, SHA-256 {}", network.identity().sha256))
 }
 

@@ -6,10 +6,9 @@ use crate::{memory, words};
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
 use deepcut::backbone::config::Config;
-use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::{self, Backbone, Identity, foreign};
 use deepcut::kernels::ISA_VARIABLE;
-use deepcut::{Isa, Options, Segmenter};
+use deepcut::{Cpu, Isa, Options, Segmenter};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ const CONFIGS: [&str; 2] = ["config.json", "preprocessor_config.json"];
 ///
 /// # Errors
 /// If the network is not there or not whole, or an option does not suit it.
-pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> anyhow::Result<Segmenter> {
+pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow::Result<Segmenter> {
     let isa = match std::env::var(ISA_VARIABLE) {
         _ if args.deterministic => Isa::portable(),
         Err(_) => Isa::detect(),
@@ -29,13 +28,13 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
             format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
         })?,
     };
-    options.precision = args.precision(isa.fastest_float().into());
-    let network = load(args, run, isa)?;
+    let cpu = Cpu::builder().isa(isa).build()?;
+    let network = load(args, run, &cpu)?;
     if run.verbose {
         // Standard error may be closed; there is nowhere else to say so.
         let _ = writeln!(std::io::stderr(), "{}", words::line(&description(network.identity())));
     }
-    Ok(Segmenter::with_backbone(network, options, isa)?.with_memory(memory::limit(run.max_memory, 1.0)))
+    Ok(Segmenter::new(network, options, cpu)?.with_memory(memory::limit(run.max_memory, 1.0)))
 }
 
 /// What the network is, what was taken for granted of it, and what of its file is not used.
@@ -52,13 +51,9 @@ fn description(identity: &Identity) -> String {
     text
 }
 
-fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn Backbone>> {
+fn load(args: &NetworkArgs, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<dyn Backbone>> {
     let name = args.backbone.to_string_lossy();
-    let from_bytes = |name: &str, bytes: &[u8], config| {
-        let convolutional = ConvNet::is_described_by(bytes);
-        let fastest = if convolutional { ConvNet::fastest_precision(isa) } else { isa.fastest_float().into() };
-        backbone::from_bytes(name, bytes, isa, &args.vit_options(fastest, config))
-    };
+    let from_bytes = |name: &str, bytes: &[u8], config| backbone::from_bytes(name, bytes, cpu, &args.vit_options(config));
     if name == "embedded" {
         return from_bytes("embedded", backbone::embedded::BYTES, Config::default()).context("cannot use the embedded network");
     }
@@ -68,8 +63,8 @@ fn load(args: &NetworkArgs, run: &RunArgs, isa: Isa) -> anyhow::Result<Box<dyn B
             (false, true) => Talk::Lines,
             (false, false) => Talk::Bar,
         };
-        let vit = args.vit_options(isa.fastest_float().into(), Config::default());
-        return Ok(Box::new(Hub::from_env(args.offline, talk)?.load(entry, &vit)?));
+        let vit = args.vit_options(Config::default());
+        return Ok(Box::new(Hub::from_env(args.offline, talk)?.load(entry, cpu, &vit)?));
     }
     if !args.backbone.exists() {
         let names: Vec<_> = ENTRIES.iter().map(|entry| entry.name).collect();

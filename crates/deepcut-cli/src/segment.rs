@@ -1,15 +1,14 @@
 //! The command `segment`: read, segment, write, report.
 
-use crate::args::{Format, NetworkArgs, PrecisionArg, SegmentArgs};
+use crate::args::{Format, NetworkArgs, SegmentArgs};
 use crate::batch::{self, Done, Job, Status, Task};
 use crate::source::Settings;
 use crate::{network, stop};
-use clap::ValueEnum;
 use deepcut::backbone::Identity;
 use deepcut::components::BoundingBox;
 use deepcut::export::png;
 use deepcut::export::record::Record;
-use deepcut::{Options, Segmentation, Segmenter};
+use deepcut::{Kind, Options, Precision, Segmentation, Segmenter};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -58,6 +57,7 @@ struct Report {
 #[derive(Serialize)]
 struct LabelReport {
     label: u8,
+    kind: Kind,
     foreground: bool,
     area: usize,
     #[serde(rename = "box")]
@@ -78,9 +78,9 @@ fn xywh(bounds: BoundingBox) -> [usize; 4] {
 
 /// Segments everything the command line names.
 pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
-    let options = args.method.options(&args.network)?;
+    let options = args.method.options_set(&args.network, &args.sets)?;
     if !args.run.quiet {
-        args.method.warn_of_ignored(&options);
+        args.method.warn_of_ignored(&options, &args.sets);
     }
     batch::run(
         &args.files,
@@ -98,17 +98,15 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
 /// the picture's business: another machine may go on.
 pub fn settings(segmenter: &Segmenter, args: &NetworkArgs) -> Settings {
     let object = |value: Value| if let Value::Object(object) = value { object } else { Default::default() };
-    let mut usual = object(json!(Options::default()));
-    let mut settings: Settings = object(json!(segmenter.options()))
-        .into_iter()
-        .filter(|(name, value)| usual.remove(name).as_ref() != Some(value))
-        .collect();
+    let mut usual = Options::default().flat();
+    let mut settings: Settings =
+        segmenter.options().flat().into_iter().filter(|(name, value)| usual.remove(name).as_ref() != Some(value)).collect();
     let mut network = object(json!(segmenter.backbone().identity()));
     network.remove("precision");
     settings.insert("backbone".into(), network.into());
     settings.remove("precision");
-    if let Some(value) = args.precision.to_possible_value().filter(|_| args.precision != PrecisionArg::Auto) {
-        settings.insert("precision".into(), value.get_name().into());
+    if args.precision != Precision::Auto {
+        settings.insert("precision".into(), args.precision.name().into());
     }
     if args.deterministic {
         settings.insert("deterministic".into(), true.into());
@@ -163,22 +161,23 @@ impl Work {
             kind: "picture",
             input: job.input.name(),
             outputs: take(&mut job.outputs),
-            height: found.height,
-            width: found.width,
+            height: found.height(),
+            width: found.width(),
             damaged: job.image.damage().is_some(),
             damage: job.image.damage().map(Into::into),
             notes: job.image.notes().to_vec(),
-            grid: [found.grid.0, found.grid.1],
-            nodes: found.grid.0 * found.grid.1,
+            grid: found.grid().into(),
+            nodes: found.grid().0 * found.grid().1,
             object: !components.is_empty(),
-            confidence: found.confidence,
+            confidence: found.confidence(),
             area: components.iter().map(|c| c.area).sum(),
             bounds: components.first().map(|c| xywh(c.bounds)),
             labels: regions
                 .iter()
                 .map(|r| LabelReport {
                     label: r.label,
-                    foreground: found.is_foreground(r.label),
+                    kind: r.kind,
+                    foreground: r.is_foreground(),
                     area: r.area,
                     bounds: xywh(r.bounds),
                 })
@@ -186,7 +185,7 @@ impl Work {
             components: components.iter().map(|c| ComponentReport { area: c.area, bounds: xywh(c.bounds) }).collect(),
             seconds: job.watch.seconds(),
             backbone: self.segmenter.backbone().identity().clone(),
-            kernels: self.segmenter.isa().name(),
+            kernels: self.segmenter.cpu().isa().name(),
             seed: self.segmenter.options().seed,
             options: self.segmenter.options().clone(),
             version: env!("CARGO_PKG_VERSION"),

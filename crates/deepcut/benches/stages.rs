@@ -2,14 +2,15 @@
 
 #![allow(clippy::expect_used, reason = "a bench without its input has nothing to say")]
 
+use deepcut::Float::{self, Bf16, F32};
 use deepcut::backbone::{Backbone, Input, embedded};
 use deepcut::gnn::{Network, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
-use deepcut::kernels::packed::Float::{self, Bf16, F32};
 use deepcut::segment::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA};
 use deepcut::train::{Schedule, train};
-use deepcut::{Image, Isa, Objective, Options, Segmenter};
+use deepcut::{Cpu, Image, Objective, Options, Precision, Segmenter};
 use divan::Bencher;
+use std::ops::ControlFlow;
 
 fn main() {
     divan::main();
@@ -27,9 +28,10 @@ fn decode(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = [192, 224, 320])]
 fn backbone(bencher: Bencher<'_, '_>, side: usize) {
-    let network = embedded::load().expect("the embedded network");
+    let network = embedded::load(&Cpu::default(), Precision::F32).expect("the embedded network");
     let data: Vec<f32> = (0..side * side * 3).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
-    bencher.bench_local(|| network.features(Isa::detect(), Input { height: side, width: side, data: &data }));
+    let input = Input::new(side, side, &data).expect("an input");
+    bencher.bench_local(|| network.features(&[input]));
 }
 
 /// As many nodes as ViT-S/8 has at 280 × 280, stride 8; and at 224 × 224, the embedded network's.
@@ -41,18 +43,18 @@ fn features(nodes: usize, dim: usize) -> NodeFeatures {
 #[divan::bench(args = [(784, 128, F32), (1225, 384, F32), (1225, 384, Bf16)])]
 fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usize, usize, Float)) {
     let features = features(nodes, dim).in_precision(precision);
-    bencher.bench_local(|| Graph::threshold(Isa::detect(), &features, 0.2).propagate(&features));
+    bencher.bench_local(|| Graph::threshold(&Cpu::default(), &features, 0.2).propagate(&features));
 }
 
 #[divan::bench(args = [(784, 128, 50, F32), (1225, 384, 10, F32), (1225, 384, 50, F32), (1225, 384, 50, Bf16)])]
 fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, usize, usize, Float)) {
     let features = features(nodes, dim).in_precision(precision);
-    let graph = Graph::threshold(Isa::detect(), &features, 0.2);
+    let graph = Graph::threshold(&Cpu::default(), &features, 0.2);
     let z = Propagated::new(&graph, &features);
     let initial = Network::initial(dim, 2, 0);
     let schedule =
         Schedule { objective: Objective::NormalizedCut, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };
-    bencher.bench_local(|| train(Isa::detect(), &graph, &z, &initial, schedule));
+    bencher.bench_local(|| train(&Cpu::default(), &graph, &z, &initial, schedule, &mut |_| ControlFlow::Continue(())));
 }
 
 #[divan::bench]

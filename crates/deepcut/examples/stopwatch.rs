@@ -9,15 +9,13 @@
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
-use deepcut::kernels::packed::{Float, Packed, Precision, Rows};
-use deepcut::kernels::{ISA_VARIABLE, Start};
-use deepcut::segment::{cluster, to_pixels};
-use deepcut::{FeatureMap, Image, Isa, Options};
+use deepcut::kernels::packed::{Packed, Rows};
+use deepcut::kernels::{self, ISA_VARIABLE};
+use deepcut::{Cpu, FeatureMap, Float, Image, Isa, Options, Precision, Start};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, Write};
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// The program's.
@@ -32,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(name) => Isa::by_name(&name).ok_or_else(|| format!("no instruction set `{name}` here"))?,
         Err(_) => Isa::detect(),
     };
+    let cpu = Cpu::builder().isa(isa).build()?;
     // What the script gives the others.
     let data: Vec<f32> = (0..SIDE * SIDE * 3).map(|i| ((i * 7919) % 1001) as f32 / 500.0 - 1.0).collect();
     let image = Image::new(300, 400, (0..300 * 400 * 3).map(|i| (i % 251) as u8).collect())?;
@@ -47,29 +46,30 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let precision = precision_of(precision);
                 if !networks.contains_key(&place) {
                     let options = VitOptions { stride: Some(stride), precision, ..VitOptions::default() };
-                    networks.insert(place.clone(), VisionTransformer::from_bytes("random", &weights, &options)?);
+                    networks.insert(place.clone(), VisionTransformer::from_bytes("random", &weights, &cpu, &options)?);
                 }
                 let begin = Instant::now();
-                let map = networks[&place].features(isa, Input { height: SIDE, width: SIDE, data: &data });
+                let maps = networks[&place].features(&[Input::new(SIDE, SIDE, &data)?])?;
+                let map = maps.into_iter().next().ok_or("no features")?;
                 if words[0] == "whole" {
-                    cut(isa, &map, &image, Options::paper(), precision)?;
+                    cut(&cpu, &map, &image, Options::paper(), precision)?;
                 }
                 let seconds = begin.elapsed();
                 if let [file] = file {
-                    std::fs::write(file, map.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
+                    std::fs::write(file, map.data().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
                 }
                 keys.insert(stride, map);
                 seconds
             }
             [profile @ ("cut" | "default"), precision, epochs, stride] => {
                 let mut options = if profile == "cut" { Options::paper() } else { Options::default() };
-                options.epochs = [epochs.parse()?; 3];
+                options.recipe.epochs = [epochs.parse()?; 3];
                 let map = keys.get(&stride.parse()?).ok_or("no keys yet")?;
                 let begin = Instant::now();
-                cut(isa, map, &image, options, precision_of(precision))?;
+                cut(&cpu, map, &image, options, precision_of(precision))?;
                 begin.elapsed()
             }
-            ["peak", precision] => peak(isa, isa.float(precision_of(precision))),
+            ["peak", precision] => peak(isa, if precision == "bf16" { Float::Bf16 } else { Float::F32 }),
             ["read"] => read(),
             _ => return Err(format!("cannot read `{line}`").into()),
         };
@@ -79,11 +79,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn cut(isa: Isa, map: &FeatureMap, image: &Image, mut options: Options, precision: Precision) -> Result<(), Box<dyn Error>> {
-    options.precision = precision;
-    let clustering = cluster(isa, map, &options, &mut |_| ControlFlow::Continue(()))?;
-    let found = to_pixels(image, &clustering, &options, &mut |_| {});
-    assert_eq!(found.labels.len(), image.height() * image.width());
+fn cut(cpu: &Cpu, map: &FeatureMap, image: &Image, mut options: Options, precision: Precision) -> Result<(), Box<dyn Error>> {
+    options.recipe.precision = precision;
+    let found = options.recipe.cluster(cpu, std::slice::from_ref(map), Start::Seed(options.seed))?;
+    let found = options.finish.to_pixels(cpu, image, &found[0]);
+    assert_eq!(found.labels().len(), image.height() * image.width());
     Ok(())
 }
 
@@ -91,6 +91,7 @@ fn precision_of(word: &str) -> Precision {
     match word {
         "int8" => Precision::Int8,
         "bf16" => Precision::Bf16,
+        "auto" => Precision::Auto,
         _ => Precision::F32,
     }
 }
@@ -115,7 +116,7 @@ fn peak(isa: Isa, float: Float) -> Duration {
         rayon::broadcast(|_| {
             let mut out = vec![0.0; m * n];
             for _ in 0..1_000_000_000 / (2 * m * k * n) {
-                isa.gemm_rows(&left, 0, &right, Start::Zero, &mut out);
+                isa.gemm_rows(&left, 0, &right, kernels::Start::Zero, &mut out);
             }
         });
     })

@@ -16,10 +16,11 @@
 //!
 //! Source: DeepCut (arXiv 2212.05853), section 3; reference code `gnn_pool.GNNpool.forward`.
 
+use crate::cpu::Cpu;
 use crate::graph::{Graph, NodeFeatures};
 use crate::kernels::packed::{Float, Packed, Rows};
-use crate::kernels::parallel::Crew;
-use crate::kernels::{Adam, Isa, Left, Right, Start};
+use crate::kernels::parallel;
+use crate::kernels::{Adam, Left, Right, Start};
 use crate::random::Random;
 
 /// Width of the graph convolution.
@@ -52,18 +53,18 @@ impl Layer {
     }
 
     /// `rows · weight + bias`.
-    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
+    fn apply(&self, cpu: &Cpu, rows: &[f32], out: &mut [f32]) {
         let (inputs, outputs) = (self.inputs(), self.bias.len());
         let right = Right::row_major(&self.weight, inputs, outputs);
-        isa.gemm(Left::row_major(rows, rows.len() / inputs, inputs), right, Start::Bias(&self.bias), out);
+        cpu.isa.gemm(Left::row_major(rows, rows.len() / inputs, inputs), right, Start::Bias(&self.bias), out);
     }
 
     /// This layer's part of the gradient: from its input, transposed, and the gradient of its output to the gradients of its parameters.
-    fn gradient(&mut self, isa: Isa, input: Left<'_>, output_gradient: &[f32]) {
+    fn gradient(&mut self, cpu: &Cpu, input: Left<'_>, output_gradient: &[f32]) {
         let outputs = self.bias.len();
         let right = Right::row_major(output_gradient, output_gradient.len() / outputs, outputs);
-        isa.gemm(input, right, Start::Zero, &mut self.weight);
-        bias_gradient(isa, output_gradient, &mut self.bias);
+        cpu.isa.gemm(input, right, Start::Zero, &mut self.weight);
+        bias_gradient(cpu, output_gradient, &mut self.bias);
     }
 
     /// The weights as the gradient of the layer's input needs them: `output_gradient · weightᵀ`.
@@ -72,19 +73,19 @@ impl Layer {
     }
 }
 
-fn bias_gradient(isa: Isa, output_gradient: &[f32], bias: &mut [f32]) {
-    let sums = isa.column_sums(output_gradient, bias.len());
+fn bias_gradient(cpu: &Cpu, output_gradient: &[f32], bias: &mut [f32]) {
+    let sums = cpu.isa.column_sums(output_gradient, bias.len());
     bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
 }
 
 /// A row-major matrix as the right side of a product in `precision`; bf16 needs `pairs` to hold it.
-fn rounded<'a>(isa: Isa, rows: &'a [f32], columns: usize, precision: Float, pairs: &'a mut Vec<u32>) -> Right<'a> {
+fn rounded<'a>(cpu: &Cpu, rows: &'a [f32], columns: usize, precision: Float, pairs: &'a mut Vec<u32>) -> Right<'a> {
     let depth = rows.len() / columns;
     match precision {
         Float::F32 => Right::row_major(rows, depth, columns),
         Float::Bf16 => {
             pairs.resize(depth.div_ceil(2) * columns, 0);
-            isa.pair_rows(rows, columns, pairs);
+            cpu.isa.pair_rows(rows, columns, pairs);
             Right::paired_rows(pairs, depth, columns)
         }
     }
@@ -196,22 +197,22 @@ impl Network {
     ///
     /// # Panics
     /// If `propagated` or `pass` is of another graph or network.
-    pub fn forward(&self, isa: Isa, crew: &Crew, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
+    pub fn forward(&self, cpu: &Cpu, propagated: &Propagated, pass: &mut Pass, dropout: Option<Dropout>) {
         let k = self.n_clusters();
         pass.dropout = dropout;
-        let theta = rounded(isa, &self.convolution.weight, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
+        let theta = rounded(cpu, &self.convolution.weight, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
         assert_eq!([propagated.nodes, propagated.dim], [pass.assignment.len() / k, self.dim()], "features of another graph");
         let activations = pass.h1.chunks_mut(NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks_mut(NODES * HIDDEN_WIDTH));
         let results = pass.kept.chunks_mut(NODES * HIDDEN_WIDTH).zip(pass.assignment.chunks_mut(NODES * k));
-        crew.for_each(activations.zip(results).enumerate(), |(task, ((h1, h2), (kept, assignment)))| {
-            isa.gemm_rows(&propagated.rows, task * NODES, theta, Start::Bias(&self.convolution.bias), h1);
-            isa.elu(h1);
-            self.hidden.apply(isa, h1, h2);
-            isa.elu(h2);
+        parallel::for_each(activations.zip(results).enumerate(), |(task, ((h1, h2), (kept, assignment)))| {
+            cpu.isa.gemm_rows(&propagated.rows, task * NODES, theta, Start::Bias(&self.convolution.bias), h1);
+            cpu.isa.elu(h1);
+            self.hidden.apply(cpu, h1, h2);
+            cpu.isa.elu(h2);
             kept.copy_from_slice(h2);
             drop_out(dropout, task, kept);
-            self.output.apply(isa, kept, assignment);
-            isa.softmax(assignment, k);
+            self.output.apply(cpu, kept, assignment);
+            cpu.isa.softmax(assignment, k);
         });
     }
 
@@ -221,8 +222,7 @@ impl Network {
     /// If `propagated`, `pass` or `gradient` is of another graph or network.
     pub fn backward(
         &self,
-        isa: Isa,
-        crew: &Crew,
+        cpu: &Cpu,
         propagated: &Propagated,
         pass: &mut Pass,
         assignment_gradient: &[f32],
@@ -237,7 +237,7 @@ impl Network {
         let hidden_gradients = pass.d_output.chunks_mut(NODES * k).zip(pass.d_h2.chunks_mut(NODES * HIDDEN_WIDTH));
         let gradients = hidden_gradients.zip(pass.d_h1.chunks_mut(NODES * CONVOLUTION_WIDTH));
         let tasks = given.zip(activations).zip(gradients).enumerate();
-        crew.for_each(tasks, |(task, (((s, ds), (h1, h2)), ((d_output, d_h2), d_h1)))| {
+        parallel::for_each(tasks, |(task, (((s, ds), (h1, h2)), ((d_output, d_h2), d_h1)))| {
             // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
             for (out, (s, g)) in d_output.chunks_exact_mut(k).zip(s.chunks_exact(k).zip(ds.chunks_exact(k))) {
                 let along: f32 = s.iter().zip(g).map(|(s, g)| s * g).sum();
@@ -246,24 +246,24 @@ impl Network {
                 }
             }
             let rows = d_output.len() / k;
-            isa.gemm(Left::row_major(d_output, rows, k), &output, Start::Zero, d_h2);
+            cpu.isa.gemm(Left::row_major(d_output, rows, k), &output, Start::Zero, d_h2);
             drop_out(dropout, task, d_h2);
-            isa.elu_gradient(h2, d_h2);
-            isa.gemm(Left::row_major(d_h2, rows, HIDDEN_WIDTH), &hidden, Start::Zero, d_h1);
-            isa.elu_gradient(h1, d_h1);
+            cpu.isa.elu_gradient(h2, d_h2);
+            cpu.isa.gemm(Left::row_major(d_h2, rows, HIDDEN_WIDTH), &hidden, Start::Zero, d_h1);
+            cpu.isa.elu_gradient(h1, d_h1);
         });
         // Each of these sums over all nodes; the longest come first.
         let Self { convolution, hidden, output } = gradient;
-        let right = rounded(isa, &pass.d_h1, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
+        let right = rounded(cpu, &pass.d_h1, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
         let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
         let Layer { weight, bias } = convolution;
         let last = [Sum::Hidden(hidden), Sum::Output(output), Sum::Bias(bias)];
         let sums = weight.chunks_mut(NODES * CONVOLUTION_WIDTH).enumerate().map(Sum::Convolution).chain(last);
-        crew.for_each(sums, |sum| match sum {
-            Sum::Convolution((task, out)) => isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out),
-            Sum::Hidden(layer) => layer.gradient(isa, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2),
-            Sum::Output(layer) => layer.gradient(isa, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output),
-            Sum::Bias(bias) => bias_gradient(isa, &pass.d_h1, bias),
+        parallel::for_each(sums, |sum| match sum {
+            Sum::Convolution((task, out)) => cpu.isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out),
+            Sum::Hidden(layer) => layer.gradient(cpu, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2),
+            Sum::Output(layer) => layer.gradient(cpu, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output),
+            Sum::Bias(bias) => bias_gradient(cpu, &pass.d_h1, bias),
         });
     }
 }
@@ -369,7 +369,7 @@ impl AdamW {
     }
 
     /// Moves `network` one step against `gradient`.
-    pub fn step(&mut self, isa: Isa, network: &mut Network, gradient: &Network) {
+    pub fn step(&mut self, cpu: &Cpu, network: &mut Network, gradient: &Network) {
         self.step += 1;
         let correction = Self::BETA.map(|b| 1.0 - f64::from(b).powi(self.step));
         let step = Adam {
@@ -381,7 +381,7 @@ impl AdamW {
         };
         let moments = self.first.groups_mut().into_iter().zip(self.second.groups_mut());
         for ((p, g), (m, v)) in network.groups_mut().into_iter().zip(gradient.groups()).zip(moments) {
-            isa.adam(step, g, [p, m, v]);
+            cpu.isa.adam(step, g, [p, m, v]);
         }
     }
 }

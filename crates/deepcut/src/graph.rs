@@ -18,11 +18,11 @@
 //!
 //! Storage: n² weights in the features' precision for `relu`; n² bits for `threshold`; for `correlation` only F, since `W S = F (Fᵀ S) − c · 1 (1ᵀ S)`.
 
-use crate::backbone::FeatureMap;
+use crate::cpu::Cpu;
+use crate::features::FeatureMap;
 use crate::kernels::packed::{Float, Packed, Rows};
-use crate::kernels::parallel::{self, Crew};
-use crate::kernels::{Isa, Left, Right, Start, is_shape, volume};
-use rayon::prelude::*;
+use crate::kernels::parallel;
+use crate::kernels::{Left, Right, Start, is_shape};
 
 /// Weight of the edges a threshold leaves out: keeps every degree positive and the graph connected.
 pub const WEAK_EDGE: f32 = 1e-5;
@@ -82,8 +82,7 @@ impl NodeFeatures {
     /// # Errors
     /// As [`NodeFeatures::new`].
     pub fn from_map(map: &FeatureMap) -> Result<Self, GraphError> {
-        let nodes = volume([map.grid_height, map.grid_width]).unwrap_or_default();
-        Self::new(nodes, map.dim, map.data.clone())
+        Self::new(map.patches(), map.dim(), map.data().to_vec())
     }
 
     /// The same features, whose products, here and in what is made of them, are computed in `precision`.
@@ -133,11 +132,13 @@ impl NodeFeatures {
     #[must_use]
     pub fn normalized(&self, norm: f32) -> Self {
         let mut out = self.clone();
-        out.data.par_chunks_exact_mut(self.dim).with_min_len(TASK_ROWS).for_each(|row| {
-            let length = squared_norm(row).sqrt();
-            if length > 0.0 {
-                let scale = norm / length;
-                row.iter_mut().for_each(|x| *x *= scale);
+        parallel::for_each(out.data.chunks_mut(TASK_ROWS * self.dim), |rows| {
+            for row in rows.chunks_exact_mut(self.dim) {
+                let length = squared_norm(row).sqrt();
+                if length > 0.0 {
+                    let scale = norm / length;
+                    row.iter_mut().for_each(|x| *x *= scale);
+                }
             }
         });
         out
@@ -158,7 +159,7 @@ impl NodeFeatures {
     }
 
     fn largest_squared_norm(&self) -> f32 {
-        self.data.par_chunks_exact(self.dim).with_min_len(TASK_ROWS).map(squared_norm).reduce(|| 0.0, f32::max)
+        self.data.chunks_exact(self.dim).map(squared_norm).fold(0.0, f32::max)
     }
 
     fn packed_columns(&self) -> Packed {
@@ -195,7 +196,7 @@ enum Affinity {
 /// A symmetric affinity matrix, stored as its kind allows, with the products that clustering needs.
 #[derive(Debug)]
 pub struct Graph {
-    isa: Isa,
+    cpu: Cpu,
     nodes: usize,
     affinity: Affinity,
     degree: Vec<f32>,
@@ -204,59 +205,59 @@ pub struct Graph {
 impl Graph {
     /// `W = max(F Fᵀ, 0) / max(F Fᵀ)`, the graph of the paper's normalised cut.
     #[must_use]
-    pub fn relu(isa: Isa, features: &NodeFeatures) -> Self {
+    pub fn relu(cpu: &Cpu, features: &NodeFeatures) -> Self {
         let n = features.nodes;
         let largest = features.largest_squared_norm();
         let scale = if largest > 0.0 { 1.0 / largest } else { 0.0 };
         let right = features.packed_columns();
         let fill = |first: usize, block: &mut [f32]| {
             let left = Left::row_major(&features.data[first * features.dim..], block.len() / (n - first), features.dim);
-            isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
+            cpu.isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
             block.iter_mut().for_each(|w| *w = w.max(0.0) * scale);
         };
-        Self::dense(isa, n, features.precision, true, &fill)
+        Self::dense(cpu, n, features.precision, true, &fill)
     }
 
     /// A graph of given weights: `[nodes, nodes]`, symmetric and finite.
     ///
     /// # Errors
     /// [`GraphError::Empty`] if there are not `nodes²` weights, [`GraphError::NotFinite`] if one is not finite.
-    pub fn from_affinity(isa: Isa, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
+    pub fn from_affinity(cpu: &Cpu, nodes: usize, affinity: Vec<f32>) -> Result<Self, GraphError> {
         let checked = NodeFeatures::new(nodes, nodes, affinity)?;
         let positive = checked.data.iter().all(|w| *w >= 0.0);
-        Ok(Self::stored(isa, nodes, Rows::new(isa, checked.data, nodes, Float::F32), positive))
+        Ok(Self::stored(cpu, nodes, Rows::new(cpu.isa, checked.data, nodes, Float::F32), positive))
     }
 
     /// Stores the weights, of which `fill` writes half: each row's from the block's diagonal on. None is negative if `positive`.
-    fn dense(isa: Isa, nodes: usize, precision: Float, positive: bool, fill: &FillRows<'_>) -> Self {
+    fn dense(cpu: &Cpu, nodes: usize, precision: Float, positive: bool, fill: &FillRows<'_>) -> Self {
         let mut weights = Rows::zeros(nodes, nodes, precision);
         let tasks = weights.tasks_mut(TASK_ROWS).enumerate();
-        parallel::for_each(tasks, |block: &mut Vec<f32>, (task, rows)| {
+        parallel::for_each_with(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, rows)| {
             let first = task * TASK_ROWS;
             block.resize(TASK_ROWS.min(nodes - first) * (nodes - first), 0.0);
             fill(first, block);
-            rows.store(isa, block, nodes, first);
+            rows.store(cpu.isa, block, nodes, first);
         });
-        Self::stored(isa, nodes, weights, positive)
+        Self::stored(cpu, nodes, weights, positive)
     }
 
     /// Takes weights of which half counts, each row's from its block's diagonal on. The degrees are those of what is stored.
-    fn stored(isa: Isa, nodes: usize, mut weights: Rows, positive: bool) -> Self {
+    fn stored(cpu: &Cpu, nodes: usize, mut weights: Rows, positive: bool) -> Self {
         weights.mirror(TASK_ROWS);
         let messages = positive && (0..nodes).all(|i| weights.get(i, i) > 0.0);
         let mut degree = vec![0.0; nodes];
         let columns = weights.columns(&vec![1.0; nodes], 1);
-        degree.par_chunks_mut(TASK_ROWS).enumerate().for_each(|(task, degree)| {
+        parallel::for_each(degree.chunks_mut(TASK_ROWS).enumerate(), |(task, degree)| {
             for (r, degree) in degree.chunks_exact_mut(1).enumerate() {
-                isa.row_dots(&weights, task * TASK_ROWS + r, &columns, degree);
+                cpu.isa.row_dots(&weights, task * TASK_ROWS + r, &columns, degree);
             }
         });
-        Self { isa, nodes, affinity: Affinity::Dense { weights, messages }, degree }
+        Self { cpu: cpu.clone(), nodes, affinity: Affinity::Dense { weights, messages }, degree }
     }
 
     /// `W = 1` where the cosine exceeds `tau`, else [`WEAK_EDGE`].
     #[must_use]
-    pub fn threshold(isa: Isa, features: &NodeFeatures, tau: f32) -> Self {
+    pub fn threshold(cpu: &Cpu, features: &NodeFeatures, tau: f32) -> Self {
         let n = features.nodes;
         let words = n.div_ceil(64);
         let cosines = features.normalized(1.0);
@@ -264,18 +265,22 @@ impl Graph {
         let mut bits = vec![0u64; n * words];
         // Half of the matrix, from the diagonal on, in squares of 64.
         let bounds = vec![tau; n];
-        parallel::for_each(bits.chunks_mut(64 * words).enumerate(), |block: &mut Vec<f32>, (task, bits)| {
-            let (rows, first) = (bits.len() / words, task * 64);
-            let columns = n - first;
-            block.resize(rows * columns, 0.0);
-            let left = Left::row_major(&cosines.data[first * cosines.dim..], rows, cosines.dim);
-            isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
-            for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
-                isa.above(row, 1.0, &bounds[first..], &mut bits[task..]);
-            }
-        });
+        parallel::for_each_with(
+            bits.chunks_mut(64 * words).enumerate(),
+            &mut Vec::new(),
+            |block: &mut Vec<f32>, (task, bits)| {
+                let (rows, first) = (bits.len() / words, task * 64);
+                let columns = n - first;
+                block.resize(rows * columns, 0.0);
+                let left = Left::row_major(&cosines.data[first * cosines.dim..], rows, cosines.dim);
+                cpu.isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
+                for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
+                    cpu.isa.above(row, 1.0, &bounds[first..], &mut bits[task..]);
+                }
+            },
+        );
         mirror(&mut bits, words);
-        Self::from_bits(isa, n, bits)
+        Self::from_bits(cpu, n, bits)
     }
 
     /// From a graph that weighs every edge, the one of the edges whose cosine, `W_ij / √(W_ii W_jj)`, exceeds `tau`, at least 0: of the graph
@@ -287,18 +292,18 @@ impl Graph {
         let bounds: Vec<f32> = (0..n).map(|i| tau * weights.get(i, i).max(0.0).sqrt()).collect();
         let mut bits = vec![0u64; n * words];
         let tasks = bits.chunks_mut(TASK_ROWS * words).enumerate();
-        parallel::for_each(tasks, |row: &mut Vec<f32>, (task, bits)| {
+        parallel::for_each_with(tasks, &mut Vec::new(), |row: &mut Vec<f32>, (task, bits)| {
             row.resize(n, 0.0);
             for (r, bits) in bits.chunks_exact_mut(words).enumerate() {
                 let i = task * TASK_ROWS + r;
                 weights.load(i, row);
-                self.isa.above(row, row[i].max(0.0).sqrt(), &bounds, bits);
+                self.cpu.isa.above(row, row[i].max(0.0).sqrt(), &bounds, bits);
             }
         });
-        Some(Self::from_bits(self.isa, n, bits))
+        Some(Self::from_bits(&self.cpu, n, bits))
     }
 
-    fn from_bits(isa: Isa, nodes: usize, bits: Vec<u64>) -> Self {
+    fn from_bits(cpu: &Cpu, nodes: usize, bits: Vec<u64>) -> Self {
         let words = nodes.div_ceil(64);
         let degree = bits
             .chunks_exact(words)
@@ -307,17 +312,17 @@ impl Graph {
                 ones + (nodes as f32 - ones) * WEAK_EDGE
             })
             .collect();
-        Self { isa, nodes, affinity: Affinity::Threshold { bits, words }, degree }
+        Self { cpu: cpu.clone(), nodes, affinity: Affinity::Threshold { bits, words }, degree }
     }
 
     /// `W = F Fᵀ − max(F Fᵀ) / alpha`, the signed graph of correlation clustering. A larger `alpha` gives fewer clusters.
     #[must_use]
-    pub fn correlation(isa: Isa, features: &NodeFeatures, alpha: f32) -> Self {
+    pub fn correlation(cpu: &Cpu, features: &NodeFeatures, alpha: f32) -> Self {
         let offset = features.largest_squared_norm() / alpha;
         let affinity = Affinity::Factored { features: features.clone(), offset };
-        let mut graph = Self { isa, nodes: features.nodes, affinity, degree: vec![0.0; features.nodes] };
+        let mut graph = Self { cpu: cpu.clone(), nodes: features.nodes, affinity, degree: vec![0.0; features.nodes] };
         let mut degree = std::mem::take(&mut graph.degree);
-        graph.multiply(&Crew::alone(), &vec![1.0; features.nodes], 1, &mut degree);
+        graph.multiply(&vec![1.0; features.nodes], 1, &mut degree);
         graph.degree = degree;
         graph
     }
@@ -334,10 +339,10 @@ impl Graph {
         matches!(self.affinity, Affinity::Threshold { .. })
     }
 
-    /// The kernels its products run on.
+    /// The processor its products run on.
     #[must_use]
-    pub fn isa(&self) -> Isa {
-        self.isa
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
     }
 
     /// Row sums of W, `[n]`.
@@ -350,7 +355,7 @@ impl Graph {
     ///
     /// # Panics
     /// If a length is not `n * k`.
-    pub fn multiply(&self, crew: &Crew, assignment: &[f32], k: usize, out: &mut [f32]) {
+    pub fn multiply(&self, assignment: &[f32], k: usize, out: &mut [f32]) {
         let n = self.nodes;
         assert!(is_shape(out.len(), [n, k]) && assignment.len() == out.len(), "an assignment of another graph");
         if out.is_empty() {
@@ -359,18 +364,18 @@ impl Graph {
         match &self.affinity {
             Affinity::Dense { weights, .. } => {
                 let columns = weights.columns(assignment, k);
-                crew.for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
+                parallel::for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
                     for (r, out) in out.chunks_exact_mut(k).enumerate() {
-                        self.isa.row_dots(weights, task * TASK_ROWS + r, &columns, out);
+                        self.cpu.isa.row_dots(weights, task * TASK_ROWS + r, &columns, out);
                     }
                 });
             }
             Affinity::Threshold { bits, words } => {
                 let columns = columns(assignment, k, words * 64);
-                let totals = self.isa.column_sums(assignment, k);
-                crew.for_each(out.chunks_mut(TASK_ROWS * k).zip(bits.chunks(TASK_ROWS * words)), |(out, bits)| {
+                let totals = self.cpu.isa.column_sums(assignment, k);
+                parallel::for_each(out.chunks_mut(TASK_ROWS * k).zip(bits.chunks(TASK_ROWS * words)), |(out, bits)| {
                     for (out, row) in out.chunks_exact_mut(k).zip(bits.chunks_exact(*words)) {
-                        self.isa.masked_sums(row, &columns, out);
+                        self.cpu.isa.masked_sums(row, &columns, out);
                     }
                     add_weak_edges(out, &totals);
                 });
@@ -379,15 +384,15 @@ impl Graph {
                 let d = features.dim;
                 let mut projected = vec![0.0; d * k];
                 let right = Packed::from_rows(assignment, n, k);
-                crew.for_each(projected.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
+                parallel::for_each(projected.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
                     let columns = Left::transposed(&features.data, d, n).slice(task * TASK_ROWS, out.len() / k);
-                    self.isa.gemm(columns, &right, Start::Zero, out);
+                    self.cpu.isa.gemm(columns, &right, Start::Zero, out);
                 });
-                let bias: Vec<f32> = self.isa.column_sums(assignment, k).iter().map(|t| -(*t as f32) * offset).collect();
+                let bias: Vec<f32> = self.cpu.isa.column_sums(assignment, k).iter().map(|t| -(*t as f32) * offset).collect();
                 let right = Packed::from_rows(&projected, d, k);
-                crew.for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
+                parallel::for_each(out.chunks_mut(TASK_ROWS * k).enumerate(), |(task, out)| {
                     let rows = Left::row_major(&features.data[task * TASK_ROWS * d..], out.len() / k, d);
-                    self.isa.gemm(rows, &right, Start::Bias(&bias), out);
+                    self.cpu.isa.gemm(rows, &right, Start::Bias(&bias), out);
                 });
             }
         }
@@ -411,7 +416,7 @@ impl Graph {
                 let root = inverse_roots(&self.degree);
                 let right = x.packed_rows(&root);
                 return self.scaled_rows(x, &root, TASK_ROWS, |(): &mut (), first, out| {
-                    self.isa.gemm_rows(weights, first, &right, Start::Zero, out);
+                    self.cpu.isa.gemm_rows(weights, first, &right, Start::Zero, out);
                 });
             }
             Affinity::Dense { weights, .. } => Box::new(move |first, block| {
@@ -422,7 +427,7 @@ impl Graph {
                 let bias = vec![-offset; n];
                 Box::new(move |first, block| {
                     let left = Left::row_major(&features.data[first * features.dim..], block.len() / n, features.dim);
-                    self.isa.gemm(left, &right, Start::Bias(&bias), block);
+                    self.cpu.isa.gemm(left, &right, Start::Bias(&bias), block);
                 })
             }
         };
@@ -436,19 +441,23 @@ impl Graph {
         };
         let mut degree = self.degree.clone();
         if !messages {
-            parallel::for_each(degree.chunks_mut(TASK_ROWS).enumerate(), |block: &mut Vec<f32>, (task, degree)| {
-                fill(task * TASK_ROWS, degree.len(), block);
-                for (row, degree) in block.chunks_exact(n).zip(degree) {
-                    *degree = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
-                }
-            });
+            parallel::for_each_with(
+                degree.chunks_mut(TASK_ROWS).enumerate(),
+                &mut Vec::new(),
+                |block: &mut Vec<f32>, (task, degree)| {
+                    fill(task * TASK_ROWS, degree.len(), block);
+                    for (row, degree) in block.chunks_exact(n).zip(degree) {
+                        *degree = row.iter().map(|&w| f64::from(w)).sum::<f64>() as f32;
+                    }
+                },
+            );
         }
         let root = inverse_roots(&degree);
         let right = x.packed_rows(&root);
         self.scaled_rows(x, &root, TASK_ROWS, |block: &mut Vec<f32>, first, out| {
             let rows = out.len() / x.dim;
             fill(first, rows, block);
-            self.isa.gemm(Left::row_major(block, rows, n), &right, Start::Zero, out);
+            self.cpu.isa.gemm(Left::row_major(block, rows, n), &right, Start::Zero, out);
         })
     }
 
@@ -460,17 +469,17 @@ impl Graph {
             Float::F32 => {
                 let mut scaled = x.data.clone();
                 scale_rows(&mut scaled, x.dim, &root);
-                let totals = self.isa.column_sums(&scaled, x.dim);
+                let totals = self.cpu.isa.column_sums(&scaled, x.dim);
                 self.scaled_rows(x, &root, BIT_ROWS, |(): &mut (), first, out| {
-                    self.isa.bit_product(bits(first, out), words, &scaled, x.dim, out);
+                    self.cpu.isa.bit_product(bits(first, out), words, &scaled, x.dim, out);
                     add_weak_edges(out, &totals);
                 })
             }
             Float::Bf16 => {
                 let right = x.packed_rows(&root);
                 self.scaled_rows(x, &root, TASK_ROWS, |weights: &mut Rows, first, out| {
-                    weights.fill_from_bits(self.isa, bits(first, out), words, self.nodes, [WEAK_EDGE, 1.0]);
-                    self.isa.gemm_rows(weights, 0, &right, Start::Zero, out);
+                    weights.fill_from_bits(self.cpu.isa, bits(first, out), words, self.nodes, [WEAK_EDGE, 1.0]);
+                    self.cpu.isa.gemm_rows(weights, 0, &right, Start::Zero, out);
                 })
             }
         }
@@ -487,11 +496,11 @@ impl Graph {
     ) -> Rows {
         let mut out = Rows::zeros(self.nodes, x.dim, x.precision);
         let tasks = out.tasks_mut(task_rows).zip(root.chunks(task_rows)).enumerate();
-        parallel::for_each(tasks, |(block, buffer): &mut (Vec<f32>, B), (task, (rows, root))| {
+        parallel::for_each_with(tasks, &mut Vec::new(), |(block, buffer): &mut (Vec<f32>, B), (task, (rows, root))| {
             block.resize(root.len() * x.dim, 0.0);
             compute(buffer, task * task_rows, block);
             scale_rows(block, x.dim, root);
-            rows.store(self.isa, block, x.dim, 0);
+            rows.store(self.cpu.isa, block, x.dim, 0);
         });
         out
     }
@@ -582,10 +591,14 @@ mod tests {
             let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
             let features = NodeFeatures::new(n, dim, data).unwrap();
             let largest = features.largest_squared_norm();
-            for (isa, precision) in Isa::available().into_iter().flat_map(|isa| [(isa, Float::F32), (isa, Float::Bf16)]) {
+            for (cpu, precision) in crate::Isa::available().into_iter().flat_map(|isa| {
+                let cpu = Cpu::builder().isa(isa).build().unwrap();
+                [(cpu.clone(), Float::F32), (cpu, Float::Bf16)]
+            }) {
+                let cpu = &cpu;
                 // The features are small integers, which bf16 holds: only the stored weight is rounded, to eight bits.
                 let tolerance = if precision == Float::F32 { 1e-6 } else { 2f32.powi(-8) };
-                let graph = Graph::relu(isa, &features.clone().in_precision(precision));
+                let graph = Graph::relu(cpu, &features.clone().in_precision(precision));
                 let Affinity::Dense { weights, .. } = &graph.affinity else { panic!("weights expected") };
                 for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {
                     let product: f32 = features.row(i).iter().zip(features.row(j)).map(|(a, b)| a * b).sum();
@@ -605,14 +618,18 @@ mod tests {
         for n in [1, 2, 47, 49, 64, 150, 257] {
             let dim = 5;
             let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
-            for (isa, precision) in Isa::available().into_iter().flat_map(|isa| [(isa, Float::F32), (isa, Float::Bf16)]) {
+            for (cpu, precision) in crate::Isa::available().into_iter().flat_map(|isa| {
+                let cpu = Cpu::builder().isa(isa).build().unwrap();
+                [(cpu.clone(), Float::F32), (cpu, Float::Bf16)]
+            }) {
+                let cpu = &cpu;
                 let features = NodeFeatures::new(n, dim, data.clone()).unwrap().in_precision(precision);
                 let graphs =
-                    [Graph::relu(isa, &features), Graph::threshold(isa, &features, 0.2), Graph::correlation(isa, &features, 3.0)];
+                    [Graph::relu(cpu, &features), Graph::threshold(cpu, &features, 0.2), Graph::correlation(cpu, &features, 3.0)];
                 for graph in graphs {
                     let identity: Vec<f32> = (0..n * n).map(|at| if at / n == at % n { 1.0 } else { 0.0 }).collect();
                     let mut weights = vec![0.0; n * n];
-                    graph.multiply(&Crew::alone(), &identity, n, &mut weights);
+                    graph.multiply(&identity, n, &mut weights);
                     let weight = |i: usize, j: usize| match f64::from(weights[i * n + j]) {
                         w if i == j && w <= 0.0 => 1.0,
                         w => w.max(0.0),
@@ -627,7 +644,7 @@ mod tests {
                         assert!(
                             (f64::from(z) - sum).abs() <= tolerance * size,
                             "{} {precision:?}, {n} nodes, {i}: {z}, not {sum}",
-                            isa.name()
+                            cpu.isa.name()
                         );
                     }
                 }
@@ -643,9 +660,10 @@ mod tests {
             let data: Vec<f32> = (0..n * dim).map(|i| ((i * i * 7 + 3 * i) % 23) as f32 - 9.0).collect();
             let features = NodeFeatures::new(n, dim, data).unwrap();
             let cosines = features.normalized(1.0);
-            for isa in Isa::available() {
-                let graph = Graph::threshold(isa, &features, 0.2);
-                let other = Graph::relu(isa, &features).thresholded(0.2).unwrap();
+            for isa in crate::Isa::available() {
+                let cpu = &Cpu::builder().isa(isa).build().unwrap();
+                let graph = Graph::threshold(cpu, &features, 0.2);
+                let other = Graph::relu(cpu, &features).thresholded(0.2).unwrap();
                 let [Affinity::Threshold { bits, words }, Affinity::Threshold { bits: others, .. }] =
                     [&graph.affinity, &other.affinity]
                 else {
@@ -659,7 +677,7 @@ mod tests {
                 }
                 assert_eq!(graph.degree, other.degree);
             }
-            assert!(Graph::threshold(Isa::detect(), &features, 0.2).thresholded(0.2).is_none());
+            assert!(Graph::threshold(&Cpu::default(), &features, 0.2).thresholded(0.2).is_none());
         }
     }
 }

@@ -5,15 +5,15 @@
 
 use deepcut::backbone::facet::log_bin;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
-use deepcut::backbone::{Backbone, FeatureMap, Input, embedded};
+use deepcut::backbone::{Backbone, Input, InputSpec, embedded};
 use deepcut::gnn::{Network, Pass, Propagated};
 use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::image::Filter;
-use deepcut::kernels::parallel::Crew;
 use deepcut::segment::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA, finish_as_published};
 use deepcut::train::{Schedule, train};
-use deepcut::{Image, Isa, Objective};
+use deepcut::{Cpu, FeatureMap, Image, Isa, Objective, Precision};
 use safetensors::SafeTensors;
+use std::ops::ControlFlow::Continue;
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -55,15 +55,15 @@ fn network(file: &SafeTensors<'_>, prefix: &str) -> Network {
 }
 
 /// The adjacencies: ours from the features, against `util.create_adj`. Seen: 4e-7.
-fn graph(file: &SafeTensors<'_>, isa: Isa, cut: &str) -> (Graph, NodeFeatures) {
+fn graph(file: &SafeTensors<'_>, cpu: &Cpu, cut: &str) -> (Graph, NodeFeatures) {
     let (shape, values) = tensor(file, "features");
     let features = NodeFeatures::new(shape[0], shape[1], values).unwrap();
-    let graph = if cut == "ncut" { Graph::relu(isa, &features) } else { Graph::correlation(isa, &features, 3.0) };
+    let graph = if cut == "ncut" { Graph::relu(cpu, &features) } else { Graph::correlation(cpu, &features, 3.0) };
     let n = shape[0];
     let mut identity = vec![0.0; n * n];
     (0..n).for_each(|i| identity[i * n + i] = 1.0);
     let mut affinity = vec![0.0; n * n];
-    graph.multiply(&Crew::alone(), &identity, n, &mut affinity);
+    graph.multiply(&identity, n, &mut affinity);
     assert_close(&format!("{cut} adjacency"), &affinity, &tensor(file, &format!("{cut}_adjacency")).1, 2e-6);
     (graph, features)
 }
@@ -80,17 +80,18 @@ fn gradients_at_epoch_0_match_the_published_code() {
     let bytes = fixture("gnn_expected.safetensors");
     let file = SafeTensors::deserialize(&bytes).unwrap();
     for isa in Isa::available() {
+        let cpu = &Cpu::builder().isa(isa).build().unwrap();
         for (cut, run, objective) in RUNS {
-            let (graph, features) = graph(&file, isa, cut);
+            let (graph, features) = graph(&file, cpu, cut);
             let initial = network(&file, &format!("{run}_init"));
             let k = initial.n_clusters();
             let z = Propagated::new(&graph, &features);
             let mut pass = Pass::new(graph.nodes(), k);
-            initial.forward(isa, &Crew::alone(), &z, &mut pass, None);
+            initial.forward(cpu, &z, &mut pass, None);
             let mut d_assignment = vec![0.0; pass.assignment.len()];
-            objective.evaluate(&Crew::alone(), &graph, &pass.assignment, k, &mut d_assignment);
+            objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
             let mut gradient = Network::zeros(64, k);
-            initial.backward(isa, &Crew::alone(), &z, &mut pass, &d_assignment, &mut gradient);
+            initial.backward(cpu, &z, &mut pass, &d_assignment, &mut gradient);
             let expected = network(&file, &format!("{run}_grad0"));
             for (i, (actual, expected)) in gradient.groups().iter().zip(expected.groups()).enumerate() {
                 assert_close(&format!("{} {run} gradient {i}", isa.name()), actual, expected, 2e-5);
@@ -106,13 +107,14 @@ fn training_matches_the_published_code() {
     let bytes = fixture("gnn_expected.safetensors");
     let file = SafeTensors::deserialize(&bytes).unwrap();
     for isa in Isa::available() {
+        let cpu = &Cpu::builder().isa(isa).build().unwrap();
         for (cut, run, objective) in RUNS {
-            let (graph, features) = graph(&file, isa, cut);
+            let (graph, features) = graph(&file, cpu, cut);
             let z = Propagated::new(&graph, &features);
             let initial = network(&file, &format!("{run}_init"));
             for epochs in [1, 10, 100] {
                 let schedule = Schedule { objective, epochs, learning_rate: 1e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };
-                let result = train(isa, &graph, &z, &initial, schedule);
+                let result = train(cpu, &graph, &z, &initial, schedule, &mut |_| Continue(())).unwrap().assignment;
                 let at = |what: &str| tensor(&file, &format!("{run}_{what}_epoch{}", epochs - 1)).1;
                 let what = format!("{} {run} after {epochs} epochs", isa.name());
                 assert_close(&format!("{what}: S"), &result.soft, &at("S"), TRAINING_TOLERANCE);
@@ -130,8 +132,7 @@ fn training_matches_the_published_code() {
 fn the_embedded_network_matches_pytorch() {
     let bytes = fixture("embedded_expected.safetensors");
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let backbone = embedded::load().unwrap();
-    let (mean, std) = backbone.normalization();
+    let InputSpec { mean, std, .. } = embedded::load(&Cpu::default(), Precision::F32).unwrap().input();
     for picture in ["duck", "mug", "hare"] {
         let pixels = file.tensor(&format!("{picture}.pixels")).unwrap();
         let (height, width) = (pixels.shape()[0], pixels.shape()[1]);
@@ -139,9 +140,10 @@ fn the_embedded_network_matches_pytorch() {
             (0..).zip(pixels.data()).map(|(at, &v)| (f32::from(v) / 255.0 - mean[at % 3]) / std[at % 3]).collect();
         let (grid_height, grid_width, expected) = channels_last(tensor(&file, &format!("{picture}.features")));
         for isa in Isa::available() {
-            let map = backbone.features(isa, Input { height, width, data: &data });
-            assert_eq!([map.grid_height, map.grid_width], [grid_height, grid_width]);
-            assert_close(&format!("{picture}, {} features", isa.name()), &map.data, &expected, 1e-5);
+            let cpu = &Cpu::builder().isa(isa).build().unwrap();
+            let map = features(&embedded::load(cpu, Precision::F32).unwrap(), height, width, &data);
+            assert_eq!(map.grid(), (grid_height, grid_width));
+            assert_close(&format!("{picture}, {} features", isa.name()), map.data(), &expected, 1e-5);
         }
     }
 }
@@ -152,8 +154,13 @@ fn channels_last((shape, values): (Vec<usize>, Vec<f32>)) -> (usize, usize, Vec<
     (shape[1], shape[2], (0..values.len()).map(|at| values[at % channels * cells + at / channels]).collect())
 }
 
-fn transformer(file: &str, options: VitOptions) -> VisionTransformer {
-    VisionTransformer::from_bytes(file, &fixture(file), &VitOptions { heads: Some(2), ..options }).unwrap()
+fn transformer(file: &str, cpu: &Cpu, options: VitOptions) -> VisionTransformer {
+    let options = VitOptions { heads: Some(2), precision: Precision::F32, ..options };
+    VisionTransformer::from_bytes(file, &fixture(file), cpu, &options).unwrap()
+}
+
+fn features(network: &dyn Backbone, height: usize, width: usize, data: &[f32]) -> FeatureMap {
+    network.features(&[Input::new(height, width, data).unwrap()]).unwrap().remove(0)
 }
 
 /// Every descriptor of `extractor.py` on a random DINO: facets, blocks, strides, log-binning, a grid that is not square. Seen: 1.3e-6.
@@ -169,16 +176,13 @@ fn dino_facets_match_the_published_extractor() {
         let (facet, size) = (parts[0], parts[parts.len() - 1]);
         let stride = if name.contains("stride4") { 4 } else { 8 };
         let layer = name.contains("layer1").then_some(1);
-        let vit = transformer(
-            "vit_tiny_random.safetensors",
-            VitOptions {
-                family: Some(Family::Dino),
-                facets: Some(facet.parse().unwrap()),
-                stride: Some(stride),
-                layer,
-                ..VitOptions::default()
-            },
-        );
+        let options = VitOptions {
+            family: Some(Family::Dino),
+            facets: Some(facet.parse().unwrap()),
+            stride: Some(stride),
+            layer,
+            ..VitOptions::default()
+        };
         let (height, width, data) = channels_last(tensor(&file, &format!("input_{size}")));
         let (shape, mut expected) = tensor(&file, name);
         if facet != "token" {
@@ -188,13 +192,15 @@ fn dino_facets_match_the_published_extractor() {
             }
         }
         for isa in Isa::available() {
-            let mut map = vit.features(isa, Input { height, width, data: &data });
+            let cpu = &Cpu::builder().isa(isa).build().unwrap();
+            let vit = transformer("vit_tiny_random.safetensors", cpu, options.clone());
+            let mut map = features(&vit, height, width, &data);
             if name.contains("logbin") {
-                map = log_bin(&map);
+                map = log_bin(&map).unwrap();
             }
-            assert_eq!([map.grid_height * map.grid_width, map.dim], shape[..], "{name}");
-            assert_eq!(map.grid_width, (width - 8) / stride + 1);
-            assert_close(&format!("{} {name}", isa.name()), &map.data, &expected, 1e-4);
+            assert_eq!([map.patches(), map.dim()], shape[..], "{name}");
+            assert_eq!(map.grid().1, (width - 8) / stride + 1);
+            assert_close(&format!("{} {name}", isa.name()), map.data(), &expected, 1e-4);
         }
     }
 }
@@ -206,13 +212,14 @@ fn dinov2_tokens_match_the_published_code() {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let (height, width, data) = channels_last(tensor(&file, "input_70x98"));
     for (kind, registers) in [("plain", 0), ("reg4", 4)] {
-        let vit = transformer(&format!("dinov2_random_{kind}.safetensors"), VitOptions::default());
-        assert_eq!((vit.family(), vit.registers(), vit.patch_size(), vit.depth()), (Family::Dinov2, registers, 14, 2));
         for isa in Isa::available() {
-            let map = vit.features(isa, Input { height, width, data: &data });
-            assert_eq!([map.grid_height, map.grid_width, map.dim], [5, 7, 64]);
+            let cpu = &Cpu::builder().isa(isa).build().unwrap();
+            let vit = transformer(&format!("dinov2_random_{kind}.safetensors"), cpu, VitOptions::default());
+            assert_eq!((vit.family(), vit.registers(), vit.patch_size(), vit.depth()), (Family::Dinov2, registers, 14, 2));
+            let map = features(&vit, height, width, &data);
+            assert_eq!((map.grid(), map.dim()), ((5, 7), 64));
             let expected = tensor(&file, &format!("{kind}_patchtokens")).1;
-            assert_close(&format!("{} {kind}", isa.name()), &map.data, &expected, 1e-4);
+            assert_close(&format!("{} {kind}", isa.name()), map.data(), &expected, 1e-4);
         }
     }
 }
@@ -232,10 +239,10 @@ fn cosines(map: &FeatureMap, file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
     let view = file.tensor(name).unwrap();
     let halves = view.data().chunks_exact(2).map(|b| f64::from(half::f16::from_le_bytes(b.try_into().unwrap()).to_f32()));
     let expected: Vec<f64> = halves.collect();
-    assert_eq!(view.shape(), [map.grid_height * map.grid_width, map.dim], "{name}");
+    assert_eq!(view.shape(), [map.patches(), map.dim()], "{name}");
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let actual: Vec<f64> = map.data.iter().map(|&x| f64::from(x)).collect();
-    let rows = actual.chunks_exact(map.dim).zip(expected.chunks_exact(map.dim));
+    let actual: Vec<f64> = map.data().iter().map(|&x| f64::from(x)).collect();
+    let rows = actual.chunks_exact(map.dim()).zip(expected.chunks_exact(map.dim()));
     let mut cosines: Vec<f64> = rows.map(|(a, e)| dot(a, e) / (dot(a, a) * dot(e, e)).sqrt()).collect();
     cosines.sort_by(f64::total_cmp);
     cosines
@@ -259,8 +266,8 @@ fn real_networks_match_pytorch() {
         let Some(weights) = shared(&format!("weights/{network}.safetensors")) else { return };
         let Some(expected) = shared(&format!("fixtures/{expected}_expected.safetensors")) else { return };
         let expected = SafeTensors::deserialize(&expected).unwrap();
-        let options = VitOptions { facets: Some(facet.parse().unwrap()), ..VitOptions::default() };
-        let vit = VisionTransformer::from_bytes(network, &weights, &options).unwrap();
+        let options = VitOptions { facets: Some(facet.parse().unwrap()), precision: Precision::F32, ..VitOptions::default() };
+        let vit = VisionTransformer::from_bytes(network, &weights, &Cpu::default(), &options).unwrap();
         for picture in ["0001", "0006"] {
             let image = if let Some(folder) = &reference {
                 Image::decode(&std::fs::read(folder.join(format!("{picture}_{height}x{width}.png"))).unwrap()).unwrap()
@@ -268,8 +275,8 @@ fn real_networks_match_pytorch() {
                 let Some(bytes) = shared(&format!("data/ecssd/images/{picture}.jpg")) else { return };
                 Image::decode(&bytes).unwrap().resize(height, width, Filter::Lanczos).unwrap()
             };
-            let (mean, std) = vit.normalization();
-            let map = vit.features(Isa::detect(), Input { height, width, data: &image.normalize(mean, std) });
+            let InputSpec { mean, std, .. } = vit.input();
+            let map = features(&vit, height, width, &image.normalize(mean, std));
             let cosines = cosines(&map, &expected, &format!("ecssd_{picture}_{tensor}"));
             let (least, twentieth) = (cosines[0], cosines[cosines.len() / 20]);
             println!("{network} {facet} {picture}: least cosine {least:.6}, of the best 95 % {twentieth:.6}");

@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use deepcut::backbone::FeatureMap;
-use deepcut::segment::stages::{ClusterError, memory};
-use deepcut::segment::{cluster, to_pixels};
-use deepcut::{Image, Isa, Method, Objective, Options};
+use deepcut::segment::ClusterError;
+use deepcut::{Clustering, Cpu, Edges, FeatureMap, Image, Method, Mode, Objective, Options, Recipe, Start};
 use serde_json::{Value, json};
-use std::ops::ControlFlow;
 
 const GRID: (usize, usize) = (5, 6);
 const DIM: usize = 4;
@@ -22,27 +19,35 @@ fn features(colors: bool) -> FeatureMap {
         let base = if inside(cell) == (c < 2) { 1.0 } else { -0.2 };
         base + ((at * 31 % 17) as f32 - 8.0) / 60.0
     });
-    let colors = colors.then(|| (0..cells * 3).map(|at| if inside(at / 3) { 0.9 } else { 0.1 }).collect());
-    FeatureMap { grid_height, grid_width, dim: DIM, data: data.collect(), colors }
+    let map = FeatureMap::new(grid_height, grid_width, DIM, data.collect()).unwrap();
+    if !colors {
+        return map;
+    }
+    map.with_colors((0..cells * 3).map(|at| if inside(at / 3) { 0.9 } else { 0.1 }).collect()).unwrap()
 }
 
 fn image() -> Image {
     Image::new(20, 24, (0..20 * 24 * 3).map(|i| (i * 7 % 251) as u8).collect()).unwrap()
 }
 
+fn cluster(map: &FeatureMap, options: &Options) -> Result<Clustering, ClusterError> {
+    let maps = std::slice::from_ref(map);
+    options.recipe.cluster(&Cpu::default(), maps, Start::Seed(options.seed)).map(|mut found| found.remove(0))
+}
+
 /// Clusters and brings to pixels, whatever the options say. Whether there were labels.
 fn segmented(options: &Options, map: &FeatureMap, image: &Image) -> bool {
-    match cluster(Isa::detect(), map, options, &mut |_| ControlFlow::Continue(())) {
+    match cluster(map, options) {
         Ok(clustering) => {
-            let found = to_pixels(image, &clustering, options, &mut |_| {});
-            assert_eq!(found.labels.len(), image.height() * image.width());
-            assert!((0.0..=1.0).contains(&found.confidence));
-            options.validate().unwrap();
-            true
+            let found = options.finish.to_pixels(&Cpu::default(), image, &clustering);
+            assert_eq!(found.labels().len(), image.height() * image.width());
+            assert!((0.0..=1.0).contains(&found.confidence()));
+            options.recipe.validate().unwrap();
+            options.finish.validate().is_ok()
         }
         Err(error) => {
-            let invalid = options.validate().is_err();
-            assert!(invalid == matches!(error, ClusterError::Options(_)), "{error}");
+            let invalid = options.recipe.validate().is_err();
+            assert!(invalid == matches!(error, ClusterError::Option(_)), "{error}");
             assert!(invalid || matches!(error, ClusterError::TooManyClusters { .. }), "{error}");
             false
         }
@@ -73,18 +78,14 @@ fn every_combination_is_labels_or_an_error() {
         ("dropout", json!([0.0, 0.25])),
         ("seed", json!([0, 1, u64::MAX])),
     ];
-    let plain = {
-        let mut options = serde_json::to_value(Options::default()).unwrap();
-        options["epochs"] = json!([2, 2, 2]);
-        options
-    };
+    let plain = Options::default().recipe(Recipe::default().epochs([2; 3]));
     let (mut labelled, mut refused, mut at) = (0, 0, 0);
     let values = |value: &Value| value.as_array().unwrap().clone();
     let mut combinations = vec![plain];
     for (field, choices) in &kinds {
         combinations = combinations
             .into_iter()
-            .flat_map(|options| values(choices).into_iter().map(move |value| with(&options, field, value)))
+            .flat_map(|options| values(choices).into_iter().map(move |value| with(&options, field, &value)))
             .collect();
     }
     assert_eq!(combinations.len(), 7 * 4 * 3 * 4 * 4);
@@ -92,19 +93,18 @@ fn every_combination_is_labels_or_an_error() {
         for (i, (field, choices)) in others.iter().enumerate() {
             let choices = values(choices);
             // Every field at its own pace, so that neighbours differ in several.
-            options[*field] = choices[at / (1 + i) % choices.len()].clone();
+            options.set(field, &choices[at / (1 + i) % choices.len()]).unwrap();
         }
         at += 1;
-        let options: Options = serde_json::from_value(options).unwrap();
         if segmented(&options, &maps[at % 2], &image) { labelled += 1 } else { refused += 1 }
     }
     println!("{labelled} labelled, {refused} refused");
     assert!(labelled > 300 && refused > 100, "{labelled} labelled, {refused} refused");
 }
 
-fn with(options: &Value, field: &str, value: Value) -> Value {
+fn with(options: &Options, field: &str, value: &Value) -> Options {
     let mut options = options.clone();
-    options[field] = value;
+    options.set(field, value).unwrap();
     options
 }
 
@@ -114,21 +114,21 @@ fn absurd_numbers_are_errors_that_name_them() {
     let (map, image) = (features(true), image());
     type Change = fn(&mut Options, f32);
     let fields: [(&str, Change); 7] = [
-        ("tau", |o, x| o.tau = Some(x)),
-        ("alpha", |o, x| (o.alpha, o.objective) = (x, Objective::Correlation)),
-        ("learning_rate", |o, x| o.learning_rate = x),
-        ("weight_decay", |o, x| o.weight_decay = x),
-        ("dropout", |o, x| o.dropout = x),
-        ("feature_norm", |o, x| o.feature_norm = Some(x)),
-        ("min_confidence", |o, x| o.min_confidence = x),
+        ("tau", |o, x| o.recipe.edges = Edges::Threshold(x)),
+        ("alpha", |o, x| o.recipe = Recipe::default().objective(Objective::Correlation).edges(Edges::Correlation { alpha: x })),
+        ("learning_rate", |o, x| o.recipe.learning_rate = x),
+        ("weight_decay", |o, x| o.recipe.weight_decay = x),
+        ("dropout", |o, x| o.recipe.dropout = x),
+        ("feature_norm", |o, x| o.recipe.feature_norm = Some(x)),
+        ("min_confidence", |o, x| o.finish.min_confidence = x),
     ];
     for (name, change) in fields {
         for x in
             [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, 1e-45, 1e-38, 0.5, 1.0, 1.5, 999.0, 1e6, f32::MAX, f32::MIN]
         {
             let mut options = Options::default();
-            options.epochs = [2; 3];
             change(&mut options, x);
+            options.recipe.epochs = [2; 3];
             if !segmented(&options, &map, &image) {
                 assert_eq!(options.validate().unwrap_err().name, name, "{x}");
             }
@@ -136,76 +136,48 @@ fn absurd_numbers_are_errors_that_name_them() {
     }
     for epochs in [[0, 1, 1], [1, 0, 1], [usize::MAX, 1, 1]] {
         let mut options = Options::default();
-        options.epochs = epochs;
+        options.recipe.epochs = epochs;
         assert!(!segmented(&options, &map, &image));
     }
     for k in [0, 1, 33, usize::MAX] {
         let mut options = Options::default();
-        options.n_clusters = Some(k);
+        options.recipe.n_clusters = Some(k);
         assert!(!segmented(&options, &map, &image));
-    }
-}
-
-#[test]
-fn features_that_do_not_fit_their_grid_are_errors() {
-    let good = features(true);
-    let broken: [fn(&mut FeatureMap); 7] = [
-        |m| m.grid_height = usize::MAX / 2 + 3,
-        |m| (m.grid_height, m.grid_width) = (0, 0),
-        |m| m.dim = 0,
-        |m| m.dim = usize::MAX / 30,
-        |m| m.data.truncate(7),
-        |m| m.colors.as_mut().map_or((), |colors| colors.truncate(5)),
-        |m| m.data[7] = f32::NAN,
-    ];
-    for method in Method::ALL {
-        for (i, change) in broken.iter().enumerate() {
-            let mut map = good.clone();
-            change(&mut map);
-            let mut options = Options::default();
-            options.method = method;
-            assert!(cluster(Isa::detect(), &map, &options, &mut |_| ControlFlow::Continue(())).is_err(), "{} {i}", method.name());
-        }
     }
 }
 
 #[test]
 fn what_has_no_effect_is_known() {
-    let ignored = |change: fn(&mut Options)| {
-        let mut options = Options::default();
-        change(&mut options);
-        options.ignored().into_iter().map(|(name, _)| name).collect::<Vec<_>>()
-    };
-    assert_eq!(ignored(|_| {}), ["alpha", "center_parts", "own_draws"]);
-    assert!(ignored(|o| o.method = Method::Kmeans).contains(&"tau"));
-    assert!(!ignored(|o| o.method = Method::Tokencut).contains(&"tau"));
-    assert_eq!(ignored(|o| o.objective = Objective::Correlation), ["tau", "center_parts", "own_draws"]);
+    let ignored = |recipe: Recipe| recipe.without_effect().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(ignored(Recipe::default()), ["center_parts", "own_draws"]);
+    assert!(ignored(Recipe::default().method(Method::Kmeans)).contains(&"edges"));
+    assert!(!ignored(Recipe::default().method(Method::Tokencut)).contains(&"edges"));
+    assert!(ignored(Recipe::default().mode(Mode::Scene)).is_empty());
     // What is said to have none has none on the labels.
     let (map, image) = (features(true), image());
     let labels = |options: &Options| {
-        let clustering = cluster(Isa::detect(), &map, options, &mut |_| ControlFlow::Continue(())).unwrap();
-        to_pixels(&image, &clustering, options, &mut |_| {}).labels
+        let clustering = cluster(&map, options).unwrap();
+        options.finish.to_pixels(&Cpu::default(), &image, &clustering).labels().to_vec()
     };
     for method in Method::ALL {
         for objective in [Objective::NormalizedCut, Objective::Correlation] {
-            let mut options = Options::default();
-            (options.method, options.objective, options.epochs) = (method, objective, [5; 3]);
+            let options = Options::default().recipe(Recipe::default().method(method).objective(objective).epochs([5; 3]));
             if options.validate().is_err() {
                 continue;
             }
             let mut changed = options.clone();
-            for (name, _) in options.ignored() {
+            let recipe = &mut changed.recipe;
+            for (name, _) in options.recipe.without_effect() {
                 match name {
-                    "objective" => changed.objective = Objective::Modularity,
-                    "alpha" => changed.alpha = 7.0,
-                    "tau" => changed.tau = Some(0.7),
-                    "epochs" => changed.epochs = [1, 2, 3],
-                    "learning_rate" => changed.learning_rate = 0.5,
-                    "weight_decay" => changed.weight_decay = 0.5,
-                    "dropout" => changed.dropout = 0.5,
+                    "objective" => recipe.objective = Objective::Modularity,
+                    "edges" => recipe.edges = Edges::Threshold(0.7),
+                    "epochs" => recipe.epochs = [1, 2, 3],
+                    "learning_rate" => recipe.learning_rate = 0.5,
+                    "weight_decay" => recipe.weight_decay = 0.5,
+                    "dropout" => recipe.dropout = 0.5,
                     "seed" => changed.seed = 9,
-                    "center_parts" => changed.center_parts = false,
-                    "own_draws" => changed.own_draws = true,
+                    "center_parts" => recipe.center_parts = false,
+                    "own_draws" => recipe.own_draws = true,
                     other => panic!("`{other}` is not tried"),
                 }
             }
@@ -234,22 +206,20 @@ fn memory_is_measured() {
     let (side, dim) = (76, 64);
     let nodes = side * side;
     let data = (0..nodes * dim).map(|i| ((i * 7919 + i / dim * 31) % 997) as f32 / 997.0 - 0.4).collect();
-    let colors = Some((0..nodes * 3).map(|i| (i * 7 % 101) as f32 / 101.0).collect());
-    let map = FeatureMap { grid_height: side, grid_width: side, dim, data, colors };
-    for (method, tau, objective) in Method::ALL
-        .map(|method| (method, Some(0.2), Objective::NormalizedCut))
-        .into_iter()
-        .chain([(Method::Deepcut, None, Objective::Mincut), (Method::Deepcut, None, Objective::Correlation)])
-    {
-        let mut options = Options::default();
-        (options.method, options.tau, options.objective, options.epochs) = (method, tau, objective, [2; 3]);
-        let said = memory(Isa::detect(), nodes, dim, &options);
-        let peak = peak_of(|| drop(cluster(Isa::detect(), &map, &options, &mut |_| ControlFlow::Continue(())).unwrap()));
+    let colors = (0..nodes * 3).map(|i| (i * 7 % 101) as f32 / 101.0).collect();
+    let map = FeatureMap::new(side, side, dim, data).unwrap().with_colors(colors).unwrap();
+    let recipes = Method::ALL.map(|method| Recipe::default().method(method)).into_iter();
+    let others = [Recipe::paper().dropout(0.0), Recipe::default().objective(Objective::Correlation)];
+    for recipe in recipes.chain(others) {
+        let options = Options::default().recipe(recipe.epochs([2; 3]));
+        let Recipe { method, objective, edges, .. } = options.recipe;
+        let said = options.recipe.memory(&Cpu::default(), nodes, dim);
+        let peak = peak_of(|| drop(cluster(&map, &options).unwrap()));
         let Some(peak) = peak else {
             println!("skipped: this system does not tell a process's peak of memory");
             return;
         };
-        println!("{} {objective:?} {tau:?}: said {:.1} MB, took {:.1} MB", method.name(), said as f64 / 1e6, peak as f64 / 1e6);
+        println!("{} {objective:?} {edges:?}: said {:.1} MB, took {:.1} MB", method.name(), said as f64 / 1e6, peak as f64 / 1e6);
         assert!(peak <= said + (8 << 20), "{} {objective:?}: said {said}, took {peak}", method.name());
         assert!(said < 100 << 20 || said <= 2 * peak, "{} {objective:?}: said {said}, took {peak}", method.name());
     }
@@ -266,10 +236,9 @@ fn memory_is_known_beforehand() {
     assert!(output.status.success(), "{text}");
 
     // Deep Spectral at 1024 pixels and a stride of 8, in bytes a pair of patches.
-    let mut options = Options::default();
-    options.method = Method::DeepSpectral;
+    let recipe = Recipe::default().method(Method::DeepSpectral);
     let pairs = 16384.0f64.powi(2);
-    assert!((memory(Isa::detect(), 16384, 128, &options) as f64 / pairs) < 5.0);
+    assert!((recipe.memory(&Cpu::default(), 16384, 128) as f64 / pairs) < 5.0);
     // No size is too large to be said.
-    assert_eq!(memory(Isa::detect(), usize::MAX, 1, &options), u64::MAX);
+    assert_eq!(recipe.memory(&Cpu::default(), usize::MAX, 1), u64::MAX);
 }

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use deepcut::backbone::{Backbone, FeatureMap, Identity, Input};
+use deepcut::backbone::{Backbone, BackboneError, Identity, Input, InputSpec};
 use deepcut::gnn::{Dropout, Network, Pass, Propagated};
 use deepcut::graph::{Graph, GraphError, NodeFeatures};
-use deepcut::kernels::packed::{Float, Precision};
-use deepcut::kernels::parallel::Crew;
-use deepcut::segment::stages::ClusterError;
+use deepcut::segment::ClusterError;
 use deepcut::train::{Schedule, train};
-use deepcut::{Image, Isa, Method, Mode, Objective, Options, Refine, Segmenter};
+use deepcut::{
+    Cpu, FeatureMap, Float, Idle, Image, Isa, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter, View,
+};
+use std::ops::ControlFlow::Continue;
 
 const OBJECTIVES: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
 
@@ -34,21 +35,21 @@ fn schedule(objective: Objective, epochs: usize) -> Schedule {
     Schedule { objective, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 }
 }
 
-fn graph(isa: Isa, objective: Objective, features: &NodeFeatures) -> Graph {
+fn graph(cpu: &Cpu, objective: Objective, features: &NodeFeatures) -> Graph {
     match objective {
-        Objective::Correlation => Graph::correlation(isa, features, 3.0),
-        Objective::Mincut => Graph::relu(isa, features),
-        _ => Graph::threshold(isa, features, 0.2),
+        Objective::Correlation => Graph::correlation(cpu, features, 3.0),
+        Objective::Mincut => Graph::relu(cpu, features),
+        _ => Graph::threshold(cpu, features, 0.2),
     }
 }
 
 /// Central differences of the loss in some of the parameters of every layer, with dropout on.
 #[test]
 fn the_gradient_of_the_whole_network_matches_central_differences() {
-    let isa = Isa::detect();
+    let cpu = &Cpu::default();
     let features = features(30, 8, 3);
     for objective in OBJECTIVES {
-        let graph = graph(isa, objective, &features);
+        let graph = graph(cpu, objective, &features);
         let z = Propagated::new(&graph, &features);
         let k = 3;
         let dropout = Some(Dropout { probability: 0.25, seed: 3, epoch: 1 });
@@ -57,13 +58,13 @@ fn the_gradient_of_the_whole_network_matches_central_differences() {
         let mut d_assignment = vec![0.0; 30 * k];
         let loss = |network: &Network| {
             let mut pass = Pass::new(30, k);
-            network.forward(isa, &Crew::alone(), &z, &mut pass, dropout);
-            f64::from(objective.evaluate(&Crew::alone(), &graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
+            network.forward(cpu, &z, &mut pass, dropout);
+            f64::from(objective.evaluate(&graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
         };
-        network.forward(isa, &Crew::alone(), &z, &mut pass, dropout);
-        objective.evaluate(&Crew::alone(), &graph, &pass.assignment, k, &mut d_assignment);
+        network.forward(cpu, &z, &mut pass, dropout);
+        objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
         let mut gradient = Network::zeros(8, k);
-        network.backward(isa, &Crew::alone(), &z, &mut pass, &d_assignment, &mut gradient);
+        network.backward(cpu, &z, &mut pass, &d_assignment, &mut gradient);
         for group in 0..6 {
             let scale = gradient.groups()[group].iter().fold(1e-3f32, |m, g| m.max(g.abs()));
             for at in (0..gradient.groups()[group].len()).step_by(17) {
@@ -88,7 +89,7 @@ fn the_gradient_of_the_whole_network_matches_central_differences() {
 /// Renaming the nodes renames the result; rows sum to one; every objective lowers its loss.
 #[test]
 fn training_is_equivariant_and_descends() {
-    let isa = Isa::detect();
+    let cpu = &Cpu::default();
     let n = 70;
     let features = features(n, 16, 2);
     let order: Vec<usize> = (0..n).map(|i| (i * 27 + 5) % n).collect();
@@ -96,8 +97,10 @@ fn training_is_equivariant_and_descends() {
     let initial = Network::initial(16, 4, 1);
     for objective in OBJECTIVES {
         let run = |features: &NodeFeatures, epochs| {
-            let graph = graph(isa, objective, features);
-            train(isa, &graph, &Propagated::new(&graph, features), &initial, schedule(objective, epochs))
+            let graph = graph(cpu, objective, features);
+            train(cpu, &graph, &Propagated::new(&graph, features), &initial, schedule(objective, epochs), &mut |_| Continue(()))
+                .unwrap()
+                .assignment
         };
         let (before, after, other) = (run(&features, 1), run(&features, 20), run(&renamed, 20));
         assert!(after.loss < before.loss, "{objective:?}: {} to {}", before.loss, after.loss);
@@ -113,13 +116,15 @@ fn training_is_equivariant_and_descends() {
 #[test]
 fn training_in_bf16_finds_the_same_clusters() {
     for isa in Isa::available() {
+        let cpu = &Cpu::builder().isa(isa).build().unwrap();
         let single = features(150, 33, 2);
         let rounded = single.clone().in_precision(Float::Bf16);
         let initial = Network::initial(33, 2, 1);
         for objective in [Objective::NormalizedCut, Objective::Mincut] {
             let [a, b] = [&single, &rounded].map(|features| {
-                let graph = graph(isa, objective, features);
-                train(isa, &graph, &Propagated::new(&graph, features), &initial, schedule(objective, 50))
+                let graph = graph(cpu, objective, features);
+                let z = Propagated::new(&graph, features);
+                train(cpu, &graph, &z, &initial, schedule(objective, 50), &mut |_| Continue(())).unwrap().assignment
             });
             let same = a.labels().iter().zip(b.labels()).filter(|(a, b)| **a == *b).count();
             assert!(same >= 148, "{objective:?} on {}: {same} of 150 labels", isa.name());
@@ -131,12 +136,12 @@ fn training_in_bf16_finds_the_same_clusters() {
 /// Scaling all features leaves the graphs of cosines and ratios as they are.
 #[test]
 fn graphs_do_not_feel_the_features_scale() {
-    let isa = Isa::detect();
+    let cpu = &Cpu::default();
     let features = features(40, 8, 2);
     let larger = features.normalized(1.0);
     let twice = features.normalized(8.0);
-    for make in [|f: &NodeFeatures, isa| Graph::relu(isa, f), |f: &NodeFeatures, isa| Graph::threshold(isa, f, 0.3)] {
-        let (a, b) = (make(&larger, isa), make(&twice, isa));
+    for make in [|f: &NodeFeatures, cpu: &Cpu| Graph::relu(cpu, f), |f: &NodeFeatures, cpu: &Cpu| Graph::threshold(cpu, f, 0.3)] {
+        let (a, b) = (make(&larger, cpu), make(&twice, cpu));
         assert!(a.degree().iter().zip(b.degree()).all(|(a, b)| (a - b).abs() < 1e-4 * a));
     }
 }
@@ -145,6 +150,7 @@ fn graphs_do_not_feel_the_features_scale() {
 #[test]
 fn every_representation_multiplies_as_its_dense_matrix() {
     for isa in Isa::available() {
+        let cpu = &Cpu::builder().isa(isa).build().unwrap();
         for n in [1, 5, 64, 65, 130] {
             let features = features(n, 6, 2);
             let unit = features.normalized(1.0);
@@ -153,17 +159,17 @@ fn every_representation_multiplies_as_its_dense_matrix() {
             let largest = (0..n).map(|i| dot(&features, i, i)).fold(0.0, f32::max);
             type Weight<'a> = Box<dyn Fn(usize, usize) -> f32 + 'a>;
             let cases: [(Graph, Weight<'_>); 2] = [
-                (Graph::threshold(isa, &features, 0.2), Box::new(|i, j| if dot(&unit, i, j) > 0.2 { 1.0 } else { 1e-5 })),
-                (Graph::correlation(isa, &features, 3.0), Box::new(|i, j| dot(&features, i, j) - largest / 3.0)),
+                (Graph::threshold(cpu, &features, 0.2), Box::new(|i, j| if dot(&unit, i, j) > 0.2 { 1.0 } else { 1e-5 })),
+                (Graph::correlation(cpu, &features, 3.0), Box::new(|i, j| dot(&features, i, j) - largest / 3.0)),
             ];
             for (graph, weight) in cases {
                 let dense: Vec<f32> = (0..n * n).map(|at| weight(at / n, at % n)).collect();
-                let dense = Graph::from_affinity(isa, n, dense).unwrap();
+                let dense = Graph::from_affinity(cpu, n, dense).unwrap();
                 let k = 5;
                 let s: Vec<f32> = (0..n * k).map(|i| ((i * 13) % 17) as f32 / 17.0).collect();
                 let (mut a, mut b) = (vec![0.0; n * k], vec![0.0; n * k]);
-                graph.multiply(&Crew::alone(), &s, k, &mut a);
-                dense.multiply(&Crew::alone(), &s, k, &mut b);
+                graph.multiply(&s, k, &mut a);
+                dense.multiply(&s, k, &mut b);
                 let close =
                     |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()) * n as f32);
                 assert!(close(&a, &b), "{} n={n}", isa.name());
@@ -200,7 +206,8 @@ fn one_thread_equals_many_byte_for_byte() {
         [(Mode::Object, Objective::NormalizedCut), (Mode::Scene, Objective::Correlation), (Mode::Parts, Objective::Mincut)]
     {
         let mut options = if objective == Objective::Mincut { Options::paper() } else { Options::default() };
-        (options.mode, options.objective, options.refine) = (mode, objective, Refine::Bilateral);
+        options.recipe = options.recipe.mode(mode).objective(objective);
+        options.finish.refine = Refine::Bilateral;
         let segmenter = Segmenter::load(options).unwrap();
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -219,15 +226,15 @@ fn every_mode_and_objective_labels_every_pixel() {
     for objective in OBJECTIVES {
         for (mode, k) in [(Mode::Object, None), (Mode::Object, Some(5)), (Mode::Parts, Some(3)), (Mode::Scene, None)] {
             for mut options in [Options::default(), Options::paper()] {
-                (options.mode, options.n_clusters, options.objective) = (mode, k, objective);
-                options.largest_component = true;
+                options.recipe = options.recipe.mode(mode).n_clusters(k).objective(objective).largest_component(true);
+                options.finish.largest_component = true;
                 let segmenter = Segmenter::load(options.clone()).unwrap();
                 let result = segmenter.segment(&image).unwrap();
-                assert_eq!(result.labels.len(), 90 * 75);
-                assert!((0.0..=1.0).contains(&result.confidence));
+                assert_eq!(result.labels().len(), 90 * 75);
+                assert!((0.0..=1.0).contains(&result.confidence()));
                 assert!(result.components().len() <= 1, "{mode:?} {objective:?}");
-                let highest = options.foreground_labels() + u8::from(mode == Mode::Scene);
-                assert!(result.labels.iter().all(|&label| label <= highest));
+                let meanings = options.recipe.meanings(0.0);
+                assert!(result.regions().iter().all(|region| meanings.iter().any(|meaning| meaning.label == region.label)));
             }
         }
     }
@@ -237,16 +244,15 @@ fn every_mode_and_objective_labels_every_pixel() {
 #[test]
 fn stages_draw_for_themselves_if_asked() {
     let image = picture(90, 75);
-    let labels = |change: fn(&mut Options), mode| {
+    let labels = |own_draws, mode| {
         let mut options = Options::paper();
-        (options.mode, options.n_clusters) = (mode, (mode != Mode::Object).then_some(3));
-        change(&mut options);
-        Segmenter::load(options).unwrap().segment(&image).unwrap().labels
+        options.recipe = options.recipe.mode(mode).n_clusters((mode != Mode::Object).then_some(3)).own_draws(own_draws);
+        Segmenter::load(options).unwrap().segment(&image).unwrap().labels().to_vec()
     };
     for mode in [Mode::Object, Mode::Parts, Mode::Scene] {
-        let own = labels(|_| {}, mode);
-        assert_eq!(own, labels(|_| {}, mode), "the same picture twice");
-        let anew = labels(|o| o.own_draws = false, mode);
+        let own = labels(true, mode);
+        assert_eq!(own, labels(true, mode), "the same picture twice");
+        let anew = labels(false, mode);
         assert_eq!(own == anew, mode == Mode::Object, "{mode:?}");
         // The first stage is the same: parts and scene differ in labels, not in the object.
         assert!(own.iter().zip(&anew).all(|(a, b)| (1..=3).contains(a) == (1..=3).contains(b)), "{mode:?}");
@@ -257,19 +263,16 @@ fn stages_draw_for_themselves_if_asked() {
 #[test]
 fn colors_that_are_missing_are_not_passed_over() {
     let image = picture(60, 60);
-    let mut plain = Options::default();
-    plain.method = Method::DeepSpectral;
-    let mut colored = plain.clone();
-    colored.color = 10.0;
+    let plain = Options::default().recipe(Recipe::default().method(Method::DeepSpectral));
+    let colored = Options::default().recipe(Recipe::default().method(Method::DeepSpectral).color(10.0));
     let segmenter = Segmenter::load(plain).unwrap();
     let features = segmenter.features(&image).unwrap();
-    assert_eq!(features.colors, None);
+    assert_eq!(features.colors(), None);
     let error = segmenter.cluster(&features, &colored).unwrap_err();
-    assert!(error.to_string().contains("without the patches' colours"), "{error}");
-    let mut features = segmenter.features_with(&image, &colored).unwrap();
+    assert!(error.to_string().contains("without the patches' colors"), "{error}");
+    assert!(matches!(error, deepcut::Error::Cluster(ClusterError::NoColors { .. })));
+    let features = segmenter.features_with(&image, &colored.needed_view()).unwrap();
     assert!(segmenter.cluster(&features, &colored).is_ok());
-    features.colors.as_mut().unwrap().pop();
-    assert!(matches!(segmenter.cluster(&features, &colored), Err(deepcut::Error::Cluster(ClusterError::Colors { .. }))));
 }
 
 #[test]
@@ -278,21 +281,20 @@ fn degenerate_pictures_and_options_are_defined() {
     for (height, width) in [(1, 1), (64, 64)] {
         let flat = Image::new(height, width, vec![200; height * width * 3]).unwrap();
         let result = segmenter.segment(&flat).unwrap();
-        assert_eq!((result.labels, result.confidence), (vec![0; height * width], 0.0));
+        assert_eq!((result.labels(), result.confidence()), (&vec![0; height * width][..], 0.0));
     }
     // Strips and specks that are not constant.
     for (height, width) in [(1, 2), (2, 1), (1, 500), (3, 3)] {
         let image = Image::new(height, width, (0..height * width * 3).map(|i| (i * 37 % 256) as u8).collect()).unwrap();
-        assert_eq!(segmenter.segment(&image).unwrap().labels.len(), height * width);
+        assert_eq!(segmenter.segment(&image).unwrap().labels().len(), height * width);
     }
-    let mut options = Options::default();
-    (options.n_clusters, options.resolution) = (Some(32), Some(16));
+    let mut options = Options::default().recipe(Recipe::default().n_clusters(32)).view(View::default().resolution(16));
     let error = Segmenter::load(options.clone()).unwrap().segment(&picture(20, 20)).unwrap_err();
     assert!(error.to_string().contains("32 clusters of 4 nodes"), "{error}");
     options = Options::default();
-    options.min_confidence = 1.0;
+    options.finish.min_confidence = 1.0;
     let rejected = Segmenter::load(options).unwrap().segment(&picture(60, 60)).unwrap();
-    assert!(rejected.mask().iter().all(|&m| m == 0) && rejected.confidence < 1.0);
+    assert!(rejected.mask().iter().all(|&m| m == 0) && rejected.confidence() < 1.0);
 }
 
 /// A network whose features are all alike, or all zero, or not a number.
@@ -302,18 +304,15 @@ impl Backbone for Broken {
     fn identity(&self) -> &Identity {
         &self.1
     }
-    fn normalization(&self) -> ([f32; 3], [f32; 3]) {
-        ([0.0; 3], [1.0; 3])
+    fn input(&self) -> InputSpec {
+        InputSpec { mean: [0.0; 3], std: [1.0; 3], size_multiple: 8, resolution: 64 }
     }
-    fn size_multiple(&self) -> usize {
-        8
-    }
-    fn default_resolution(&self) -> usize {
-        64
-    }
-    fn features(&self, _: Isa, input: Input<'_>) -> FeatureMap {
-        let (grid_height, grid_width) = (input.height / 8, input.width / 8);
-        FeatureMap { grid_height, grid_width, dim: 4, data: vec![self.0; grid_height * grid_width * 4], colors: None }
+    fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError> {
+        let of = |input: &Input<'_>| {
+            let (height, width) = (input.size().0 / 8, input.size().1 / 8);
+            Ok(FeatureMap::new(height, width, 4, vec![self.0; height * width * 4])?)
+        };
+        inputs.iter().map(of).collect()
     }
 }
 
@@ -322,26 +321,58 @@ fn features_without_structure_are_defined() {
     for objective in OBJECTIVES {
         for mode in [Mode::Object, Mode::Parts, Mode::Scene] {
             for value in [0.0, 1.0, f32::NAN] {
-                let mut options = Options::default();
-                (options.objective, options.mode) = (objective, mode);
-                let identity = Identity {
-                    name: "broken".into(),
-                    sha256: String::new(),
-                    features: "none".into(),
-                    stride: 8,
-                    precision: Precision::F32,
-                    ..Identity::default()
-                };
-                let broken = Broken(value, identity);
-                let result =
-                    Segmenter::with_backbone(Box::new(broken), options, Isa::detect()).unwrap().segment(&picture(50, 50));
+                let options = Options::default().recipe(Recipe::default().objective(objective).mode(mode));
+                let broken = Broken(value, Identity { name: "broken".into(), stride: 8, ..Identity::default() });
+                let result = Segmenter::new(Box::new(broken), options, Cpu::default()).unwrap().segment(&picture(50, 50));
                 if value.is_nan() {
                     let error = result.unwrap_err();
-                    assert!(matches!(error, deepcut::Error::Cluster(ClusterError::Graph(GraphError::NotFinite { node: 0 }))));
+                    assert!(matches!(error, deepcut::Error::Backbone(BackboneError::Output(_))), "{error}");
                 } else {
-                    assert!(result.unwrap().confidence < 1e-3);
+                    assert!(!result.unwrap().has_object());
                 }
             }
         }
+    }
+}
+
+/// The rule for constant images holds on both ways, with every method: from the image, and by way of features or of a clustering.
+#[test]
+fn constant_images_have_no_object_on_any_way() {
+    let (height, width) = (70, 90);
+    let noise = |at: usize| 120 + ((at * 7919 + at / 3 * 31) % 5) as u8;
+    let constant = Image::new(height, width, vec![77; height * width * 3]).unwrap();
+    let nearly = Image::new(height, width, (0..height * width * 3).map(noise).collect()).unwrap();
+    let real = picture(height, width);
+    for method in Method::ALL {
+        let options = Options::default().recipe(Recipe::default().method(method));
+        let segmenter = Segmenter::load(options.clone()).unwrap();
+        for image in [&constant, &nearly] {
+            let nothing = |found: &deepcut::Segmentation, way: &str| {
+                assert!(!found.has_object() && found.labels().len() == height * width, "{} {way}", method.name());
+            };
+            nothing(&segmenter.segment(image).unwrap(), "image");
+            let features = segmenter.features(image).unwrap();
+            let clustering = segmenter.cluster(&features, &options).unwrap();
+            assert_eq!(clustering.confidence(), 0.0);
+            nothing(&segmenter.to_pixels(image, &clustering, &options), "features");
+            // Features of something else, that do not know of this image.
+            let other = segmenter.cluster(&segmenter.features(&real).unwrap(), &options).unwrap();
+            nothing(&segmenter.to_pixels(image, &other, &options), "clustering");
+        }
+    }
+}
+
+/// Own threads, sleeping or spinning, are the same as a pool's.
+#[test]
+fn own_threads_give_the_same_labels() {
+    let image = picture(100, 130);
+    let options = Options::default().recipe(Recipe::default().mode(Mode::Parts));
+    let run = |cpu: Cpu| {
+        let network = deepcut::backbone::embedded::load(&cpu, Precision::Bf16).unwrap();
+        Segmenter::new(Box::new(network), options.clone(), cpu).unwrap().segment(&image).unwrap()
+    };
+    let alone = run(Cpu::single());
+    for (threads, idle) in [(2, Idle::Spin), (2, Idle::Sleep), (5, Idle::Sleep)] {
+        assert!(run(Cpu::builder().threads(threads).idle(idle).build().unwrap()) == alone, "{threads} threads, {idle:?}");
     }
 }

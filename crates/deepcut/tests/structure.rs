@@ -1,30 +1,52 @@
-//! Data flows one way: a stage imports only stages before it, and `gnn` and `objective` do not know each other.
+//! Data flows one way: a module imports only modules before it, and `gnn` and `objective` do not know each other.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-/// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 16] = [
-    ("kernels", &[]),
-    ("random", &[]),
-    ("components", &[]),
-    ("memory", &[]),
-    ("image", &["memory"]),
-    ("backbone", &["image"]),
-    ("graph", &["image", "backbone"]),
-    ("gnn", &["graph", "random"]),
-    ("objective", &["graph"]),
-    ("train", &["graph", "gnn", "objective"]),
-    ("baseline", &["graph", "train", "components", "random"]),
-    ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "baseline", "components", "options"]),
-    ("export", &["image", "backbone", "segment"]),
-    ("metrics", &["components", "random"]),
-    ("dataset", &["image", "components"]),
-    ("record", &["dataset", "metrics"]),
+/// The modules of the library, each before those that may import it.
+const ORDER: [&str; 23] = [
+    "kernels",
+    "random",
+    "setting",
+    "progress",
+    "components",
+    "cpu",
+    "memory",
+    "image",
+    "features",
+    "backbone",
+    "graph",
+    "gnn",
+    "objective",
+    "train",
+    "baseline",
+    "segmentation",
+    "segment",
+    "export",
+    "metrics",
+    "dataset",
+    "record",
+    "options",
+    "segmenter",
 ];
 
-fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {
+/// Pairs that do not know each other, although one comes first.
+const STRANGERS: [(&str, &str); 6] = [
+    ("objective", "gnn"),
+    ("graph", "backbone"),
+    ("segment", "backbone"),
+    ("export", "segment"),
+    ("export", "backbone"),
+    ("segmentation", "segment"),
+];
+
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn sources(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_dir() {
         std::fs::read_dir(path).unwrap().for_each(|entry| sources(&entry.unwrap().path(), found));
     } else if path.extension().is_some_and(|e| e == "rs") {
@@ -32,36 +54,49 @@ fn sources(path: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+/// The code of a file without its tests and comments.
+fn code(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Every module there is, in the folder and not only on a list, imports only modules before it.
 #[test]
-fn stages_import_only_earlier_stages() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+fn modules_import_only_earlier_modules() {
     let mut checked = 0;
-    for (stage, allowed) in STAGES {
+    let mut modules = BTreeSet::new();
+    for entry in std::fs::read_dir(source_folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if name == "lib" {
+            continue;
+        }
         let mut files = Vec::new();
-        let folder = root.join(stage);
-        sources(&if folder.is_dir() { folder } else { root.join(format!("{stage}.rs")) }, &mut files);
-        assert!(!files.is_empty(), "{stage} has no file");
+        sources(&path, &mut files);
+        let place = ORDER.iter().position(|module| *module == name);
+        let place = place.unwrap_or_else(|| panic!("{name}: where in the order is it?"));
         for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
-            let text = std::fs::read_to_string(file).unwrap();
-            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-                for import in line.split("crate::").skip(1) {
-                    let module: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                    let known = [stage, "kernels"].contains(&module.as_str()) || allowed.contains(&module.as_str());
-                    assert!(known, "{}: {stage} may not import {module}", file.display());
-                    checked += 1;
-                }
+            for import in code(file).split("crate::").skip(1) {
+                let module: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                // A name of the crate's root is an arrow up.
+                let at = ORDER.iter().position(|known| *known == module);
+                assert!(at.is_some_and(|at| at <= place), "{}: {name} may not import `{module}`", file.display());
+                assert!(!STRANGERS.contains(&(&*name, &*module)), "{}: {name} must not know {module}", file.display());
+                checked += 1;
             }
         }
+        modules.insert(name);
     }
-    assert!(checked > 20, "only {checked} imports found: has the layout changed?");
+    assert_eq!(modules, ORDER.iter().map(|module| (*module).to_owned()).collect(), "the list and the folder differ");
+    assert!(checked > 60, "only {checked} imports found: has the layout changed?");
 }
 
 /// `unsafe` lives in `kernels/` alone.
 #[test]
 fn unsafe_code_stays_in_the_kernels() {
     let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    sources(&source_folder(), &mut files);
     for file in files.iter().filter(|file| !file.components().any(|c| c.as_os_str() == "kernels")) {
         let text = std::fs::read_to_string(file).unwrap();
         assert!(!text.contains("unsafe {") && !text.contains("unsafe fn"), "{}", file.display());

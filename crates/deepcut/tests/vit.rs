@@ -6,10 +6,9 @@ use deepcut::backbone::config::Config;
 use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::facet::fuse;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
-use deepcut::backbone::{Backbone, FeatureMap, Input, WeightsError, embedded};
-use deepcut::kernels::packed::Precision;
+use deepcut::backbone::{Backbone, Input, WeightsError, embedded};
 use deepcut::metrics::iou;
-use deepcut::{Image, Isa, Options, Segmenter};
+use deepcut::{Cpu, FeatureMap, Image, Isa, Options, Precision, Segmenter};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -19,16 +18,13 @@ fn fixture(name: &str) -> Vec<u8> {
 
 fn load(bytes: &[u8], facets: &str) -> Result<VisionTransformer, WeightsError> {
     let facets = (!facets.is_empty()).then(|| facets.parse().unwrap());
-    VisionTransformer::from_bytes("test", bytes, &VitOptions { facets, heads: Some(2), ..VitOptions::default() })
-}
-
-fn features_on(isa: Isa, vit: &VisionTransformer, height: usize, width: usize) -> FeatureMap {
-    let data: Vec<f32> = (0..height * width * 3).map(|i| ((i * i % 97) as f32 - 48.0) / 30.0).collect();
-    vit.features(isa, Input { height, width, data: &data })
+    let options = VitOptions { facets, heads: Some(2), precision: Precision::F32, ..VitOptions::default() };
+    VisionTransformer::from_bytes("test", bytes, &Cpu::default(), &options)
 }
 
 fn features(vit: &VisionTransformer, height: usize, width: usize) -> FeatureMap {
-    features_on(Isa::detect(), vit, height, width)
+    let data: Vec<f32> = (0..height * width * 3).map(|i| ((i * i % 97) as f32 - 48.0) / 30.0).collect();
+    vit.features(&[Input::new(height, width, &data).unwrap()]).unwrap().remove(0)
 }
 
 /// Stopping at the facet gives what the full run passes on its way.
@@ -37,12 +33,11 @@ fn stopping_early_changes_nothing() {
     let bytes = fixture("vit_tiny_random");
     for facet in ["key@0", "query@1", "value@1", "token@0", "norm-token@1", "key@2"] {
         let alone = features(&load(&bytes, facet).unwrap(), 40, 56);
-        let FeatureMap { dim, .. } = alone;
         // Fused with the last block's token the network runs to its end; the first half of a row is the facet, scaled.
         let both = features(&load(&bytes, &format!("{facet}+token@2")).unwrap(), 40, 56);
-        assert_eq!(both.dim, 2 * dim);
+        assert_eq!(both.dim(), 2 * alone.dim());
         let last = features(&load(&bytes, "token@2").unwrap(), 40, 56);
-        assert_eq!(fuse(vec![alone, last]), both, "{facet}");
+        assert_eq!(fuse(vec![alone, last]).unwrap(), both, "{facet}");
     }
 }
 
@@ -50,17 +45,19 @@ fn stopping_early_changes_nothing() {
 #[test]
 fn rounded_products_keep_directions() {
     let bytes = fixture("dinov2_random_plain");
-    let network = |precision| {
+    let network = |isa, precision| {
+        let cpu = Cpu::builder().isa(isa).build().unwrap();
         let options = VitOptions { heads: Some(2), precision, ..VitOptions::default() };
-        VisionTransformer::from_bytes("test", &bytes, &options).unwrap()
+        VisionTransformer::from_bytes("test", &bytes, &cpu, &options).unwrap()
     };
-    let single = features(&network(Precision::F32), 70, 98);
-    let rounded = [Precision::Bf16, Precision::Int8].map(network);
-    for (isa, rounded) in Isa::available().into_iter().flat_map(|isa| rounded.iter().map(move |r| (isa, r))) {
-        let map = features_on(isa, rounded, 70, 98);
-        assert_ne!(map.data, single.data, "{}: nothing was rounded", isa.name());
+    let single = features(&network(Isa::detect(), Precision::F32), 70, 98);
+    let precisions = [Precision::Bf16, Precision::Int8];
+    for (isa, precision) in Isa::available().into_iter().flat_map(|isa| precisions.map(|precision| (isa, precision))) {
+        let rounded = network(isa, precision);
+        let map = features(&rounded, 70, 98);
+        assert_ne!(map.data(), single.data(), "{}: nothing was rounded", isa.name());
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-        let rows = map.data.chunks_exact(map.dim).zip(single.data.chunks_exact(map.dim));
+        let rows = map.data().chunks_exact(map.dim()).zip(single.data().chunks_exact(map.dim()));
         let least = rows.map(|(a, b)| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).fold(f64::INFINITY, f64::min);
         println!("{} {:?}: least cosine {least:.6}", isa.name(), rounded.identity().precision);
         assert!(least >= 0.999, "{}: {least}", isa.name());
@@ -74,9 +71,9 @@ fn rounded_products_keep_masks() {
         let path = format!("{}/../../examples/pictures/{name}.jpg", env!("CARGO_MANIFEST_DIR"));
         let image = Image::decode(&std::fs::read(path).unwrap()).unwrap();
         let [single, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
-            let network = ConvNet::from_bytes("embedded", embedded::BYTES, Isa::detect(), precision).unwrap();
+            let network = ConvNet::from_bytes("embedded", embedded::BYTES, &Cpu::default(), precision).unwrap();
             assert_eq!(network.identity().precision, precision);
-            let segmenter = Segmenter::with_backbone(Box::new(network), Options::default(), Isa::detect()).unwrap();
+            let segmenter = Segmenter::new(Box::new(network), Options::default(), Cpu::default()).unwrap();
             segmenter.segment(&image).unwrap().mask().iter().map(|&m| m > 0).collect::<Vec<bool>>()
         });
         for (rounded, precision) in [(bf16, "bf16"), (int8, "int8")] {
@@ -94,7 +91,7 @@ fn fused_facets_give_mean_cosines() {
     let maps = ["value@0", "key@1", "norm-token@2"].map(|facet| features(&load(&bytes, facet).unwrap(), 40, 40));
     let fused = features(&load(&bytes, "value@0+key@1+norm-token@2").unwrap(), 40, 40);
     let dot = |map: &FeatureMap, i: usize, j: usize| -> f64 {
-        let row = |i: usize| &map.data[i * map.dim..(i + 1) * map.dim];
+        let row = |i: usize| &map.data()[i * map.dim()..(i + 1) * map.dim()];
         row(i).iter().zip(row(j)).map(|(a, b)| f64::from(a * b)).sum()
     };
     for (i, j) in [(0, 0), (0, 1), (3, 17), (24, 5)] {
@@ -218,7 +215,7 @@ fn what_the_options_ask_for_must_exist() {
     let message = |change: fn(&mut VitOptions)| {
         let mut options = VitOptions { heads: Some(2), ..VitOptions::default() };
         change(&mut options);
-        VisionTransformer::from_bytes("test", &bytes, &options).unwrap_err().to_string()
+        VisionTransformer::from_bytes("test", &bytes, &Cpu::default(), &options).unwrap_err().to_string()
     };
     assert!(message(|o| o.facets = Some("key@3".parse().unwrap())).contains("key@3: the network's blocks are 0 to 2"));
     assert!(message(|o| o.layer = Some(7)).contains("blocks are 0 to 2"));
@@ -229,14 +226,14 @@ fn what_the_options_ask_for_must_exist() {
 
     // A resolution below the patch size leaves nothing to look at.
     let mut options = Options::default();
-    options.resolution = Some(16);
-    let pipeline = |bytes: &[u8]| Segmenter::with_backbone(Box::new(load(bytes, "").unwrap()), options.clone(), Isa::detect());
+    options.view.resolution = Some(16);
+    let pipeline = |bytes: &[u8]| Segmenter::new(Box::new(load(bytes, "").unwrap()), options.clone(), Cpu::default());
     assert!(pipeline(&bytes).is_ok());
     let mut large = File::read("vit_tiny_random");
     let (_, shape, values) = large.get("patch_embed.proj.weight");
     *shape = vec![64, 3, 32, 32];
     values.resize(64 * 3 * 32 * 32, 0.0);
-    assert!(matches!(pipeline(&large.bytes()), Err(deepcut::Error::Options(error)) if error.name == "resolution"));
+    assert!(matches!(pipeline(&large.bytes()), Err(deepcut::Error::Option(error)) if error.name == "resolution"));
     assert!(load(&File::read("dinov2_random_plain").bytes(), "").is_ok());
 }
 
@@ -347,7 +344,7 @@ fn of_several_networks_one_is_asked_for() {
     both.0.extend(student.0.into_iter().map(|(name, shape, values)| (name, shape, values.iter().map(|v| v * 0.9).collect())));
     let load = |prefix: Option<&str>| {
         let options = VitOptions { heads: Some(2), prefix: prefix.map(str::to_owned), ..VitOptions::default() };
-        VisionTransformer::from_bytes("test", &both.bytes(), &options)
+        VisionTransformer::from_bytes("test", &both.bytes(), &Cpu::default(), &options)
     };
     let error = load(None).unwrap_err().to_string();
     for words in ["2 networks", "`teacher.backbone.`", "`student.module.backbone.`", "--prefix"] {
@@ -399,7 +396,7 @@ fn shaped(dim: usize, depth: usize, position: f32) -> File {
 fn the_number_of_heads_is_known_or_asked_for() {
     let load = |file: &[u8], heads: Option<usize>, config: &str| {
         let config = Config::parse(config).unwrap();
-        VisionTransformer::from_bytes("test", file, &VitOptions { heads, config, ..VitOptions::default() })
+        VisionTransformer::from_bytes("test", file, &Cpu::default(), &VitOptions { heads, config, ..VitOptions::default() })
     };
     let small = shaped(384, 12, 0.5).bytes();
     let found = |file: &[u8], heads, config: &str| load(file, heads, config).unwrap().identity().heads;
@@ -441,12 +438,18 @@ fn a_config_decides_the_input_the_norms_and_the_family() {
     let bytes = shaped(128, 2, 0.5).bytes();
     let load = |config: &str| {
         let config = Config::parse(config).unwrap();
-        VisionTransformer::from_bytes("test", &bytes, &VitOptions { heads: Some(2), config, ..VitOptions::default() }).unwrap()
+        VisionTransformer::from_bytes(
+            "test",
+            &bytes,
+            &Cpu::default(),
+            &VitOptions { heads: Some(2), config, ..VitOptions::default() },
+        )
+        .unwrap()
     };
     let plain = load("{}");
-    assert_eq!((plain.family(), plain.normalization().0), (Family::Dino, [0.485, 0.456, 0.406]));
+    assert_eq!((plain.family(), plain.input().mean), (Family::Dino, [0.485, 0.456, 0.406]));
     let said = load(r#"{"pretrained_cfg": {"tag": "augreg_in21k", "mean": [0.1, 0.2, 0.3], "std": [1, 1, 2]}}"#);
-    assert_eq!((said.family(), said.normalization()), (Family::Supervised, ([0.1, 0.2, 0.3], [1.0, 1.0, 2.0])));
+    assert_eq!((said.family(), said.input().mean, said.input().std), (Family::Supervised, [0.1, 0.2, 0.3], [1.0, 1.0, 2.0]));
     let other = load(r#"{"layer_norm_eps": 0.01}"#);
     assert_eq!(other.identity().epsilon, Some(0.01));
     assert_ne!(features(&plain, 32, 32), features(&other, 32, 32));

@@ -66,7 +66,7 @@ fn header(evaluation: &Evaluation) -> Value {
         "dataset": evaluation.set.found,
         "truth": evaluation.set.truth,
         "backbone": evaluation.segmenter.backbone().identity(),
-        "kernels": evaluation.segmenter.isa().name(),
+        "kernels": evaluation.segmenter.cpu().isa().name(),
         "contenders": contenders,
         "version": env!("CARGO_PKG_VERSION"),
     })

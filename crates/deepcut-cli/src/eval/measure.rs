@@ -6,10 +6,9 @@ use anyhow::Context;
 use deepcut::components::BoundingBox;
 use deepcut::dataset::{Known, Note, Sample};
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
-use deepcut::options::View;
+use deepcut::progress::Observer;
 use deepcut::record::{Measured, Picture};
-use deepcut::segment::{to_pixels, upsample};
-use deepcut::{FeatureMap, Image, Options, Segmentation, Stage};
+use deepcut::{FeatureMap, Image, Options, Segmentation, View};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -30,7 +29,10 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
         let (map, seconds) = evaluation.shared_features(&image, options, &mut maps)?;
         features_seconds += seconds;
         let mut watch = Stopwatch::new("graph");
-        let (found, soft) = segment(evaluation, &image, map, options, &mut |stage| watch.begin(stage.name()))?;
+        let (found, soft) = segment(evaluation, &image, map, options, &mut |step| {
+            watch.begin(step.name());
+            ControlFlow::Continue(())
+        })?;
         results.push(compare(sample, &truth, &found, &soft, watch.seconds()));
     }
     Ok(Picture { features_seconds, results, notes })
@@ -39,12 +41,12 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
 impl Evaluation {
     /// A picture's features and the seconds they took, or the cache's and zero.
     fn features(&self, image: &Image, options: &Options) -> anyhow::Result<(FeatureMap, f64)> {
-        let key = self.cache.as_ref().map(|cache| (cache, cache.key(&self.segmenter, options, image)));
+        let key = self.cache.as_ref().map(|cache| (cache, cache.key(&self.segmenter, &options.needed_view(), image)));
         if let Some(map) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
             return Ok((map, 0.0));
         }
         let begin = Instant::now();
-        let map = self.segmenter.features_with(image, options)?;
+        let map = self.segmenter.features_with(image, &options.needed_view())?;
         let seconds = begin.elapsed().as_secs_f64();
         if let Some((cache, key)) = key {
             cache.put(&key, &map)?;
@@ -59,11 +61,11 @@ impl Evaluation {
         options: &Options,
         maps: &'a mut Vec<(View, FeatureMap)>,
     ) -> anyhow::Result<(&'a FeatureMap, f64)> {
-        let known = maps.iter().position(|(view, _)| *view == options.view());
+        let known = maps.iter().position(|(view, _)| *view == options.needed_view());
         let mut seconds = 0.0;
         if known.is_none() {
             let (map, took) = self.features(image, options)?;
-            maps.push((options.view(), map));
+            maps.push((options.needed_view(), map));
             seconds = took;
         }
         Ok((&maps[known.unwrap_or(maps.len() - 1)].1, seconds))
@@ -76,7 +78,7 @@ impl Evaluation {
         let mut maps = Vec::new();
         let made = |contender: &Contender| {
             let map = self.shared_features(&image, &contender.options, &mut maps)?.0;
-            Ok(segment(self, &image, map, &contender.options, &mut |_| {})?.0)
+            Ok(segment(self, &image, map, &contender.options, &mut |_| ControlFlow::Continue(()))?.0)
         };
         let found = self.contenders.iter().take(count).map(made).collect::<anyhow::Result<_>>()?;
         Ok((image, truth, found))
@@ -89,18 +91,12 @@ fn segment(
     image: &Image,
     map: &FeatureMap,
     options: &Options,
-    observe: &mut dyn FnMut(Stage),
+    observe: &mut Observer<'_>,
 ) -> anyhow::Result<(Segmentation, Vec<u8>)> {
-    let (height, width) = (image.height(), image.width());
-    if image.is_constant() {
-        return Ok((Segmentation::empty(height, width, options.foreground_labels()), vec![0; height * width]));
-    }
-    let clustering = evaluation.segmenter.cluster_observed(map, options, &mut |stage| {
-        observe(stage);
-        ControlFlow::Continue(())
-    })?;
-    let found = to_pixels(image, &clustering, options, observe);
-    Ok((found, upsample::foreground(&clustering.grid, height, width)))
+    let segmenter = &evaluation.segmenter;
+    let clustering = segmenter.cluster_observed(map, options, observe)?;
+    let found = options.finish.to_pixels_observed(segmenter.cpu(), image, &clustering, observe).map_err(deepcut::Error::from)?;
+    Ok((found, options.finish.soft_foreground(segmenter.cpu(), image, &clustering)))
 }
 
 fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], seconds: BTreeMap<String, f64>) -> Measured {
@@ -125,9 +121,9 @@ fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], se
         _ => (vec![], None),
     };
     let label = |y: f64, x: f64| {
-        let inside = (0.0..found.height as f64).contains(&y) && (0.0..found.width as f64).contains(&x);
-        inside.then(|| usize::from(found.labels[y as usize * found.width + x as usize]))
+        let inside = (0.0..found.height() as f64).contains(&y) && (0.0..found.width() as f64).contains(&x);
+        inside.then(|| usize::from(found.labels()[y as usize * found.width() + x as usize]))
     };
     let points = sample.keypoints.iter().filter_map(|point| Some((point.part, label(point.y, point.x)?))).collect();
-    Measured { values, confidence: found.confidence, seconds, histogram, points }
+    Measured { values, confidence: found.confidence(), seconds, histogram, points }
 }

@@ -92,12 +92,12 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
     if !args.compare.is_empty() {
         return args.compare.iter().map(|name| named(name, &args.study)).collect();
     }
-    let options = method.options(network)?;
+    let options = method.options_set(network, &args.sets)?;
     if !args.study.run.quiet {
-        method.warn_of_ignored(&options);
+        method.warn_of_ignored(&options, &args.sets);
     }
     let Some(seeds) = args.seeds else {
-        return Ok(vec![Contender { name: options.method.name().into(), profile: method.profile, options }]);
+        return Ok(vec![Contender { name: options.recipe.method.name().into(), profile: method.profile, options }]);
     };
     let with = |seed: u64| {
         let mut options = options.clone();
@@ -117,7 +117,7 @@ fn named(name: &str, StudyArgs { method, network, run, .. }: &StudyArgs) -> anyh
     };
     let options = method.options_as(profile, kind, network)?;
     if !run.quiet {
-        method.warn_of_ignored(&options);
+        method.warn_of_ignored(&options, &[]);
     }
     Ok(Contender { name: name.into(), profile, options })
 }
@@ -134,8 +134,7 @@ impl Evaluation {
         let options = contenders.first().map(|contender| contender.options.clone()).unwrap_or_default();
         let segmenter = network::segmenter(&study.network, &study.run, options)?;
         for contender in &mut contenders {
-            contender.options.precision = segmenter.options().precision;
-            contender.options.resolution.get_or_insert(segmenter.backbone().default_resolution());
+            contender.options.view = contender.options.view.of(segmenter.backbone())?;
         }
         let cache = study.cache.as_ref().map(|folder| Cache::open(folder, study.cache_size)).transpose()?;
         if !study.run.quiet {
@@ -225,9 +224,9 @@ impl Evaluation {
             identity.sha256,
             identity.features,
             values(&|contender| contender.profile.to_possible_value().map_or_else(String::new, |name| name.get_name().into())),
-            values(&|contender| contender.options.resolution.map_or_else(String::new, |side| side.to_string())),
+            values(&|contender| contender.options.view.resolution.map_or_else(String::new, |side| side.to_string())),
             word(serde_json::to_string(&identity.precision)),
-            self.segmenter.isa().name(),
+            self.segmenter.cpu().isa().name(),
             env!("CARGO_PKG_VERSION"),
         )
     }

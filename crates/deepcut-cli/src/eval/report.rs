@@ -67,7 +67,7 @@ pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args:
         let _ = writeln!(page, "{}: {}", escape(&contender.name), escape(&serde_json::to_string(&contender.options)?));
     }
     let backbone = serde_json::to_string(evaluation.segmenter.backbone().identity())?;
-    let (kernels, version) = (evaluation.segmenter.isa().name(), env!("CARGO_PKG_VERSION"));
+    let (kernels, version) = (evaluation.segmenter.cpu().isa().name(), env!("CARGO_PKG_VERSION"));
     let _ = write!(page, "backbone: {}\nkernels: {kernels}\nversion: {version}</pre></html>", escape(&backbone));
     let cannot = || format!("cannot write the page into {}; name another folder with --report", folder.display());
     write(&folder.join("pictures.csv"), outcome.tables.csv().as_bytes(), args.overwrite).with_context(cannot)?;

@@ -2,7 +2,7 @@
 
 use super::table::{Table, mean};
 use super::{Contender, Evaluation};
-use crate::args::{Profile, SweepArgs};
+use crate::args::{Profile, SweepArgs, parse_set, set_option};
 use anyhow::{Context, bail};
 use deepcut::Options;
 use serde_json::Value;
@@ -13,7 +13,7 @@ const MOST: usize = 1000;
 
 /// Evaluates what the command line names. True if every picture of the data set was measured.
 pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
-    let sets = args.sets.iter().map(|set| parse(set)).collect::<anyhow::Result<Vec<_>>>()?;
+    let sets = args.sets.iter().map(|set| parse_set(set)).collect::<anyhow::Result<Vec<_>>>()?;
     let study = &args.study;
     let contenders = combine(&study.method.options(&study.network)?, study.method.profile, &sets)?;
     let evaluation = Evaluation::new(study, contenders)?;
@@ -23,45 +23,25 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
     evaluation.tell(study, &outcome, || markdown(&tables))
 }
 
-/// A name and its values: what lies between commas outside brackets, as JSON, or as a word if it is none.
-fn parse(set: &str) -> anyhow::Result<(String, Vec<Value>)> {
-    let (name, values) = set.split_once('=').with_context(|| format!("--set {set}: expected NAME=VALUE,..."))?;
-    let mut depth = 0;
-    let parts = values.split(|c| {
-        depth += i32::from(c == '[') - i32::from(c == ']');
-        c == ',' && depth == 0
-    });
-    let values = parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| part.into())).collect();
-    let name = name.trim().replace('-', "_");
-    Ok((if name == "colour" { "color".into() } else { name }, values))
-}
-
 fn combine(base: &Options, profile: Profile, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<Contender>> {
     let count: usize = sets.iter().map(|(_, values)| values.len()).product();
     if count > MOST {
         bail!("--set: {count} combinations; {MOST} at most");
     }
-    let mut found = vec![(String::new(), serde_json::to_value(base)?)];
+    let mut found = vec![(String::new(), base.clone())];
     for (name, values) in sets {
-        if name == "precision" {
-            bail!("--set precision: the network is loaded once a run; run once for each --precision");
+        let mut next = Vec::with_capacity(found.len() * values.len());
+        for (label, options) in &found {
+            for value in values {
+                let word = value.as_str().map_or_else(|| value.to_string(), Into::into);
+                let mut options = options.clone();
+                set_option(&mut options, name, value).with_context(|| format!("--set {name}={word}"))?;
+                next.push((format!("{label}{}{name} {word}", if label.is_empty() { "" } else { ", " }), options));
+            }
         }
-        if found[0].1.get(name).is_none() {
-            let known: Vec<&String> = found[0].1.as_object().into_iter().flat_map(|map| map.keys()).collect();
-            bail!("--set {name}: no such option; there are {}", known.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", "));
-        }
-        let with = |(label, options): &(String, Value), value: &Value| {
-            let mut options = options.clone();
-            // As on the command line, one number of epochs is that of all stages.
-            let all = (name == "epochs" && value.is_number()).then(|| Value::from(vec![value.clone(); 3]));
-            options[name] = all.unwrap_or_else(|| value.clone());
-            let word = value.as_str().map_or_else(|| value.to_string(), Into::into);
-            (format!("{label}{}{name} {word}", if label.is_empty() { "" } else { ", " }), options)
-        };
-        found = found.iter().flat_map(|one| values.iter().map(|value| with(one, value)).collect::<Vec<_>>()).collect();
+        found = next;
     }
-    let contender = |(name, options): (String, Value)| {
-        let options: Options = serde_json::from_value(options).with_context(|| format!("--set {name}"))?;
+    let contender = |(name, options): (String, Options)| {
         options.validate().with_context(|| format!("--set {name}"))?;
         Ok(Contender { name, profile, options })
     };
@@ -91,21 +71,24 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use deepcut::Edges;
 
     #[test]
     fn every_combination_is_made_and_checked() {
-        let sets = ["tau=0.1,null", "epochs=[1,2,3],[4,5,6]", "objective=mincut"].map(|set| parse(set).unwrap());
+        let sets = ["tau=0.1,null", "epochs=[1,2,3],[4,5,6]", "objective=mincut"].map(|set| parse_set(set).unwrap());
         let found = combine(&Options::default(), Profile::Default, &sets).unwrap();
-        let told: Vec<_> = found.iter().map(|c| (c.options.tau, c.options.epochs)).collect();
-        assert_eq!(told, [(Some(0.1), [1, 2, 3]), (Some(0.1), [4, 5, 6]), (None, [1, 2, 3]), (None, [4, 5, 6])]);
+        let told: Vec<_> = found.iter().map(|c| (c.options.recipe.edges, c.options.recipe.epochs)).collect();
+        let (tau, relu) = (Edges::Threshold(0.1), Edges::Relu);
+        assert_eq!(told, [(tau, [1, 2, 3]), (tau, [4, 5, 6]), (relu, [1, 2, 3]), (relu, [4, 5, 6])]);
         assert_eq!(found[2].name, "tau null, epochs [1,2,3], objective mincut");
-        let fails =
-            |set: &str| parse(set).and_then(|set| combine(&Options::default(), Profile::Default, &[set]).map(|_| ())).is_err();
+        let fails = |set: &str| {
+            parse_set(set).and_then(|set| combine(&Options::default(), Profile::Default, &[set]).map(|_| ())).is_err()
+        };
         assert!(fails("tau") && fails("taus=1") && fails("tau=7") && fails("objective=none") && fails("tau=high"));
-        let set = parse("colour=0,10").unwrap();
+        let set = parse_set("colour=0,10").unwrap();
         let base = Options::default();
         assert!(combine(&base, Profile::Default, std::slice::from_ref(&set)).is_err() && fails("precision=f32"));
-        let deep_spectral = combine(&base, Profile::Default, &[parse("method=deep-spectral").unwrap(), set]).unwrap();
-        assert_eq!(deep_spectral.iter().map(|c| c.options.color).collect::<Vec<_>>(), [0.0, 10.0]);
+        let deep_spectral = combine(&base, Profile::Default, &[parse_set("method=deep-spectral").unwrap(), set]).unwrap();
+        assert_eq!(deep_spectral.iter().map(|c| c.options.recipe.color).collect::<Vec<_>>(), [0.0, 10.0]);
     }
 }

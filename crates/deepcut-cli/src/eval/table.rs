@@ -216,7 +216,7 @@ impl Tables {
             "results": results.collect::<Vec<_>>(),
             "difference": self.difference().map(|row| json!({ "value": row.value, "interval": row.interval })),
             "backbone": segmenter.backbone().identity(),
-            "kernels": segmenter.isa().name(),
+            "kernels": segmenter.cpu().isa().name(),
             "version": env!("CARGO_PKG_VERSION"),
         })
     }

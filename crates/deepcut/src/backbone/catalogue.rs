@@ -2,6 +2,7 @@
 
 use super::vit::{Family, VisionTransformer, VitOptions};
 use super::weights::WeightsError;
+use crate::cpu::Cpu;
 
 /// The file of every entry.
 pub const FILE: &str = "model.safetensors";
@@ -97,7 +98,7 @@ impl Entry {
     ///
     /// # Errors
     /// As [`VisionTransformer::from_bytes`]; [`WeightsError::Metadata`] if the file holds another network.
-    pub fn load(&self, bytes: &[u8], options: &VitOptions) -> Result<VisionTransformer, WeightsError> {
+    pub fn load(&self, bytes: &[u8], cpu: &Cpu, options: &VitOptions) -> Result<VisionTransformer, WeightsError> {
         let (family, heads) = (options.family.or(Some(self.family)), options.heads.or(Some(self.heads)));
         let options = VitOptions { family, heads, ..options.clone() };
         let got = VisionTransformer::shape(self.name, bytes, &options)?;
@@ -108,7 +109,7 @@ impl Entry {
                 self.name
             )));
         }
-        VisionTransformer::from_bytes(self.name, bytes, &options)
+        VisionTransformer::from_bytes(self.name, bytes, cpu, &options)
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn another_network_under_the_name_is_refused() {
         let bytes = include_bytes!("../../tests/fixtures/vit_tiny_random.safetensors");
-        let error = ENTRIES[0].load(bytes, &VitOptions { heads: Some(2), ..VitOptions::default() }).unwrap_err();
+        let error = ENTRIES[0].load(bytes, &Cpu::default(), &VitOptions { heads: Some(2), ..VitOptions::default() }).unwrap_err();
         assert!(error.to_string().contains("[8, 64, 3, 0]; dino-vits8 has [8, 384, 12, 0]"), "{error}");
     }
 }

@@ -16,10 +16,10 @@
 
 use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
-use super::{Backbone, FeatureMap, Identity, Input};
-use crate::kernels::packed::Precision;
-use crate::kernels::parallel::{Crew, crew};
-use crate::kernels::{Depthwise, Isa, is_shape};
+use super::{Backbone, BackboneError, FeatureMap, Identity, Input, InputSpec};
+use crate::cpu::{Cpu, Precision};
+use crate::kernels::Depthwise;
+use crate::kernels::parallel;
 use serde::Deserialize;
 use std::fmt;
 
@@ -90,6 +90,7 @@ struct Block {
 
 /// The network. See the module's documentation.
 pub struct ConvNet {
+    cpu: Cpu,
     identity: Identity,
     architecture: Architecture,
     stem: Linear,
@@ -159,32 +160,27 @@ impl ConvNet {
         Weights::parse(bytes).is_ok_and(|weights| weights.metadata(METADATA).is_ok())
     }
 
-    /// The fastest precision that keeps such a network's masks, on these kernels.
-    #[must_use]
-    pub fn fastest_precision(isa: Isa) -> Precision {
-        if isa.prefers_int8() { Precision::Int8 } else { isa.fastest_float().into() }
-    }
-
     /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`; of these, in int8 those of the
-    /// blocks, the others in what is then fastest on the kernels `isa`.
+    /// blocks, the others in the faster of f32 and bf16. [`Precision::Auto`] is int8 where that pays: it keeps the masks.
     ///
     /// # Errors
     /// Every variant of [`WeightsError`].
-    pub fn from_bytes(name: &str, bytes: &[u8], isa: Isa, precision: Precision) -> Result<Self, WeightsError> {
-        let (network, sha256) = rayon::join(|| Self::read(name, bytes, isa, precision), || sha256(bytes));
+    pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, precision: Precision) -> Result<Self, WeightsError> {
+        let (network, sha256) = parallel::join(|| Self::read(name, bytes, cpu, precision), || sha256(bytes));
         let mut network = network?;
         network.identity.sha256 = sha256;
         Ok(network)
     }
 
     /// [`ConvNet::from_bytes`], but for the checksum.
-    fn read(name: &str, bytes: &[u8], isa: Isa, precision: Precision) -> Result<Self, WeightsError> {
+    fn read(name: &str, bytes: &[u8], cpu: &Cpu, precision: Precision) -> Result<Self, WeightsError> {
         let weights = Weights::parse_named(name, bytes)?;
         let architecture: Architecture =
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
         let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
-        let float = isa.float(precision).into();
+        let precision = cpu.network_precision(precision, true);
+        let float = cpu.float(precision).into();
         let mut load = Loader { weights, architecture, precision, float };
         let stem = load.patches("stem", 3, w1, STEM)?;
         let stages = [load.blocks("stage1", d1, w1)?, load.blocks("stage2", d2, w2)?, load.blocks("stage3", d3, w3)?];
@@ -198,7 +194,8 @@ impl ConvNet {
         let Architecture { mean, std, .. } = load.architecture;
         let (name, features) = (name.into(), "output".into());
         let identity = Identity { name, features, stride: STRIDE, precision, mean, std, ..Identity::default() };
-        Ok(Self { identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
+        let cpu = cpu.clone();
+        Ok(Self { cpu, identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
     }
 }
 
@@ -207,40 +204,34 @@ impl Backbone for ConvNet {
         &self.identity
     }
 
-    fn normalization(&self) -> ([f32; 3], [f32; 3]) {
-        (self.architecture.mean, self.architecture.std)
+    fn input(&self) -> InputSpec {
+        let Architecture { mean, std, .. } = self.architecture;
+        InputSpec { mean, std, size_multiple: SIZE_MULTIPLE, resolution: 352 }
     }
 
-    fn size_multiple(&self) -> usize {
-        SIZE_MULTIPLE
-    }
-
-    fn default_resolution(&self) -> usize {
-        352
-    }
-
-    fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
-        crew(|crew| self.features_with(isa, crew, input))
+    fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError> {
+        inputs.iter().map(|&input| self.cpu.together(|| self.features_of(input))).collect()
     }
 }
 
 impl ConvNet {
-    fn features_with(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> FeatureMap {
+    fn features_of(&self, input: Input<'_>) -> Result<FeatureMap, BackboneError> {
+        let cpu = &self.cpu;
         let pad = self.architecture.kernel / 2;
         let scratch = &mut Vec::new();
         let image =
             Plane::from_input(input.height.next_multiple_of(SIZE_MULTIPLE), input.width.next_multiple_of(SIZE_MULTIPLE), input);
         let mut forward = |x: &Plane, linear: &Linear, size: usize, blocks: &[Block]| {
-            run(isa, crew, blocks, x.patches(isa, crew, linear, size, pad, scratch), scratch)
+            run(cpu, blocks, x.patches(cpu, linear, size, pad, scratch), scratch)
         };
         let x = forward(&image, &self.stem, STEM, &self.stages[0]);
         let x = forward(&x, &self.down[0], 2, &self.stages[1]);
         let y = forward(&x, &self.down[1], 2, &self.stages[2]);
-        let coarse = y.patches(isa, crew, &self.top, 1, 0, scratch);
-        let mut z = x.patches(isa, crew, &self.lateral, 1, pad, scratch);
-        add_upsampled(crew, &mut z, &coarse);
-        let z = run(isa, crew, &self.mix, z, scratch);
-        let Plane { height, width, channels: dim, data, .. } = z.patches(isa, crew, &self.head, 1, 0, scratch);
+        let coarse = y.patches(cpu, &self.top, 1, 0, scratch);
+        let mut z = x.patches(cpu, &self.lateral, 1, pad, scratch);
+        add_upsampled(&mut z, &coarse);
+        let z = run(cpu, &self.mix, z, scratch);
+        let Plane { height, width, channels: dim, data, .. } = z.patches(cpu, &self.head, 1, 0, scratch);
 
         // Patches that lie wholly in the padding are dropped.
         let (grid_height, grid_width) = (input.height.div_ceil(STRIDE), input.width.div_ceil(STRIDE));
@@ -249,7 +240,7 @@ impl ConvNet {
         } else {
             data.chunks_exact(width * dim).take(grid_height).flat_map(|row| &row[..grid_width * dim]).copied().collect()
         };
-        FeatureMap { grid_height, grid_width, dim, data, colors: None }
+        Ok(FeatureMap::new(grid_height, grid_width, dim, data)?)
     }
 }
 
@@ -276,7 +267,6 @@ impl Plane {
 
     /// A picture that may be lower and narrower than the plane; the rest is zero.
     fn from_input(height: usize, width: usize, input: Input<'_>) -> Self {
-        assert!(is_shape(input.data.len(), [input.height, input.width, 3]), "values of a picture");
         let mut plane = Self::zeros(height, width, 3, 0);
         store(input.data, &mut plane.data, width * 3, input.width * 3, 0);
         plane
@@ -308,11 +298,11 @@ impl Plane {
     }
 
     /// A convolution of stride `size` with a `size × size` kernel.
-    fn patches(&self, isa: Isa, crew: &Crew, linear: &Linear, size: usize, pad: usize, scratch: &mut Vec<Scratch>) -> Self {
+    fn patches(&self, cpu: &Cpu, linear: &Linear, size: usize, pad: usize, scratch: &mut Vec<Scratch>) -> Self {
         let mut out = Self::zeros(self.height / size, self.width / size, linear.outputs(), pad);
         let (rows, stride, width, channels) = (out.task_rows(), out.stride(), out.width, out.channels);
         let run = size * self.channels;
-        crew.for_each_with(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
+        parallel::for_each_with(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
             let height = out.len() / stride;
             let patches = resized(&mut scratch.rows, height * width * size * run);
             for (at, patch) in patches.chunks_exact_mut(run).enumerate() {
@@ -322,7 +312,7 @@ impl Plane {
                 patch.copy_from_slice(&self.data[from..from + run]);
             }
             let values = resized(&mut scratch.out, height * width * channels);
-            linear.apply(isa, patches, values);
+            linear.apply(cpu, patches, values);
             store(values, out, stride, width * channels, pad * channels);
         });
         out
@@ -345,13 +335,13 @@ fn store(rows: &[f32], out: &mut [f32], stride: usize, width: usize, indent: usi
 }
 
 /// Runs a stage's blocks, back and forth between two planes.
-fn run(isa: Isa, crew: &Crew, blocks: &[Block], mut x: Plane, scratch: &mut Vec<Scratch>) -> Plane {
+fn run(cpu: &Cpu, blocks: &[Block], mut x: Plane, scratch: &mut Vec<Scratch>) -> Plane {
     if blocks.is_empty() {
         return x;
     }
     let mut out = Plane::zeros(x.height, x.width, x.channels, x.pad);
     for block in blocks {
-        block.apply(isa, crew, &x, scratch, &mut out);
+        block.apply(cpu, &x, scratch, &mut out);
         std::mem::swap(&mut x, &mut out);
     }
     x
@@ -359,10 +349,10 @@ fn run(isa: Isa, crew: &Crew, blocks: &[Block], mut x: Plane, scratch: &mut Vec<
 
 impl Block {
     /// `out = x + project(GELU(expand(depthwise(x))))`.
-    fn apply(&self, isa: Isa, crew: &Crew, x: &Plane, scratch: &mut Vec<Scratch>, out: &mut Plane) {
+    fn apply(&self, cpu: &Cpu, x: &Plane, scratch: &mut Vec<Scratch>, out: &mut Plane) {
         let (rows, stride, channels, width) = (x.task_rows(), x.stride(), x.channels, x.width);
         let shape = Depthwise { weights: &self.depthwise, bias: &self.depthwise_bias, kernel: self.kernel, channels, width };
-        crew.for_each_with(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
+        parallel::for_each_with(out.tasks_mut().enumerate(), scratch, |scratch, (task, out)| {
             let height = out.len() / stride;
             let pixels = height * width;
             let filtered = resized(&mut scratch.rows, pixels * channels);
@@ -371,20 +361,20 @@ impl Block {
             for (i, (filtered, residual)) in lines.enumerate() {
                 let y = task * rows + i;
                 // Row y of the plane begins `pad` rows below row y of the padded data: the first row the kernel reads.
-                isa.depthwise_row(shape, &x.data[y * stride..], filtered);
+                cpu.isa.depthwise_row(shape, &x.data[y * stride..], filtered);
                 residual.copy_from_slice(x.row(y));
             }
             let hidden = resized(&mut scratch.hidden, pixels * self.expand.outputs());
-            self.expand.apply(isa, filtered, hidden);
-            isa.gelu(hidden);
-            self.project.add(isa, hidden, residual);
+            self.expand.apply(cpu, filtered, hidden);
+            cpu.isa.gelu(hidden);
+            self.project.add(cpu, hidden, residual);
             store(residual, out, stride, width * channels, x.pad * channels);
         });
     }
 }
 
 /// Adds `coarse` (half the height and width, no border), upsampled bilinearly about pixel centres, to `fine`.
-fn add_upsampled(crew: &Crew, fine: &mut Plane, coarse: &Plane) {
+fn add_upsampled(fine: &mut Plane, coarse: &Plane) {
     let half = |i: usize, n: usize| {
         // Centre i + ½ of the fine grid lies at i/2 − ¼ of the coarse one.
         let (near, far) = (i / 2, if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n / 2 - 1) });
@@ -392,7 +382,7 @@ fn add_upsampled(crew: &Crew, fine: &mut Plane, coarse: &Plane) {
     };
     let Plane { height, width, channels, pad, .. } = *fine;
     let (rows, stride) = (fine.task_rows(), fine.stride());
-    crew.for_each(fine.tasks_mut().enumerate(), |(task, fine)| {
+    parallel::for_each(fine.tasks_mut().enumerate(), |(task, fine)| {
         for (i, row) in fine.chunks_exact_mut(stride).enumerate() {
             let pixels = row[pad * channels..].chunks_exact_mut(channels).take(width);
             for (x, out) in pixels.enumerate() {

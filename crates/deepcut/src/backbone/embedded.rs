@@ -2,16 +2,15 @@
 
 use super::convnet::ConvNet;
 use super::weights::WeightsError;
-use crate::kernels::Isa;
-use crate::kernels::packed::Precision;
+use crate::cpu::{Cpu, Precision};
 
 /// The file as it is in the repository; `training/` made it. A constant would be in a program once for every crate that uses it.
 pub static BYTES: &[u8] = include_bytes!("../../weights/embedded.safetensors");
 
-/// Loads the embedded network, its products in f32.
+/// Loads the embedded network for a processor.
 ///
 /// # Errors
 /// None in a released program: the tests load these very bytes.
-pub fn load() -> Result<ConvNet, WeightsError> {
-    ConvNet::from_bytes("embedded", BYTES, Isa::detect(), Precision::F32)
+pub fn load(cpu: &Cpu, precision: Precision) -> Result<ConvNet, WeightsError> {
+    ConvNet::from_bytes("embedded", BYTES, cpu, precision)
 }

@@ -3,7 +3,7 @@
 //! Sources: the facets and the log-binned descriptor are those of Amir et al. (arXiv 2112.05814), `extractor.py`, which the published
 //! code uses; joining facets is ours.
 
-use super::FeatureMap;
+use crate::features::{FeatureMap, FeatureMapError};
 use std::fmt;
 use std::str::FromStr;
 
@@ -94,40 +94,43 @@ impl fmt::Display for Facets {
 /// Joins maps of one grid: every row scaled to length 1/√m and put side by side, so that inner products are the mean cosines of
 /// the m maps. A single map is left as it is.
 ///
-/// # Panics
-/// If the grids differ or there is no map.
-#[must_use]
-pub fn fuse(mut maps: Vec<FeatureMap>) -> FeatureMap {
+/// # Errors
+/// [`FeatureMapError::Grids`] if the grids differ, [`FeatureMapError::Empty`] if there is no map.
+pub fn fuse(mut maps: Vec<FeatureMap>) -> Result<FeatureMap, FeatureMapError> {
     if maps.len() == 1 {
-        return maps.swap_remove(0);
+        return Ok(maps.swap_remove(0));
     }
-    let (grid_height, grid_width) = (maps[0].grid_height, maps[0].grid_width);
-    assert!(maps.iter().all(|map| (map.grid_height, map.grid_width) == (grid_height, grid_width)), "maps of one picture");
-    let dim = maps.iter().map(|map| map.dim).sum();
+    let grid = maps.first().map_or((0, 0), FeatureMap::grid);
+    if let Some(other) = maps.iter().map(FeatureMap::grid).find(|other| *other != grid) {
+        return Err(FeatureMapError::Grids { first: grid, other });
+    }
+    let dim = maps.iter().map(FeatureMap::dim).sum();
     let share = 1.0 / (maps.len() as f32).sqrt();
-    let mut data = Vec::with_capacity(grid_height * grid_width * dim);
-    for cell in 0..grid_height * grid_width {
+    let mut data = Vec::with_capacity(grid.0 * grid.1 * dim);
+    for cell in 0..grid.0 * grid.1 {
         for map in &maps {
-            let row = &map.data[cell * map.dim..(cell + 1) * map.dim];
+            let row = &map.data()[cell * map.dim()..(cell + 1) * map.dim()];
             let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
             let scale = if length > 0.0 { share / length } else { 0.0 };
             data.extend(row.iter().map(|x| x * scale));
         }
     }
-    FeatureMap { grid_height, grid_width, dim, data, colors: None }
+    FeatureMap::new(grid.0, grid.1, dim, data)
 }
 
-/// Describes every patch by its surroundings too: 17 bins, of which nine are its 3 × 3 neighbours and eight the 3 × 3 means around
+/// Describes every patch by its surroundings too: 17 bins, of which nine are its 3 × 3 neighbors and eight the 3 × 3 means around
 /// it at distance three; beyond the edge, the nearest cell inside. The result has 17 times the dimension.
-#[must_use]
-pub fn log_bin(map: &FeatureMap) -> FeatureMap {
-    let (height, width, dim) = (map.grid_height, map.grid_width, map.dim);
-    let means = mean_of_neighbours(map);
+///
+/// # Errors
+/// None but [`FeatureMapError::Shape`], if the size wraps.
+pub fn log_bin(map: &FeatureMap) -> Result<FeatureMap, FeatureMapError> {
+    let ((height, width), dim) = (map.grid(), map.dim());
+    let means = mean_of_neighbors(map);
     let nearest = |at: usize, step: isize, n: usize| at.saturating_add_signed(step).min(n - 1);
     let mut data = Vec::with_capacity(height * width * dim * 17);
     for y in 0..height {
         for x in 0..width {
-            for (distance, source) in [(1, &map.data), (3, &means)] {
+            for (distance, source) in [(1, map.data()), (3, &*means)] {
                 for (i, j) in (-1..=1).flat_map(|i| (-1..=1).map(move |j| (i, j))) {
                     if distance > 1 && (i, j) == (0, 0) {
                         continue;
@@ -138,19 +141,19 @@ pub fn log_bin(map: &FeatureMap) -> FeatureMap {
             }
         }
     }
-    FeatureMap { grid_height: height, grid_width: width, dim: 17 * dim, data, colors: None }
+    FeatureMap::new(height, width, 17 * dim, data)
 }
 
-/// The mean over each cell's 3 × 3 neighbours that exist.
-fn mean_of_neighbours(map: &FeatureMap) -> Vec<f32> {
-    let (height, width, dim) = (map.grid_height, map.grid_width, map.dim);
-    let mut out = vec![0.0; map.data.len()];
+/// The mean over each cell's 3 × 3 neighbors that exist.
+fn mean_of_neighbors(map: &FeatureMap) -> Vec<f32> {
+    let ((height, width), dim) = (map.grid(), map.dim());
+    let mut out = vec![0.0; map.data().len()];
     for (cell, out) in out.chunks_exact_mut(dim).enumerate() {
         let (y, x) = (cell / width, cell % width);
         let (rows, columns) = (y.saturating_sub(1)..=(y + 1).min(height - 1), x.saturating_sub(1)..=(x + 1).min(width - 1));
         let share = 1.0 / (rows.clone().count() * columns.clone().count()) as f32;
-        for neighbour in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
-            let row = &map.data[neighbour * dim..(neighbour + 1) * dim];
+        for neighbor in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
+            let row = &map.data()[neighbor * dim..(neighbor + 1) * dim];
             out.iter_mut().zip(row).for_each(|(out, x)| *out += share * x);
         }
     }
@@ -172,16 +175,16 @@ mod tests {
     }
 
     fn map(grid_height: usize, grid_width: usize, dim: usize, data: &[f32]) -> FeatureMap {
-        FeatureMap { grid_height, grid_width, dim, data: data.to_vec(), colors: None }
+        FeatureMap::new(grid_height, grid_width, dim, data.to_vec()).unwrap()
     }
 
     #[test]
     fn inner_products_of_fused_maps_are_mean_cosines() {
         let a = map(1, 3, 2, &[3.0, 4.0, 0.0, 2.0, 0.0, 0.0]);
         let b = map(1, 3, 3, &[1.0, 2.0, 2.0, -5.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
-        assert_eq!(fuse(vec![a.clone()]), a);
-        let fused = fuse(vec![a, b]);
-        let dot = |i: usize, j: usize| -> f32 { (0..5).map(|c| fused.data[i * 5 + c] * fused.data[j * 5 + c]).sum() };
+        assert_eq!(fuse(vec![a.clone()]).unwrap(), a);
+        let fused = fuse(vec![a, b]).unwrap();
+        let dot = |i: usize, j: usize| -> f32 { (0..5).map(|c| fused.data()[i * 5 + c] * fused.data()[j * 5 + c]).sum() };
         assert!((dot(0, 0) - 1.0).abs() < 1e-6);
         // Cosines 4/5 and −1/3.
         assert!((dot(0, 1) - (0.8 - 1.0 / 3.0) / 2.0).abs() < 1e-6);
@@ -191,14 +194,14 @@ mod tests {
 
     #[test]
     fn a_single_cell_is_its_own_surroundings() {
-        assert_eq!(log_bin(&map(1, 1, 2, &[1.0, 2.0])).data, [1.0, 2.0].repeat(17));
+        assert_eq!(log_bin(&map(1, 1, 2, &[1.0, 2.0])).unwrap().data(), [1.0, 2.0].repeat(17));
     }
 
     /// Cells 0, 1, 2 in a row: the middle one's nine near bins, then the means (0.5, 1, 1.5) three to the left and right, clamped.
     #[test]
     fn near_bins_are_cells_and_far_bins_means() {
-        let out = log_bin(&map(1, 3, 1, &[0.0, 1.0, 2.0]));
-        assert_eq!(out.data[17..26], [0.0, 1.0, 2.0].repeat(3));
-        assert_eq!(out.data[26..34], [0.5, 1.0, 1.5, 0.5, 1.5, 0.5, 1.0, 1.5]);
+        let out = log_bin(&map(1, 3, 1, &[0.0, 1.0, 2.0])).unwrap();
+        assert_eq!(out.data()[17..26], [0.0, 1.0, 2.0].repeat(3));
+        assert_eq!(out.data()[26..34], [0.5, 1.0, 1.5, 0.5, 1.5, 0.5, 1.0, 1.5]);
     }
 }

@@ -1,8 +1,9 @@
 //! A fully connected layer: `y = x W + b`. A 1 × 1 convolution is one, and so is a convolution over patches gathered beforehand.
 
-use crate::kernels::packed::{Float, Packed, Precision};
+use crate::cpu::{Cpu, Precision};
+use crate::kernels::packed::{Float, Packed};
 use crate::kernels::quantized::{MOST_DEPTH, Quantized};
-use crate::kernels::{Isa, Left, Start};
+use crate::kernels::{Left, Start};
 
 /// The layer, its weights packed for the product.
 pub(super) struct Linear {
@@ -18,6 +19,8 @@ enum Weights {
 
 impl Linear {
     /// From a row-major `[outputs, inputs]` matrix, as every file stores it.
+    ///
+    /// [`Precision::Auto`] is f32: a network decides on its precision before its layers.
     pub fn new(precision: Precision, weights: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
         let pack = |float| {
             let mut packed = Packed::new(float);
@@ -25,7 +28,7 @@ impl Linear {
             Weights::Float(packed)
         };
         let weights = match precision {
-            Precision::F32 => pack(Float::F32),
+            Precision::F32 | Precision::Auto => pack(Float::F32),
             Precision::Bf16 => pack(Float::Bf16),
             // Its sums are of 32 bits; no published layer is so deep.
             Precision::Int8 if inputs > MOST_DEPTH => pack(Float::F32),
@@ -60,19 +63,19 @@ impl Linear {
     }
 
     /// `out = rows W + b`.
-    pub fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        self.product(isa, rows, Start::Bias(&self.bias), out);
+    pub fn apply(&self, cpu: &Cpu, rows: &[f32], out: &mut [f32]) {
+        self.product(cpu, rows, Start::Bias(&self.bias), out);
     }
 
     /// `out = out + rows W + b`.
-    pub fn add(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        self.product(isa, rows, Start::Residual(&self.bias), out);
+    pub fn add(&self, cpu: &Cpu, rows: &[f32], out: &mut [f32]) {
+        self.product(cpu, rows, Start::Residual(&self.bias), out);
     }
 
-    fn product(&self, isa: Isa, rows: &[f32], start: Start<'_>, out: &mut [f32]) {
+    fn product(&self, cpu: &Cpu, rows: &[f32], start: Start<'_>, out: &mut [f32]) {
         match &self.weights {
-            Weights::Float(packed) => isa.gemm(self.left(rows), packed, start, out),
-            Weights::Int8(quantized) => isa.gemm_quantized(self.left(rows), quantized, start, out),
+            Weights::Float(packed) => cpu.isa.gemm(self.left(rows), packed, start, out),
+            Weights::Int8(quantized) => cpu.isa.gemm_quantized(self.left(rows), quantized, start, out),
         }
     }
 

@@ -8,37 +8,92 @@ pub mod facet;
 pub mod foreign;
 mod linear;
 pub mod position;
+mod view;
 pub mod vit;
 pub mod weights;
 
-use crate::kernels::Isa;
-use crate::kernels::packed::Precision;
+use crate::cpu::{Cpu, Precision};
+use crate::features::{FeatureMap, FeatureMapError};
+use crate::kernels::is_shape;
+pub use view::{Framing, RESOLUTIONS, View, ViewError};
 pub use weights::WeightsError;
 
-/// Patch features of one picture on a grid, row-major: `[grid_height, grid_width, dim]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureMap {
-    /// Rows of patches.
-    pub grid_height: usize,
-    /// Columns of patches.
-    pub grid_width: usize,
-    /// Length of a feature vector.
-    pub dim: usize,
-    /// The features, not normalised.
-    pub data: Vec<f32>,
-    /// Mean colour of every patch, `[grid_height, grid_width, 3]` in [0, 1], if known: one baseline looks at it.
-    pub colors: Option<Vec<f32>>,
-}
-
-/// A resized, normalised picture: `[height, width, 3]`.
+/// A resized, normalized image: `[height, width, 3]`, as a network takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// The values, channels last.
-    pub data: &'a [f32],
+    height: usize,
+    width: usize,
+    data: &'a [f32],
+}
+
+impl<'a> Input<'a> {
+    /// Wraps `[height, width, 3]` values.
+    ///
+    /// # Errors
+    /// [`BackboneError::Input`] if there are not as many.
+    pub fn new(height: usize, width: usize, data: &'a [f32]) -> Result<Self, BackboneError> {
+        if height == 0 || width == 0 || !is_shape(data.len(), [height, width, 3]) {
+            return Err(BackboneError::Input { height, width, got: data.len() });
+        }
+        Ok(Self { height, width, data })
+    }
+
+    /// Rows and columns.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// The values, `[height, width, 3]`.
+    #[must_use]
+    pub fn data(&self) -> &'a [f32] {
+        self.data
+    }
+}
+
+/// What a network takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InputSpec {
+    /// Mean of the input's channels that it was trained with.
+    pub mean: [f32; 3],
+    /// Their standard deviation.
+    pub std: [f32; 3],
+    /// Sides that are multiples of this are used to the last pixel; no side may be smaller.
+    pub size_multiple: usize,
+    /// Side of a square input that suits the network, in pixels.
+    pub resolution: usize,
+}
+
+/// Why a network gives no features.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackboneError {
+    /// The values are not those of the size.
+    #[error("{got} values for an input of {height} × {width} pixels; expected three a pixel")]
+    Input {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Values there are.
+        got: usize,
+    },
+    /// The input has no room for a patch.
+    #[error("an input of {height} × {width} pixels is smaller than a patch of {patch}; take a higher resolution")]
+    TooSmall {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Side of a patch.
+        patch: usize,
+    },
+    /// What the network computed are no features: a bug, or weights that overflow.
+    #[error("the network's output cannot be used")]
+    Output(#[from] FeatureMapError),
+    /// A device failed: it is gone, or has no memory left.
+    #[error("the device that runs the network failed: {0}")]
+    Device(String),
 }
 
 /// What to call a network, and how to know it again.
@@ -76,36 +131,34 @@ pub struct Identity {
 }
 
 /// Builds the network of safetensors bytes: one of the embedded network's family if the file says so in its metadata, else a vision
-/// transformer. `isa` are the kernels that it will run on: they say how products are rounded that int8 does not suit.
+/// transformer. It will run on `cpu`, whose rates decide what [`Precision::Auto`] is.
 ///
 /// # Errors
 /// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is no vision transformer.
-pub fn from_bytes(name: &str, bytes: &[u8], isa: Isa, options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
+pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
     if !convnet::ConvNet::is_described_by(bytes) {
-        return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, options)?));
+        return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, cpu, options)?));
     }
-    let plain = vit::VitOptions { precision: Precision::F32, config: config::Config::default(), ..options.clone() };
+    let plain = vit::VitOptions { precision: Precision::Auto, config: config::Config::default(), ..options.clone() };
     if plain != vit::VitOptions::default() {
         let what =
             "facet, layer, stride, family, heads and prefix are for vision transformers; this network has one kind of feature";
         return Err(WeightsError::Unsuited(what.into()));
     }
-    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, isa, options.precision)?))
+    Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, cpu, options.precision)?))
 }
 
-/// A network that turns a picture into patch features.
+/// A network that turns images into patch features, on whatever device.
+///
+/// All that follows needs no backbone: whoever has a [`FeatureMap`] from elsewhere goes on with [`Recipe::cluster`](crate::Recipe::cluster).
 pub trait Backbone: Send + Sync {
-    /// Name and checksum.
+    /// Name, checksum, and which precision it computes in.
     fn identity(&self) -> &Identity;
-    /// Mean and standard deviation of the input channels the network was trained with.
-    fn normalization(&self) -> ([f32; 3], [f32; 3]);
-    /// Sides that are multiples of this are used to the last pixel; no side may be smaller.
-    fn size_multiple(&self) -> usize;
-    /// Side of a square input that suits the network, in pixels.
-    fn default_resolution(&self) -> usize;
-    /// Computes the features of a picture.
+    /// What it takes.
+    fn input(&self) -> InputSpec;
+    /// The features of a batch of inputs, which may differ in size; one map for each, in order.
     ///
-    /// # Panics
-    /// If `input.data` does not hold `height * width * 3` values, or a side is smaller than a patch.
-    fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap;
+    /// # Errors
+    /// [`BackboneError`]: an input is too small, or the device failed.
+    fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError>;
 }

@@ -21,11 +21,10 @@ use super::facet::{BlockFacet, Facet, Facets, fuse};
 use super::linear::{Linear, resized};
 use super::position::Interpolation;
 use super::weights::{Weights, WeightsError, sha256};
-use super::{Backbone, FeatureMap, Identity, Input};
+use super::{Backbone, BackboneError, FeatureMap, Identity, Input, InputSpec};
+use crate::cpu::{Cpu, Precision};
 use crate::kernels::attention::{self, KeysValues, query_rows};
-use crate::kernels::packed::Precision;
-use crate::kernels::parallel::{Crew, crew};
-use crate::kernels::{Isa, is_shape};
+use crate::kernels::parallel;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -148,7 +147,7 @@ pub struct VitOptions {
     pub prefix: Option<String>,
     /// What the `config.json` beside the file says.
     pub config: Config,
-    /// Precision of the products; sums, norms and the softmax are in f32 always. See [`Isa::fastest_float`].
+    /// Precision of the products; sums, norms and the softmax are in f32 always. [`Precision::Int8`] is not computed yet: it is the faster of f32 and bf16.
     pub precision: Precision,
 }
 
@@ -159,8 +158,8 @@ struct Norm {
 }
 
 impl Norm {
-    fn apply(&self, isa: Isa, rows: &[f32], out: &mut [f32]) {
-        isa.layer_norm(rows, &self.weight, &self.bias, self.epsilon, out);
+    fn apply(&self, cpu: &Cpu, rows: &[f32], out: &mut [f32]) {
+        cpu.isa.layer_norm(rows, &self.weight, &self.bias, self.epsilon, out);
     }
 }
 
@@ -179,6 +178,7 @@ struct Block {
 
 /// The network. See the module's documentation.
 pub struct VisionTransformer {
+    cpu: Cpu,
     identity: Identity,
     family: Family,
     facets: Vec<(Facet, usize)>,
@@ -536,8 +536,8 @@ impl VisionTransformer {
     ///
     /// # Errors
     /// Every variant of [`WeightsError`] but `NoMetadata`; `Unsuited` if `options` ask for what the network does not have.
-    pub fn from_bytes(name: &str, bytes: &[u8], options: &VitOptions) -> Result<Self, WeightsError> {
-        let (network, sha256) = rayon::join(|| Self::read(name, bytes, options), || sha256(bytes));
+    pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &VitOptions) -> Result<Self, WeightsError> {
+        let (network, sha256) = parallel::join(|| Self::read(name, bytes, cpu, options), || sha256(bytes));
         let mut network = network?;
         network.identity.sha256 = sha256;
         Ok(network)
@@ -549,8 +549,10 @@ impl VisionTransformer {
     }
 
     /// [`VisionTransformer::from_bytes`], but for the checksum.
-    fn read(name: &str, bytes: &[u8], options: &VitOptions) -> Result<Self, WeightsError> {
+    fn read(name: &str, bytes: &[u8], cpu: &Cpu, options: &VitOptions) -> Result<Self, WeightsError> {
         let Opened { mut load, config, shape: [patch_size, dim, depth, _], ignored } = open(name, bytes, options)?;
+        let precision = cpu.network_precision(options.precision, false);
+        load.precision = precision;
         let unsuited = |what: String| Err(WeightsError::Unsuited(what));
         let stride = options.stride.unwrap_or(patch_size);
         if stride == 0 || !patch_size.is_multiple_of(stride) {
@@ -584,8 +586,7 @@ impl VisionTransformer {
         }
 
         let patch = load.take("patch_embed.proj.weight", &[dim, 3, patch_size, patch_size])?;
-        let patch_embedding =
-            Linear::patches(options.precision, &patch, load.take("patch_embed.proj.bias", &[dim])?, 3, patch_size);
+        let patch_embedding = Linear::patches(precision, &patch, load.take("patch_embed.proj.bias", &[dim])?, 3, patch_size);
         let blocks = (0..depth).map(|i| load.block(i, dim)).collect::<Result<_, _>>()?;
         let norm = normed.then(|| load.norm("norm", dim)).transpose()?;
         let epsilon = load.epsilon;
@@ -599,7 +600,7 @@ impl VisionTransformer {
             sha256: String::new(),
             features: features.to_string(),
             stride,
-            precision: options.precision,
+            precision,
             family: Some(family),
             heads: Some(heads),
             mean,
@@ -609,6 +610,7 @@ impl VisionTransformer {
             ignored,
         };
         Ok(Self {
+            cpu: cpu.clone(),
             identity,
             family,
             facets,
@@ -662,16 +664,16 @@ impl VisionTransformer {
     }
 
     /// `x₀`, `[tokens, dim]`.
-    fn embed(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> Vec<f32> {
+    fn embed(&self, cpu: &Cpu, input: Input<'_>) -> Vec<f32> {
         let (grid_height, grid_width) = self.grid(input);
         let (dim, patch, stride) = (self.dim, self.patch_size, self.stride);
         let interpolation = self.family.interpolation(self.registers());
         let positions = interpolation.apply(&self.positions, self.table_side, dim, (grid_height, grid_width));
         let mut x = self.prefix.clone();
         x.extend(positions);
-        let rows = query_rows(isa, x.len() / dim);
+        let rows = query_rows(cpu.isa, x.len() / dim);
         let tasks = x[self.prefix.len()..].chunks_mut(rows * dim).enumerate();
-        crew.for_each_with(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
+        parallel::for_each_with(tasks, &mut Vec::new(), |patches: &mut Vec<f32>, (task, out)| {
             let patches = resized(patches, out.len() / dim * patch * patch * 3);
             for (at, row) in patches.chunks_exact_mut(patch * 3).enumerate() {
                 let (cell, i) = (task * rows + at / patch, at % patch);
@@ -679,7 +681,7 @@ impl VisionTransformer {
                 let from = (y * input.width + x) * 3;
                 row.copy_from_slice(&input.data[from..from + patch * 3]);
             }
-            self.patch_embedding.add(isa, patches, out);
+            self.patch_embedding.add(cpu, patches, out);
         });
         x
     }
@@ -717,44 +719,37 @@ struct Scratch {
 
 impl Block {
     /// The first pass: `linear(norm₁(x))` for each output.
-    fn project(
-        &self,
-        isa: Isa,
-        crew: &Crew,
-        x: &[f32],
-        scratch: &mut Vec<Scratch>,
-        outputs: &mut [(Facet, &Linear, &mut Vec<f32>)],
-    ) {
+    fn project(&self, cpu: &Cpu, x: &[f32], scratch: &mut Vec<Scratch>, outputs: &mut [(Facet, &Linear, &mut Vec<f32>)]) {
         let dim = self.norm1.weight.len();
-        let rows = query_rows(isa, x.len() / dim) * dim;
+        let rows = query_rows(cpu.isa, x.len() / dim) * dim;
         // Each task has its rows of every output.
         let mut tasks: Vec<_> = x.chunks(rows).map(|x| (x, Vec::with_capacity(outputs.len()))).collect();
         for (_, linear, out) in outputs {
             out.resize(x.len(), 0.0);
             tasks.iter_mut().zip(out.chunks_mut(rows)).for_each(|(task, out)| task.1.push((*linear, out)));
         }
-        crew.for_each_with(tasks.into_iter(), scratch, |scratch, (rows, outputs)| {
+        parallel::for_each_with(tasks.into_iter(), scratch, |scratch, (rows, outputs)| {
             let normed = resized(&mut scratch.normed, rows.len());
-            self.norm1.apply(isa, rows, normed);
-            outputs.into_iter().for_each(|(linear, out)| linear.apply(isa, normed, out));
+            self.norm1.apply(cpu, rows, normed);
+            outputs.into_iter().for_each(|(linear, out)| linear.apply(cpu, normed, out));
         });
     }
 
     /// The second pass: attention and MLP.
-    fn mix(&self, isa: Isa, crew: &Crew, heads: usize, state: &mut State) {
+    fn mix(&self, cpu: &Cpu, heads: usize, state: &mut State) {
         let dim = self.norm1.weight.len();
         let State { x, query, key, value, keys_values, scratch } = state;
-        keys_values.fill(crew, key, value, dim, heads);
-        let rows = query_rows(isa, x.len() / dim) * dim;
-        crew.for_each_with(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
+        keys_values.fill(key, value, dim, heads);
+        let rows = query_rows(cpu.isa, x.len() / dim) * dim;
+        parallel::for_each_with(x.chunks_mut(rows).zip(query.chunks(rows)), scratch, |scratch, (x, query)| {
             let normed = resized(&mut scratch.normed, x.len());
-            keys_values.attend(isa, query, &mut scratch.attention, normed);
-            self.projection.add(isa, normed, x);
-            self.norm2.apply(isa, x, normed);
+            keys_values.attend(cpu.isa, query, &mut scratch.attention, normed);
+            self.projection.add(cpu, normed, x);
+            self.norm2.apply(cpu, x, normed);
             let hidden = resized(&mut scratch.hidden, x.len() / dim * self.fc1.outputs());
-            self.fc1.apply(isa, normed, hidden);
-            isa.gelu(hidden);
-            self.fc2.add(isa, hidden, x);
+            self.fc1.apply(cpu, normed, hidden);
+            cpu.isa.gelu(hidden);
+            self.fc2.add(cpu, hidden, x);
         });
     }
 }
@@ -764,43 +759,39 @@ impl Backbone for VisionTransformer {
         &self.identity
     }
 
-    fn normalization(&self) -> ([f32; 3], [f32; 3]) {
-        (self.identity.mean, self.identity.std)
-    }
-
-    fn size_multiple(&self) -> usize {
-        self.patch_size
-    }
-
-    fn default_resolution(&self) -> usize {
-        match self.patch_size {
+    fn input(&self) -> InputSpec {
+        let resolution = match self.patch_size {
             // 35 × 35 patches, as the paper's.
             8 => 280,
             // About 24 × 24.
             patch => 24 * patch,
-        }
+        };
+        InputSpec { mean: self.identity.mean, std: self.identity.std, size_multiple: self.patch_size, resolution }
     }
 
-    fn features(&self, isa: Isa, input: Input<'_>) -> FeatureMap {
-        crew(|crew| self.features_with(isa, crew, input))
+    fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError> {
+        inputs.iter().map(|&input| self.cpu.together(|| self.features_of(input))).collect()
     }
 }
 
 impl VisionTransformer {
-    fn features_with(&self, isa: Isa, crew: &Crew, input: Input<'_>) -> FeatureMap {
-        assert!(is_shape(input.data.len(), [input.height, input.width, 3]), "values of a picture");
+    fn features_of(&self, input: Input<'_>) -> Result<FeatureMap, BackboneError> {
+        let cpu = &self.cpu;
         let (grid_height, grid_width) = self.grid(input);
-        assert!(grid_height > 0 && grid_width > 0, "a picture smaller than a patch");
+        if grid_height == 0 || grid_width == 0 {
+            let Input { height, width, .. } = input;
+            return Err(BackboneError::TooSmall { height, width, patch: self.patch_size });
+        }
         let mut found: Vec<Option<FeatureMap>> = vec![None; self.facets.len()];
-        let keys_values = KeysValues::new(isa.float(self.identity.precision));
-        let mut state = State { x: self.embed(isa, crew, input), keys_values, ..State::default() };
+        let keys_values = KeysValues::new(cpu.float(self.identity.precision));
+        let mut state = State { x: self.embed(cpu, input), keys_values, ..State::default() };
         for (index, block) in self.blocks.iter().enumerate() {
             let wanted = |facet: Facet| self.facets.contains(&(facet, index));
             let mut keep = |facet: Facet, tokens: &[f32]| {
                 for (place, _) in found.iter_mut().zip(&self.facets).filter(|(_, which)| **which == (facet, index)) {
-                    let data = self.patches(tokens).to_vec();
-                    *place = Some(FeatureMap { grid_height, grid_width, dim: self.dim, data, colors: None });
+                    *place = Some(FeatureMap::new(grid_height, grid_width, self.dim, self.patches(tokens).to_vec())?);
                 }
+                Ok::<(), BackboneError>(())
             };
             // Whether anything beyond this block's queries, keys and values is wanted.
             let goes_on = self.facets.iter().any(|&(facet, at)| at > index || at == index && facet.needs_whole_block());
@@ -808,19 +799,19 @@ impl VisionTransformer {
             let mut outputs =
                 vec![(Facet::Query, &block.query, query), (Facet::Key, &block.key, key), (Facet::Value, &block.value, value)];
             outputs.retain(|(facet, ..)| goes_on || wanted(*facet));
-            block.project(isa, crew, x, scratch, &mut outputs);
-            outputs.iter().for_each(|(facet, _, tokens)| keep(*facet, tokens));
+            block.project(cpu, x, scratch, &mut outputs);
+            outputs.iter().try_for_each(|(facet, _, tokens)| keep(*facet, tokens))?;
             if !goes_on {
                 break;
             }
-            block.mix(isa, crew, self.heads, &mut state);
-            keep(Facet::Token, &state.x);
+            block.mix(cpu, self.heads, &mut state);
+            keep(Facet::Token, &state.x)?;
             if let Some(norm) = self.norm.as_ref().filter(|_| wanted(Facet::NormToken)) {
                 let mut normed = vec![0.0; state.x.len()];
-                norm.apply(isa, &state.x, &mut normed);
-                keep(Facet::NormToken, &normed);
+                norm.apply(cpu, &state.x, &mut normed);
+                keep(Facet::NormToken, &normed)?;
             }
         }
-        fuse(found.into_iter().flatten().collect())
+        Ok(fuse(found.into_iter().flatten().collect())?)
     }
 }

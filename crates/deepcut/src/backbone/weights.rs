@@ -212,8 +212,7 @@ mod tests {
     use super::*;
     use crate::backbone::convnet::ConvNet;
     use crate::backbone::embedded::BYTES;
-    use crate::kernels::Isa;
-    use crate::kernels::packed::Precision;
+    use crate::cpu::{Cpu, Precision};
     use proptest::prelude::*;
 
     /// A safetensors file of one tensor.
@@ -258,7 +257,7 @@ mod tests {
         /// Whatever the bytes, reading them ends in a network or an error.
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(ConvNet::from_bytes("random", &bytes, Isa::detect(), Precision::F32).is_err());
+            prop_assert!(ConvNet::from_bytes("random", &bytes, &Cpu::default(), Precision::F32).is_err());
         }
 
         /// The embedded network's header with a few bytes changed.
@@ -266,7 +265,7 @@ mod tests {
         fn changed_headers_never_panic(changes in proptest::collection::vec((0usize..9000, any::<u8>()), 1..4)) {
             let mut bytes = BYTES.to_vec();
             changes.iter().for_each(|(at, value)| bytes[*at] = *value);
-            let _ = ConvNet::from_bytes("changed", &bytes, Isa::detect(), Precision::F32);
+            let _ = ConvNet::from_bytes("changed", &bytes, &Cpu::default(), Precision::F32);
         }
     }
 }

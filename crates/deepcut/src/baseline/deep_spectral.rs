@@ -11,12 +11,12 @@
 //! `extract_single_region_segmentations` for the side. Colours are of the picture at the grid's size there and here; what differs is in
 //! `PARITY.md`. Cost: O(n²·d).
 
-use super::{Problem, spectral};
+use super::{Appearance, Problem, spectral};
 use crate::graph::{Graph, GraphError};
 use crate::kernels::Left;
 use crate::kernels::Start;
 use crate::kernels::packed::Packed;
-use rayon::prelude::*;
+use crate::kernels::parallel;
 
 /// Neighbours, and what a distance in place weighs against one in colour.
 const NEIGHBORS: [(usize, f32); 2] = [(20, 2.0), (10, 0.1)];
@@ -30,12 +30,12 @@ pub fn object(problem: &Problem<'_>) -> Result<Vec<bool>, GraphError> {
     let (n, dim) = (unit.nodes(), unit.dim());
     let mut affinity = vec![0.0; n * n];
     let right = Packed::from_columns(unit.data(), dim, n);
-    problem.isa.gemm_parallel(Left::row_major(unit.data(), n, dim), &right, Start::Zero, &mut affinity);
-    let most = affinity.par_iter().copied().reduce(|| f32::MIN_POSITIVE, f32::max);
-    affinity.par_iter_mut().for_each(|w| *w = w.max(0.0) / most);
-    if let Some(colors) = problem.colors.filter(|_| problem.color > 0.0) {
+    problem.cpu.isa.gemm_parallel(Left::row_major(unit.data(), n, dim), &right, Start::Zero, &mut affinity);
+    let most = affinity.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    parallel::for_each(affinity.chunks_mut(n), |row| row.iter_mut().for_each(|w| *w = w.max(0.0) / most));
+    if let Some(appearance) = problem.appearance.filter(|_| problem.color > 0.0) {
         for (count, place) in NEIGHBORS {
-            for (i, neighbors) in nearest(colors, problem.grid, count, place).into_iter().enumerate() {
+            for (i, neighbors) in nearest(appearance, count, place).into_iter().enumerate() {
                 for j in neighbors {
                     affinity[i * n + j] += problem.color;
                     affinity[j * n + i] += problem.color;
@@ -43,7 +43,7 @@ pub fn object(problem: &Problem<'_>) -> Result<Vec<bool>, GraphError> {
             }
         }
     }
-    let graph = Graph::from_affinity(problem.isa, n, affinity)?;
+    let graph = Graph::from_affinity(problem.cpu, n, affinity)?;
     let vectors = spectral::eigenvectors(&graph, 1, problem.seed);
     let mut side: Vec<bool> = vectors.first().map_or_else(|| vec![false; n], |second| second.iter().map(|y| *y > 0.0).collect());
     if 2 * side.iter().filter(|s| **s).count() > n {
@@ -53,7 +53,7 @@ pub fn object(problem: &Problem<'_>) -> Result<Vec<bool>, GraphError> {
 }
 
 /// The `count` nearest nodes of each, itself among them, by colour and place; the first of equals.
-fn nearest(colors: &[f32], (height, width): (usize, usize), count: usize, place: f32) -> Vec<Vec<usize>> {
+fn nearest(Appearance { colors, grid: (height, width) }: Appearance<'_>, count: usize, place: f32) -> Vec<Vec<usize>> {
     let n = colors.len() / 3;
     let share = |at: usize, size: usize| place * at as f32 / (size.max(2) - 1) as f32;
     let points: Vec<[f32; 5]> = colors
@@ -71,5 +71,7 @@ fn nearest(colors: &[f32], (height, width): (usize, usize), count: usize, place:
         // Not into what `all` took: n lists of n would be kept.
         all.iter().take(count).map(|&(_, j)| j).collect()
     };
-    points.par_iter().map(of).collect()
+    let mut found = vec![Vec::new(); n];
+    parallel::for_each(found.iter_mut().zip(&points), |(found, point)| *found = of(point));
+    found
 }

@@ -6,22 +6,28 @@
 //!
 //! Source: Lloyd (1982); Arthur and Vassilvitskii, k-means++ (2007). Cost: O(n·d·k) an iteration.
 
+use crate::kernels::parallel;
 use crate::random::Random;
-use rayon::prelude::*;
 
 /// Iterations at most; patches of one picture settle in a dozen.
 const ITERATIONS: usize = 100;
+/// Points whose nearest centers one task finds.
+const TASK_POINTS: usize = 64;
 
 /// The cluster of each of the points, `[n, dim]`. With fewer distinct points than clusters, some clusters stay empty.
 pub fn kmeans(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<usize> {
     let mut centers = plus_plus(points, dim, k, seed);
     let mut labels = vec![0; points.len() / dim];
     for _ in 0..ITERATIONS {
-        let nearest: Vec<usize> = points.par_chunks_exact(dim).map(|point| nearest(point, &centers).0).collect();
-        if nearest == labels && labels.iter().any(|l| *l != 0) {
+        let mut found = vec![0; labels.len()];
+        let tasks = found.chunks_mut(TASK_POINTS).zip(points.chunks(TASK_POINTS * dim));
+        parallel::for_each(tasks, |(found, points)| {
+            found.iter_mut().zip(points.chunks_exact(dim)).for_each(|(found, point)| *found = nearest(point, &centers).0);
+        });
+        if found == labels && labels.iter().any(|l| *l != 0) {
             break;
         }
-        labels = nearest;
+        labels = found;
         move_to_means(points, dim, &labels, &mut centers);
     }
     labels

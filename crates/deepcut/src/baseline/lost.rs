@@ -10,7 +10,6 @@
 //! DINO's keys have them.
 
 use super::Problem;
-use crate::components::keep_component;
 use crate::kernels::packed::Packed;
 use crate::kernels::{Left, Start, parallel};
 
@@ -18,17 +17,17 @@ use crate::kernels::{Left, Start, parallel};
 const PATCHES: usize = 100;
 const TASK_ROWS: usize = 48;
 
-/// Which nodes are the object.
-pub fn object(problem: &Problem<'_>) -> Vec<bool> {
+/// Which nodes are like the object, and the node that it grows from.
+pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
     let features = problem.features;
     let (n, dim) = (features.nodes(), features.dim());
     let mut degree = vec![0usize; n];
     let right = Packed::from_columns(features.data(), dim, n);
     let tasks = degree.chunks_mut(TASK_ROWS).enumerate();
-    parallel::for_each(tasks, |block: &mut Vec<f32>, (task, degree)| {
+    parallel::for_each_with(tasks, &mut Vec::new(), |block: &mut Vec<f32>, (task, degree)| {
         block.resize(degree.len() * n, 0.0);
         let left = Left::row_major(&features.data()[task * TASK_ROWS * dim..], degree.len(), dim);
-        problem.isa.gemm(left, &right, Start::Zero, block);
+        problem.cpu.isa.gemm(left, &right, Start::Zero, block);
         for (r, (degree, row)) in degree.iter_mut().zip(block.chunks_exact(n)).enumerate() {
             let i = task * TASK_ROWS + r;
             *degree = row.iter().enumerate().filter(|(j, w)| *j != i && **w > 0.0).count();
@@ -36,7 +35,7 @@ pub fn object(problem: &Problem<'_>) -> Vec<bool> {
     });
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| degree[i]);
-    let Some(&seed) = order.first() else { return vec![] };
+    let Some(&seed) = order.first() else { return (vec![], 0) };
 
     let row = |i: usize| &features.data()[i * dim..(i + 1) * dim];
     let inner = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
@@ -44,7 +43,6 @@ pub fn object(problem: &Problem<'_>) -> Vec<bool> {
     for &similar in order.iter().take(PATCHES).filter(|&&i| inner(row(seed), row(i)) > 0.0) {
         sum.iter_mut().zip(row(similar)).for_each(|(sum, x)| *sum += x);
     }
-    let mut inside: Vec<bool> = (0..n).map(|i| inner(row(i), &sum) > 0.0).collect();
-    keep_component(&mut inside, problem.grid.0, problem.grid.1, seed);
-    inside
+    let inside = (0..n).map(|i| inner(row(i), &sum) > 0.0).collect();
+    (inside, seed)
 }

@@ -20,8 +20,8 @@ mod pca;
 mod spectral;
 mod tokencut;
 
+use crate::cpu::Cpu;
 use crate::graph::{Graph, GraphError, NodeFeatures};
-use crate::kernels::Isa;
 use crate::train::Assignment;
 use std::str::FromStr;
 
@@ -66,6 +66,12 @@ impl Method {
         }
     }
 
+    /// Whether it cuts a graph of the recipe's edges. The others look at the features themselves.
+    #[must_use]
+    pub fn needs_edges(self) -> bool {
+        matches!(self, Self::Deepcut | Self::Spectral | Self::Tokencut)
+    }
+
     /// Whether it knows no more than an object and a background.
     #[must_use]
     pub fn cuts_in_two(self) -> bool {
@@ -82,18 +88,25 @@ impl FromStr for Method {
     }
 }
 
+/// How the nodes of a whole image look, and where they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Appearance<'a> {
+    /// `[nodes, 3]` in [0, 1].
+    pub colors: &'a [f32],
+    /// Rows and columns of the grid that the nodes fill, row by row.
+    pub grid: (usize, usize),
+}
+
 /// What a method is given.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
-    /// The kernels.
-    pub isa: Isa,
-    /// Rows and columns of the grid of nodes; one row if they lie on none.
-    pub grid: (usize, usize),
+    /// The processor.
+    pub cpu: &'a Cpu,
     /// The nodes' features.
     pub features: &'a NodeFeatures,
-    /// The nodes' colours, `[nodes, 3]` in [0, 1], if known.
-    pub colors: Option<&'a [f32]>,
-    /// What they weigh in Deep Spectral; 0 as unknown colours.
+    /// The nodes' colors and places, where they are a whole image and the colors are known.
+    pub appearance: Option<Appearance<'a>>,
+    /// λ of Deep Spectral: the weight of colors and places; 0 looks at none.
     pub color: f32,
     /// Their thresholded graph.
     pub graph: &'a Graph,
@@ -110,6 +123,8 @@ pub struct Found {
     pub assignment: Assignment,
     /// The cluster of the background, if the method says.
     pub background: Option<usize>,
+    /// The node that the object grew from: what does not touch it on the image's grid is no part of the object.
+    pub seed_node: Option<usize>,
 }
 
 /// Clusters the nodes by a method other than the graph network; by k-means if asked for that.
@@ -118,17 +133,19 @@ pub struct Found {
 /// [`GraphError`] if the features make no graph.
 pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError> {
     let Problem { n_clusters: k, .. } = problem;
-    let halves = |side: Vec<bool>| Found { assignment: one_hot(side.into_iter().map(usize::from), 2), background: None };
+    let clusters = |assignment| Found { assignment, background: None, seed_node: None };
+    let halves = |side: Vec<bool>| clusters(one_hot(side.into_iter().map(usize::from), 2));
     let object = |side: Vec<bool>| Found { background: Some(0), ..halves(side) };
+    let grown = |(side, seed): (Vec<bool>, usize)| Found { seed_node: Some(seed), ..object(side) };
     Ok(match method {
         Method::Deepcut | Method::Kmeans => {
             let features = problem.features;
             let labels = kmeans::kmeans(features.data(), features.dim(), k, problem.seed);
-            Found { assignment: one_hot(labels.into_iter(), k), background: None }
+            clusters(one_hot(labels.into_iter(), k))
         }
-        Method::Spectral => Found { assignment: one_hot(spectral::labels(&problem).into_iter(), k), background: None },
-        Method::Tokencut => object(tokencut::object(&problem)),
-        Method::Lost => object(lost::object(&problem)),
+        Method::Spectral => clusters(one_hot(spectral::labels(&problem).into_iter(), k)),
+        Method::Tokencut => grown(tokencut::object(&problem)),
+        Method::Lost => grown(lost::object(&problem)),
         Method::DeepSpectral => object(deep_spectral::object(&problem)?),
         Method::Pca => halves(pca::side(&problem)),
     })

@@ -12,7 +12,6 @@
 use super::lanczos::{dot, largest};
 use super::{Problem, kmeans};
 use crate::graph::Graph;
-use crate::kernels::parallel::crew;
 
 /// The cluster of every node.
 pub fn labels(problem: &Problem<'_>) -> Vec<usize> {
@@ -38,11 +37,11 @@ pub fn eigenvectors(graph: &Graph, count: usize, seed: u64) -> Vec<Vec<f64>> {
     let root: Vec<f64> = graph.degree().iter().map(|&d| f64::from(d).max(f64::MIN_POSITIVE).sqrt()).collect();
     let length = dot(&root, &root).sqrt();
     let first: Vec<f64> = root.iter().map(|r| r / length).collect();
-    let found = crew(|crew| {
+    let found = graph.cpu().together(|| {
         let (mut input, mut output) = (vec![0.0f32; n], vec![0.0f32; n]);
         largest(n, count, &[first], seed, |v, out| {
             input.iter_mut().zip(v).zip(&root).for_each(|((to, v), r)| *to = (v / r) as f32);
-            graph.multiply(crew, &input, 1, &mut output);
+            graph.multiply(&input, 1, &mut output);
             out.iter_mut().zip(&output).zip(&root).for_each(|((to, w), r)| *to = f64::from(*w) / r);
         })
     });

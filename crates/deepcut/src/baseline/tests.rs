@@ -22,16 +22,17 @@ fn features() -> NodeFeatures {
 }
 
 fn found(method: Method, features: &NodeFeatures, n_clusters: usize) -> Found {
-    let isa = Isa::detect();
-    let graph = Graph::threshold(isa, features, 0.2);
-    cluster(method, Problem { isa, grid: GRID, features, colors: None, color: 0.0, graph: &graph, n_clusters, seed: 0 }).unwrap()
+    let cpu = &Cpu::default();
+    let graph = Graph::threshold(cpu, features, 0.2);
+    cluster(method, Problem { cpu, features, appearance: None, color: 0.0, graph: &graph, n_clusters, seed: 0 }).unwrap()
 }
 
 #[test]
 fn every_method_finds_the_rectangle() {
     for method in Method::ALL.into_iter().skip(1) {
-        let Found { assignment, background } = found(method, &features(), 2);
+        let Found { assignment, background, seed_node } = found(method, &features(), 2);
         let labels = assignment.labels();
+        assert!(seed_node.is_none_or(is_object), "{}", method.name());
         let object = background.map_or_else(|| usize::from(labels[0] == 0), |back| 1 - back);
         let wrong = labels.iter().enumerate().filter(|(i, label)| (**label == object) != is_object(*i)).count();
         assert_eq!(wrong, 0, "{}: {labels:?}", method.name());
@@ -68,10 +69,10 @@ fn deep_spectral_heeds_colors() {
     let inside = |i: usize| (6..18).contains(&(i / grid.1)) && (8..22).contains(&(i % grid.1));
     let features = NodeFeatures::new(n, 2, vec![1.0; 2 * n]).unwrap();
     let colors: Vec<f32> = (0..n).flat_map(|i| if inside(i) { [0.9, 0.1, 0.1] } else { [0.1, 0.6, 0.9] }).collect();
-    let isa = Isa::detect();
-    let graph = Graph::threshold(isa, &features, 0.2);
-    let problem =
-        Problem { isa, grid, features: &features, colors: Some(&colors), color: 10.0, graph: &graph, n_clusters: 2, seed: 0 };
+    let cpu = &Cpu::default();
+    let graph = Graph::threshold(cpu, &features, 0.2);
+    let appearance = Some(Appearance { colors: &colors, grid });
+    let problem = Problem { cpu, features: &features, appearance, color: 10.0, graph: &graph, n_clusters: 2, seed: 0 };
     let labels = cluster(Method::DeepSpectral, problem).unwrap().assignment.labels();
     let wrong = labels.iter().enumerate().filter(|(i, label)| (**label == 1) != inside(*i)).count();
     assert_eq!(wrong, 0, "{labels:?}");
@@ -97,19 +98,11 @@ fn more_than_two_clusters() {
 fn degenerate_features_give_some_result() {
     for n in [1, 2, 3, 5] {
         let features = NodeFeatures::new(n, 3, vec![1.0; 3 * n]).unwrap();
-        let isa = Isa::detect();
-        let graph = Graph::threshold(isa, &features, 0.2);
+        let cpu = &Cpu::default();
+        let graph = Graph::threshold(cpu, &features, 0.2);
         for method in Method::ALL {
-            let problem = Problem {
-                isa,
-                grid: (1, n),
-                features: &features,
-                colors: None,
-                color: 0.0,
-                graph: &graph,
-                n_clusters: 2,
-                seed: 0,
-            };
+            let problem =
+                Problem { cpu, features: &features, appearance: None, color: 0.0, graph: &graph, n_clusters: 2, seed: 0 };
             assert_eq!(cluster(method, problem).unwrap().assignment.soft.len(), 2 * n, "{}, {n} nodes", method.name());
         }
     }
@@ -165,14 +158,13 @@ fn lanczos_agrees_with_the_dense_solver() {
 /// Generalised eigenvectors of graphs of every kind against those of the dense matrix.
 #[test]
 fn graphs_have_the_dense_matrix_eigenvectors() {
-    use crate::kernels::parallel::Crew;
     let features = features();
-    let isa = Isa::detect();
+    let cpu = &Cpu::default();
     let n = features.nodes();
-    for graph in [Graph::threshold(isa, &features, 0.2), Graph::relu(isa, &features)] {
+    for graph in [Graph::threshold(cpu, &features, 0.2), Graph::relu(cpu, &features)] {
         let identity: Vec<f32> = (0..n * n).map(|i| f32::from(u8::from(i / n == i % n))).collect();
         let mut w = vec![0.0; n * n];
-        graph.multiply(&Crew::alone(), &identity, n, &mut w);
+        graph.multiply(&identity, n, &mut w);
         let degree: Vec<f64> = graph.degree().iter().map(|&d| f64::from(d)).collect();
         let row = |i: usize| (0..n).map(|j| f64::from(w[i * n + j]) / (degree[i] * degree[j]).sqrt()).collect();
         let (mut values, _) = jacobi((0..n).map(row).collect());

@@ -5,13 +5,12 @@
 //! its edges below it weigh 10⁻⁵, as in [`crate::graph`].
 
 use super::{Problem, spectral};
-use crate::components::keep_component;
 
-/// Which nodes are the object.
-pub fn object(problem: &Problem<'_>) -> Vec<bool> {
+/// Which nodes are on the object's side, and the node that the object grows from.
+pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
     let n = problem.graph.nodes();
     let vectors = spectral::eigenvectors(problem.graph, 1, problem.seed);
-    let Some(second) = vectors.first() else { return vec![false; n] };
+    let Some(second) = vectors.first() else { return (vec![false; n], 0) };
     let mut seed = 0;
     for (i, y) in second.iter().enumerate() {
         if y.abs() > second[seed].abs() {
@@ -22,6 +21,5 @@ pub fn object(problem: &Problem<'_>) -> Vec<bool> {
     if !side[seed] {
         side.iter_mut().for_each(|s| *s = !*s);
     }
-    keep_component(&mut side, problem.grid.0, problem.grid.1, seed);
-    side
+    (side, seed)
 }

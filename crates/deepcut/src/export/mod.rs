@@ -14,6 +14,9 @@ pub enum ExportError {
     /// The values are not those of the shape.
     #[error("cannot encode the safetensors file")]
     Tensors(#[from] safetensors::SafeTensorError),
+    /// A file's values are no features.
+    #[error("the file holds no features")]
+    Features(#[from] crate::features::FeatureMapError),
     /// Picture and segmentation differ in size.
     #[error("a segmentation of {segmentation:?} pixels cannot be laid over a picture of {image:?}")]
     Size {

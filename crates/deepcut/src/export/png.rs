@@ -2,7 +2,7 @@
 
 use super::ExportError;
 use crate::image::Image;
-use crate::segment::Segmentation;
+use crate::segmentation::Segmentation;
 use png::{BitDepth, ColorType, Compression, Encoder};
 
 /// Colours of labels 1, 2, …: Okabe and Ito's seven and Paul Tol's "muted" ones, all told apart by colour-blind readers next to one
@@ -43,9 +43,9 @@ pub fn color(label: u8) -> [u8; 3] {
 /// # Errors
 /// [`ExportError::Png`] if the encoder refuses.
 pub fn labels(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
-    let highest = segmentation.labels.iter().copied().max().unwrap_or(0);
+    let highest = segmentation.labels().iter().copied().max().unwrap_or(0);
     let palette: Vec<u8> = (0..=highest).flat_map(color).collect();
-    encode(segmentation, ColorType::Indexed, Some(palette), &segmentation.labels)
+    encode(segmentation, ColorType::Indexed, Some(palette), segmentation.labels())
 }
 
 /// 8-bit grey picture: 255 in the foreground, 0 elsewhere.
@@ -62,8 +62,8 @@ pub fn mask(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
 pub fn overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     check_size(image, segmentation)?;
-    let (height, width) = (segmentation.height, segmentation.width);
-    let labels = &segmentation.labels;
+    let (height, width) = (segmentation.height(), segmentation.width());
+    let labels = segmentation.labels();
     // About one pixel in three hundred, so that the line shows at every size.
     let line = (height.max(width) / 300).max(1);
     let mut out = image.rgb().to_vec();
@@ -106,13 +106,13 @@ pub fn cutout(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, Exp
 }
 
 fn check_size(image: &Image, segmentation: &Segmentation) -> Result<(), ExportError> {
-    let (image, segmentation) = ((image.height(), image.width()), (segmentation.height, segmentation.width));
+    let (image, segmentation) = ((image.height(), image.width()), (segmentation.height(), segmentation.width()));
     if image == segmentation { Ok(()) } else { Err(ExportError::Size { image, segmentation }) }
 }
 
 fn encode(segmentation: &Segmentation, color: ColorType, palette: Option<Vec<u8>>, data: &[u8]) -> Result<Vec<u8>, ExportError> {
     let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, segmentation.width as u32, segmentation.height as u32);
+    let mut encoder = Encoder::new(&mut out, segmentation.width() as u32, segmentation.height() as u32);
     encoder.set_color(color);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::Fast);
@@ -128,6 +128,7 @@ fn encode(segmentation: &Segmentation, color: ColorType, palette: Option<Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segmentation::{Kind, Meaning};
 
     /// Size, colour type and raw bytes of a PNG file.
     fn raw(bytes: &[u8]) -> (u32, u32, ColorType, Vec<u8>) {
@@ -142,7 +143,10 @@ mod tests {
 
     fn example() -> (Image, Segmentation) {
         let image = Image::new(2, 3, (0..18).map(|i| i * 10).collect()).unwrap();
-        (image, Segmentation { labels: vec![0, 1, 2, 0, 3, 0], ..Segmentation::empty(2, 3, 2) })
+        let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 1.0 };
+        let kinds = [Kind::Background, Kind::Part, Kind::Part, Kind::Background];
+        let meanings: Vec<_> = (0..).zip(kinds).map(|(label, kind)| meaning(label, kind)).collect();
+        (image, Segmentation::new(2, 3, vec![0, 1, 2, 0, 3, 0], &meanings).unwrap())
     }
 
     #[test]

@@ -193,8 +193,8 @@ fn tensors(file: &mut (impl Read + Seek), first: &[u8], length: u64) -> io::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::FeatureMap;
-    use crate::segment::Segmentation;
+    use crate::features::FeatureMap;
+    use crate::segmentation::Segmentation;
     use std::io::Cursor;
 
     fn record() -> Record {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_png_file_keeps_its_record_and_its_pixels() {
-        let plain = crate::export::png::mask(&Segmentation::empty(9, 5, 1)).unwrap();
+        let plain = crate::export::png::mask(&Segmentation::empty(9, 5)).unwrap();
         assert_eq!(look(&plain), Found::Whole(None));
         let file = record().into_png(plain.clone());
         assert_eq!(look(&file), Found::Whole(Some(record())));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn tensors_and_reports_keep_it_too() {
-        let map = FeatureMap { grid_height: 2, grid_width: 1, dim: 3, data: vec![0.5; 6], colors: None };
+        let map = FeatureMap::new(2, 1, 3, vec![0.5; 6]).unwrap();
         let file = crate::export::tensors::features(&map, [("record".to_owned(), record().to_ascii())].into_iter()).unwrap();
         assert_eq!(look(&file), Found::Whole(Some(record())));
         for length in 8..file.len() {

@@ -1,30 +1,35 @@
 //! Safetensors files of features, for other tools and to be read again.
 
 use super::ExportError;
-use crate::backbone::FeatureMap;
+use crate::features::FeatureMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
+
+/// The key of the metadata that says that the image was of one color.
+const CONSTANT: &str = "constant";
 
 /// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`, if the map has them,
 /// with `metadata`.
 ///
 /// # Errors
-/// [`ExportError::Tensors`] if the map does not hold what its shape says.
+/// [`ExportError::Tensors`] if the map is too large for such a file.
 pub fn features(map: &FeatureMap, metadata: impl Iterator<Item = (String, String)>) -> Result<Vec<u8>, ExportError> {
     let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|x| x.to_le_bytes()).collect() };
-    let (data, colors) = (bytes(&map.data), map.colors.as_deref().map(bytes));
-    let view = |dim, data| TensorView::new(Dtype::F32, vec![map.grid_height, map.grid_width, dim], data);
-    let mut tensors = vec![("features", view(map.dim, &data)?)];
+    let (data, colors) = (bytes(map.data()), map.colors().map(bytes));
+    let (grid_height, grid_width) = map.grid();
+    let view = |dim, data| TensorView::new(Dtype::F32, vec![grid_height, grid_width, dim], data);
+    let mut tensors = vec![("features", view(map.dim(), &data)?)];
     if let Some(colors) = &colors {
         tensors.push(("colors", view(3, colors)?));
     }
-    Ok(serialize(tensors, Some(metadata.collect()))?)
+    let constant = map.is_of_constant_image().then(|| (CONSTANT.to_owned(), "true".to_owned()));
+    Ok(serialize(tensors, Some(metadata.chain(constant).collect()))?)
 }
 
 /// The map of a file that [`features`] made.
 ///
 /// # Errors
-/// [`ExportError::Tensors`] if it is none.
+/// [`ExportError::Tensors`] if it is no such file, [`ExportError::Features`] if its values are no features.
 pub fn read_features(file: &[u8]) -> Result<FeatureMap, ExportError> {
     let tensors = SafeTensors::deserialize(file)?;
     let values = |view: &TensorView<'_>| -> Vec<f32> {
@@ -34,8 +39,13 @@ pub fn read_features(file: &[u8]) -> Result<FeatureMap, ExportError> {
     let (&[grid_height, grid_width, dim], Dtype::F32) = (view.shape(), view.dtype()) else {
         return Err(SafeTensorError::InvalidTensorView(view.dtype(), view.shape().to_vec(), view.data().len()).into());
     };
-    let colors = tensors.tensor("colors").ok().filter(|view| view.shape() == [grid_height, grid_width, 3]);
-    Ok(FeatureMap { grid_height, grid_width, dim, data: values(&view), colors: colors.as_ref().map(values) })
+    let metadata = SafeTensors::read_metadata(file)?.1;
+    let constant = metadata.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(CONSTANT));
+    let map = FeatureMap::new(grid_height, grid_width, dim, values(&view))?.with_constant_image(constant);
+    match tensors.tensor("colors") {
+        Ok(colors) if colors.dtype() == Dtype::F32 => Ok(map.with_colors(values(&colors))?),
+        _ => Ok(map),
+    }
 }
 
 #[cfg(test)]
@@ -45,20 +55,22 @@ mod tests {
 
     #[test]
     fn features_are_read_back() {
-        let map = FeatureMap { grid_height: 2, grid_width: 1, dim: 3, data: vec![0.0, -1.5, 2.0, 3.0, 4.0, 1e-9], colors: None };
+        let map = FeatureMap::new(2, 1, 3, vec![0.0, -1.5, 2.0, 3.0, 4.0, 1e-9]).unwrap();
         let bytes = features(&map, [("a".to_owned(), "b".to_owned())].into_iter()).unwrap();
         let view = SafeTensors::deserialize(&bytes).unwrap();
         let tensor = view.tensor("features").unwrap();
         assert_eq!(tensor.shape(), [2, 1, 3]);
         let values: Vec<f32> = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-        assert_eq!(values, map.data);
+        assert_eq!(values, map.data());
         let metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
         assert_eq!(metadata["a"], "b");
         assert_eq!(read_features(&bytes).unwrap(), map);
-        let colored = FeatureMap { colors: Some(vec![0.25; 6]), ..map.clone() };
+        let colored = map.with_colors(vec![0.25; 6]).unwrap().with_constant_image(true);
         assert_eq!(read_features(&features(&colored, std::iter::empty()).unwrap()).unwrap(), colored);
         assert!(read_features(&bytes[..bytes.len() - 1]).is_err());
-        let short = FeatureMap { grid_height: 3, ..map };
-        assert!(matches!(features(&short, std::iter::empty()), Err(ExportError::Tensors(_))));
+        let mut broken = bytes.clone();
+        let at = broken.len() - 4;
+        broken[at..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(matches!(read_features(&broken), Err(ExportError::Features(_))));
     }
 }

@@ -64,7 +64,7 @@ impl PartialEq for Image {
 impl Eq for Image {}
 
 /// Filter of [`Image::resize`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Filter {
@@ -196,10 +196,46 @@ impl Image {
         }
     }
 
-    /// Whether every pixel has the same colour: such a picture has nothing to cut.
+    /// Whether the image has one color, or nearly: such an image has nothing to cut.
+    ///
+    /// Nearly: in each channel all pixels lie within 16 levels of 255, and the means of blocks of 8 × 8 pixels within 3. So the noise of a
+    /// sensor or of JPEG is no object, but a faint object is.
     #[must_use]
     pub fn is_constant(&self) -> bool {
-        self.rgb.chunks_exact(3).all(|pixel| pixel == &self.rgb[..3])
+        let Some((mut least, mut most)) = self.rgb.first_chunk::<3>().map(|first| (*first, *first)) else { return true };
+        // A real image ends this after a few rows.
+        for row in self.rgb.chunks(3 * self.width) {
+            for pixel in row.chunks_exact(3) {
+                for ((least, most), &value) in least.iter_mut().zip(&mut most).zip(pixel) {
+                    (*least, *most) = ((*least).min(value), (*most).max(value));
+                }
+            }
+            if least.iter().zip(&most).any(|(least, most)| most - least > NOISE_RANGE) {
+                return false;
+            }
+        }
+        let (mut least, mut most) = ([f32::MAX; 3], [f32::MIN; 3]);
+        for rows in self.rgb.chunks(3 * self.width * NOISE_BLOCK) {
+            let height = rows.len() / (3 * self.width);
+            for left in (0..self.width).step_by(NOISE_BLOCK) {
+                let width = NOISE_BLOCK.min(self.width - left);
+                // What is cut off at the edge averages too little noise away.
+                if (height < NOISE_BLOCK && self.height >= NOISE_BLOCK) || (width < NOISE_BLOCK && self.width >= NOISE_BLOCK) {
+                    continue;
+                }
+                let mut sums = [0u32; 3];
+                for row in rows.chunks(3 * self.width) {
+                    for pixel in row[3 * left..3 * (left + width)].chunks_exact(3) {
+                        sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
+                    }
+                }
+                for ((least, most), sum) in least.iter_mut().zip(&mut most).zip(sums) {
+                    let mean = sum as f32 / (height * width) as f32;
+                    (*least, *most) = (least.min(mean), most.max(mean));
+                }
+            }
+        }
+        least.iter().zip(&most).all(|(least, most)| most - least <= NOISE_MEANS)
     }
 
     /// The picture at another size: columns first, then rows, rounded to bytes between them as Pillow does.
@@ -247,6 +283,13 @@ impl Image {
         out
     }
 }
+
+/// Levels between which all pixels of a nearly constant image lie, in each channel.
+const NOISE_RANGE: u8 = 16;
+/// Levels between which the means of its blocks lie.
+const NOISE_MEANS: f32 = 3.0;
+/// Side of such a block, in pixels.
+const NOISE_BLOCK: usize = 8;
 
 /// White, or black if most of what is visible is nearly white and enough is transparent for the ground to matter.
 fn ground(colors: &[u8], alpha: &[u8]) -> u8 {
@@ -314,6 +357,25 @@ mod tests {
         // Opaque all over: nothing to keep.
         let image = Image::with_alpha(1, 1, vec![250; 3], Some(vec![255])).unwrap();
         assert_eq!((image.rgb(), image.alpha()), (&[250; 3][..], None));
+    }
+
+    #[test]
+    fn noise_is_nothing_to_cut_and_a_faint_object_is() {
+        let image = |value: &dyn Fn(usize, usize) -> u8| {
+            let (height, width) = (40, 61);
+            Image::new(height, width, (0..height * width).flat_map(|at| [value(at / width, at % width), 7, 200]).collect())
+                .unwrap()
+        };
+        let noise = |y: usize, x: usize, range: usize| ((y * 7919 + x * 104_729 + y * x * 31) % range) as u8;
+        assert!(image(&|_, _| 9).is_constant());
+        assert!(image(&|y, x| 100 + noise(y, x, 3)).is_constant() && image(&|y, x| 100 + noise(y, x, 9)).is_constant());
+        assert!(Image::new(1, 1, vec![3; 3]).unwrap().is_constant());
+        let faint = |y: usize, x: usize| u8::from((8..24).contains(&y) && (16..40).contains(&x)) * 6;
+        assert!(!image(&|y, x| 100 + faint(y, x)).is_constant());
+        assert!(!image(&|y, x| 100 + faint(y, x) + noise(y, x, 3)).is_constant());
+        // One pixel is enough, if it stands out.
+        assert!(!image(&|y, x| if (y, x) == (20, 20) { 255 } else { 0 }).is_constant());
+        assert!(image(&|y, x| if (y, x) == (20, 20) { 3 } else { 0 }).is_constant());
     }
 
     #[test]

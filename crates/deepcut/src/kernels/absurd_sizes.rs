@@ -4,7 +4,6 @@
 
 use super::attention::{KeysValues, Scratch, query_rows};
 use super::packed::{Packed, Rows};
-use super::parallel::Crew;
 use super::quantized::{MOST_DEPTH, Quantized};
 use super::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -107,7 +106,7 @@ fn sizes_that_wrap_are_refused() {
     refused("rows kept", || {
         let _ = Rows::new(Isa::detect(), vec![1.0; 3], 2, Float::Bf16);
     });
-    refused("heads", || KeysValues::default().fill(&Crew::alone(), &[], &[], 0, 0));
+    refused("heads", || KeysValues::default().fill(&[], &[], 0, 0));
 }
 
 /// Nothing to do is done.
@@ -145,7 +144,7 @@ fn products_of_no_size_return() {
     }
     for isa in Isa::available() {
         let mut keys_values = KeysValues::default();
-        keys_values.fill(&Crew::alone(), &[0.5; 70 * 4], &[0.5; 70 * 4], 4, 2);
+        keys_values.fill(&[0.5; 70 * 4], &[0.5; 70 * 4], 4, 2);
         keys_values.attend(isa, &[], &mut Scratch::default(), &mut []);
         isa.pair_rows(&[], 0, &mut []);
         isa.softmax(&mut [], 0);
@@ -256,7 +255,7 @@ fn no_sizes_lead_beyond_the_output() {
         let queries = vec![0.5; sizes.len(count * heads * head_dim)];
         returns(queries.len(), &what, |out| {
             let mut keys_values = KeysValues::new(precision);
-            keys_values.fill(&Crew::alone(), &keys, &keys, dim, heads);
+            keys_values.fill(&keys, &keys, dim, heads);
             keys_values.attend(isa, &queries, &mut Scratch::default(), out);
         });
     }

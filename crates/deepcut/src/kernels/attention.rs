@@ -11,7 +11,7 @@
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
 use super::packed::{Float, PANEL, Packed};
-use super::parallel::Crew;
+use super::parallel;
 use super::{Isa, Left, Side, SoftmaxRow, Start};
 
 /// Keys read together, of so many tokens: their scores with [`query_rows`] queries stay in the second-level cache. Every block costs each query a maximum,
@@ -26,7 +26,7 @@ fn key_block(tokens: usize) -> usize {
 #[must_use]
 pub fn query_rows(isa: Isa, tokens: usize) -> usize {
     let (step, most) = isa.task_rows();
-    let threads = rayon::current_num_threads();
+    let threads = parallel::current_threads();
     let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads).saturating_mul(*rows);
     (most.div_ceil(2 * step)..=most / step).rev().map(|steps| steps * step).min_by_key(busiest).unwrap_or(most)
 }
@@ -71,7 +71,7 @@ impl KeysValues {
     ///
     /// # Panics
     /// If `keys` and `values` differ in length or are no matrices of `dim` columns, or `heads` does not divide `dim`.
-    pub fn fill(&mut self, crew: &Crew, keys: &[f32], values: &[f32], dim: usize, heads: usize) {
+    pub fn fill(&mut self, keys: &[f32], values: &[f32], dim: usize, heads: usize) {
         assert!(dim > 0 && heads > 0 && dim.is_multiple_of(heads), "heads of keys and values");
         assert!(keys.len() == values.len() && keys.len().is_multiple_of(dim), "keys and values");
         let tokens = keys.len() / dim;
@@ -81,7 +81,7 @@ impl KeysValues {
         let empty = || Packed::new(self.precision);
         self.blocks.resize_with(heads * self.blocks_per_head, || Block { keys: empty(), values: empty() });
         let (head_dim, blocks_per_head) = (self.head_dim, self.blocks_per_head);
-        crew.for_each(self.blocks.iter_mut().enumerate(), |(at, block)| {
+        parallel::for_each(self.blocks.iter_mut().enumerate(), |(at, block)| {
             let (head, first) = (at / blocks_per_head, at % blocks_per_head * most);
             let count = most.min(tokens - first);
             let from = first * dim + head * head_dim;

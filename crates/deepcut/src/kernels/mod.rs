@@ -45,12 +45,12 @@ mod neon;
 pub mod packed;
 pub mod parallel;
 pub mod quantized;
+pub mod rates;
 mod tiles;
 #[allow(unsafe_code)]
 pub(crate) mod widest;
 
-use packed::{Float, PANEL, Packed, Precision, Rows, Values};
-use rayon::prelude::*;
+use packed::{Float, PANEL, Packed, Rows, Values};
 use std::cell::RefCell;
 
 /// Depth of one pass over the right-hand side: the panels of a pass stay in the nearer caches.
@@ -432,16 +432,6 @@ impl Isa {
         }
     }
 
-    /// The rounding of products in floating point that goes with a precision.
-    #[must_use]
-    pub fn float(self, precision: Precision) -> Float {
-        match precision {
-            Precision::F32 => Float::F32,
-            Precision::Bf16 => Float::Bf16,
-            Precision::Int8 => self.fastest_float(),
-        }
-    }
-
     /// `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -601,7 +591,7 @@ impl Isa {
         if out.is_empty() {
             return;
         }
-        out.par_chunks_mut(TASK_ROWS.saturating_mul(n)).enumerate().for_each(|(task, out)| {
+        parallel::for_each(out.chunks_mut(TASK_ROWS.saturating_mul(n)).enumerate(), |(task, out)| {
             self.gemm(left.slice(task * TASK_ROWS, out.len() / n), right, start, out);
         });
     }

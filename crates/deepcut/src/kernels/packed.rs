@@ -1,7 +1,6 @@
 //! The right-hand side of a product, packed once so that a kernel reads it in order.
 
-use super::{Isa, Left, extent, is_shape, volume};
-use rayon::prelude::*;
+use super::{Isa, Left, extent, is_shape, parallel, volume};
 use std::fmt;
 
 /// Columns of a panel: two AVX2 registers, or one of AVX-512.
@@ -15,29 +14,6 @@ pub enum Float {
     F32,
     /// To eight significant bits, of which processors with AVX512-BF16 multiply twice as many.
     Bf16,
-}
-
-/// How the factors of a network's products are rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// As [`Float::F32`].
-    #[default]
-    F32,
-    /// As [`Float::Bf16`].
-    Bf16,
-    /// Layers that keep their accuracy so: weights and what they are multiplied with to integers of eight bits, of which processors with AVX2 multiply
-    /// twice as many, with AVX512-VNNI four times; see [`super::quantized`]. All other products: as is fastest, [`Isa::fastest_float`].
-    Int8,
-}
-
-impl From<Float> for Precision {
-    fn from(float: Float) -> Self {
-        match float {
-            Float::F32 => Self::F32,
-            Float::Bf16 => Self::Bf16,
-        }
-    }
 }
 
 /// A `[depth, columns]` matrix in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, depth, 16]` in f32, or
@@ -150,7 +126,7 @@ impl Rows {
             Values::Single(data) => {
                 let rows = data.len() / depth.max(1);
                 let mut out = vec![0.0; data.len()];
-                out.par_chunks_mut((2 * TILE * rows).max(1)).enumerate().for_each(|(task, out)| {
+                parallel::for_each(out.chunks_mut((2 * TILE * rows).max(1)).enumerate(), |(task, out)| {
                     // Tiles that fit the first-level cache both ways.
                     for first in (0..rows).step_by(TILE) {
                         let last = (first + TILE).min(rows);
@@ -167,7 +143,7 @@ impl Rows {
                 let rows = data.len() / stride.max(1);
                 let pairs = rows.div_ceil(2);
                 let mut out = vec![0; depth * pairs];
-                out.par_chunks_mut((2 * TILE * pairs).max(1)).enumerate().for_each(|(task, out)| {
+                parallel::for_each(out.chunks_mut((2 * TILE * pairs).max(1)).enumerate(), |(task, out)| {
                     for first in (0..pairs).step_by(TILE) {
                         for (column, two) in out.chunks_mut(2 * pairs).enumerate() {
                             let (even, odd) = two.split_at_mut(pairs);
@@ -241,7 +217,7 @@ impl Rows {
             Float::Bf16 => {
                 let pairs = depth.div_ceil(2);
                 let mut data = vec![0; values.len() / depth * pairs];
-                data.par_chunks_exact_mut(pairs).zip(values.par_chunks_exact(depth)).for_each(|(pairs, row)| {
+                parallel::for_each(data.chunks_exact_mut(pairs).zip(values.chunks_exact(depth)), |(pairs, row)| {
                     isa.round_row(Left::row_major(row, 1, depth), pairs);
                 });
                 Values::Pairs(data)
@@ -305,10 +281,11 @@ fn mirror<T: Send + Sync>(
     }
     let half = (count / 2).next_multiple_of(block);
     let (upper, lower) = rows.split_at_mut(half * stride);
-    lower.par_chunks_mut(block * stride).enumerate().for_each(|(task, lower)| {
+    parallel::for_each(lower.chunks_mut(block * stride).enumerate(), |(task, lower)| {
         copy(upper, first, lower, first + half + task * block, stride);
     });
-    rayon::join(|| mirror(upper, stride, first, block, copy), || mirror(lower, stride, first + half, block, copy));
+    mirror(upper, stride, first, block, copy);
+    mirror(lower, stride, first + half, block, copy);
 }
 
 fn mirror_single(upper: &[f32], column: usize, lower: &mut [f32], row: usize, stride: usize) {
@@ -518,6 +495,6 @@ fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &m
     if data.len() < LARGE {
         data.chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
     } else {
-        data.par_chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
+        parallel::for_each(data.chunks_exact_mut(panel).enumerate(), |(p, panel)| fill(p, panel));
     }
 }

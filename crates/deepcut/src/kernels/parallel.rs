@@ -1,108 +1,295 @@
-//! Work over independent pieces: [`for_each`] for one step of them, and [`crew`] for many short steps one after another, between which threads
-//! stay awake.
+//! Work over independent pieces, shared by a team of threads.
+//!
+//! [`Threads::together`] calls one function, the leader, with helpers that stay awake until it returns. Within it, [`for_each`] is a step: the
+//! leader and every helper take pieces until none is left. Waking a thread costs as long as a short step takes, so helpers wait spinning
+//! ([`Idle::Spin`]), or sleep where the processor belongs to others too ([`Idle::Sleep`]).
+//!
+//! Which thread leads, helps, or works within a step is known to the thread itself, so functions need not pass the team on: a step outside
+//! [`Threads::together`] calls a team for itself alone, and a step within a step is done by its own thread.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// [`Crew::for_each_with`] of a crew of its own, for one long step.
-pub fn for_each<I, B>(items: I, work: impl Fn(&mut B, I::Item) + Sync)
+/// How a thread waits for the next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Idle {
+    /// Spinning, and offering the processor to others after some microseconds: the fastest, where the processor is this program's.
+    #[default]
+    Spin,
+    /// Sleeping: for use inside other processes. A step then costs some ten microseconds more.
+    Sleep,
+}
+
+/// The threads that a team is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Threads {
+    source: Source,
+    idle: Idle,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Source {
+    /// The calling thread alone.
+    Single,
+    /// Rayon's pool that the caller runs in, or its global one.
+    #[default]
+    Current,
+    #[cfg(feature = "parallel")]
+    Own(Arc<rayon::ThreadPool>),
+}
+
+impl Threads {
+    /// The calling thread alone.
+    #[must_use]
+    pub fn single() -> Self {
+        Self { source: Source::Single, idle: Idle::Spin }
+    }
+
+    /// Rayon's pool that the caller runs in, or its global one.
+    #[must_use]
+    pub fn current(idle: Idle) -> Self {
+        Self { source: Source::Current, idle }
+    }
+
+    /// So many threads of their own, the calling one among them.
+    ///
+    /// # Errors
+    /// What the system says if it does not start them.
+    pub fn new(count: usize, idle: Idle) -> Result<Self, String> {
+        if count <= 1 {
+            return Ok(Self { source: Source::Single, idle });
+        }
+        #[cfg(feature = "parallel")]
+        {
+            let name = |_| "deepcut".to_owned();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count - 1).thread_name(name).build();
+            Ok(Self { source: Source::Own(Arc::new(pool.map_err(|error| error.to_string())?)), idle })
+        }
+        #[cfg(not(feature = "parallel"))]
+        Err("the library was built without the feature `parallel`".into())
+    }
+
+    /// How many threads work together, the calling one included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.source {
+            Source::Single => 1,
+            Source::Current => pool_size(),
+            #[cfg(feature = "parallel")]
+            Source::Own(pool) => pool.current_num_threads() + 1,
+        }
+    }
+
+    /// Calls `lead`, with helpers for the steps in it. Within another call it has that call's helpers.
+    pub fn together<R>(&self, lead: impl FnOnce() -> R) -> R {
+        if ROLE.with_borrow(|role| !matches!(role, Role::Outside)) {
+            return lead();
+        }
+        let team = Arc::new(Team { idle: self.idle, ..Team::default() });
+        let led = || {
+            let _role = Role::Leading(team.clone()).take_on();
+            lead()
+        };
+        match &self.source {
+            Source::Single => led(),
+            #[cfg(not(feature = "parallel"))]
+            Source::Current => led(),
+            #[cfg(feature = "parallel")]
+            Source::Current => {
+                let helpers = rayon::current_num_threads() - 1;
+                if helpers == 0 {
+                    return led();
+                }
+                team.expect(helpers);
+                rayon::in_place_scope(|scope| {
+                    let _end = End(&team);
+                    // This thread may be outside the pool, all of which would then come: one too many.
+                    scope.spawn_broadcast(|_, _| team.help());
+                    led()
+                })
+            }
+            #[cfg(feature = "parallel")]
+            Source::Own(pool) => {
+                team.expect(pool.current_num_threads());
+                pool.in_place_scope(|scope| {
+                    let _end = End(&team);
+                    scope.spawn_broadcast(|_, _| team.help());
+                    led()
+                })
+            }
+        }
+    }
+}
+
+/// Threads of the pool that the caller runs in.
+fn pool_size() -> usize {
+    #[cfg(feature = "parallel")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "parallel"))]
+    1
+}
+
+/// Threads that take part in a step begun here.
+#[must_use]
+pub fn current_threads() -> usize {
+    ROLE.with_borrow(|role| match role {
+        Role::Outside => pool_size(),
+        Role::Leading(team) => team.helpers.load(Ordering::Relaxed) + 1,
+        Role::Working => 1,
+    })
+}
+
+/// Calls `work` with every item, in some order; a thread takes the next item when it is done with its last.
+pub fn for_each<I: Iterator + Send>(items: I, work: impl Fn(I::Item) + Sync) {
+    for_each_with(items, &mut Vec::new(), |(): &mut (), item| work(item));
+}
+
+/// The same, each thread with a buffer of its own: one of `buffers`, which outlive the call, so that the next one need not allocate.
+pub fn for_each_with<I, B>(items: I, buffers: &mut Vec<B>, work: impl Fn(&mut B, I::Item) + Sync)
 where
     I: Iterator + Send,
     B: Default + Send,
 {
-    crew(|crew| crew.for_each_with(items, &mut Vec::new(), work));
+    let team = ROLE.with_borrow(|role| match role {
+        Role::Outside => None,
+        Role::Leading(team) => Some(Some(team.clone())),
+        Role::Working => Some(None),
+    });
+    match team {
+        None => Threads::current(Idle::Spin).together(|| for_each_with(items, buffers, work)),
+        Some(None) => {
+            let mut buffer = buffers.pop().unwrap_or_default();
+            items.for_each(|item| work(&mut buffer, item));
+            buffers.push(buffer);
+        }
+        Some(Some(team)) => {
+            let _role = Role::Working.take_on();
+            let items = Mutex::new(items);
+            let spare = Mutex::new(buffers);
+            team.run(&|| {
+                let mut buffer = lock(&spare).pop().unwrap_or_default();
+                loop {
+                    let item = lock(&items).next();
+                    let Some(item) = item else { break };
+                    work(&mut buffer, item);
+                }
+                lock(&spare).push(buffer);
+            });
+        }
+    }
 }
 
-/// Looks at the crew's next step this often before it offers the processor to other programs.
+/// Calls both functions, at once if there is a thread to spare.
+pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    #[cfg(feature = "parallel")]
+    if ROLE.with_borrow(|role| matches!(role, Role::Outside)) {
+        return rayon::join(a, b);
+    }
+    (a(), b())
+}
+
+/// What a thread is at the moment.
+enum Role {
+    Outside,
+    /// It may begin steps.
+    Leading(Arc<Team>),
+    /// Within a step, or waiting for one.
+    Working,
+}
+
+thread_local! {
+    static ROLE: RefCell<Role> = const { RefCell::new(Role::Outside) };
+}
+
+impl Role {
+    /// Plays this role until the answer is dropped.
+    fn take_on(self) -> Before {
+        Before(Some(ROLE.replace(self)))
+    }
+}
+
+/// The role before, taken on again when dropped.
+struct Before(Option<Role>);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        if let Some(role) = self.0.take() {
+            ROLE.set(role);
+        }
+    }
+}
+
+/// Looks at the team's next step this often before it offers the processor to other programs.
 const SPINS: usize = 1 << 12;
 
-/// Threads that take part in every step of a longer piece of work. Waking a thread costs as long as a short step takes: they wait spinning.
+/// Threads that take part in every step of a longer piece of work.
 #[derive(Debug, Default)]
-pub struct Crew {
+struct Team {
+    idle: Idle,
     step: Mutex<Option<Step>>,
+    /// Told of every step that begins, and of the end; only where threads sleep.
+    begins: Condvar,
+    /// Told when the last helper leaves a step; likewise.
+    left: Condvar,
     /// Steps begun, so that a helper joins each of them once.
     begun: AtomicUsize,
     /// Helpers at work on the step.
     inside: AtomicUsize,
-    /// Helpers still to be had.
+    /// Helpers that may come, and how many of them still can.
+    helpers: AtomicUsize,
+    #[cfg(feature = "parallel")]
     vacancies: AtomicUsize,
     over: AtomicBool,
 }
 
-/// What every thread of the crew calls.
+/// What every thread of the team calls.
 #[derive(Debug, Clone, Copy)]
 struct Step(*const (dyn Fn() + Sync));
 
 #[allow(unsafe_code)]
-// SAFETY: what it points to is `Sync`, and `Crew::run` keeps it alive for as long as a thread may call it.
+// SAFETY: what it points to is `Sync`, and `Team::run` keeps it alive for as long as a thread may call it.
 unsafe impl Send for Step {}
 
-/// Calls `lead` with a crew made of the current pool's threads that have nothing else to do, as many as they are when a step begins. Within
-/// `lead` only the crew may be asked for help: the pool's other ways would wait for threads that wait for it.
-pub fn crew<R>(lead: impl FnOnce(&Crew) -> R) -> R {
-    /// Sends the helpers home, however `lead` ends.
-    struct End<'a>(&'a Crew);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            self.0.over.store(true, Ordering::Release);
-        }
+/// Sends the helpers home, however the leader ends.
+#[cfg(feature = "parallel")]
+struct End<'a>(&'a Team);
+
+#[cfg(feature = "parallel")]
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let _step = lock(&self.0.step);
+        self.0.over.store(true, Ordering::Release);
+        self.0.begins.notify_all();
     }
-    let helpers = rayon::current_num_threads() - 1;
-    let crew = Crew { vacancies: AtomicUsize::new(helpers), ..Crew::default() };
-    if helpers == 0 {
-        return lead(&crew);
-    }
-    rayon::in_place_scope(|scope| {
-        let _end = End(&crew);
-        // This thread may be outside the pool, all of which would then come: one too many.
-        scope.spawn_broadcast(|_, _| {
-            if crew.vacancies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-                crew.help();
-            }
-        });
-        lead(&crew)
-    })
 }
 
-impl Crew {
-    /// Nobody but the calling thread.
-    #[must_use]
-    pub fn alone() -> Self {
-        Self::default()
-    }
-
-    /// Calls `work` with every item, in some order; a thread takes the next item when it is done with its last.
-    pub fn for_each<I: Iterator + Send>(&self, items: I, work: impl Fn(I::Item) + Sync) {
-        self.for_each_with(items, &mut Vec::new(), |(): &mut (), item| work(item));
-    }
-
-    /// The same, each thread with a buffer of its own: one of `buffers`, which outlive the call, so that the next one need not allocate.
-    pub fn for_each_with<I, B>(&self, items: I, buffers: &mut Vec<B>, work: impl Fn(&mut B, I::Item) + Sync)
-    where
-        I: Iterator + Send,
-        B: Default + Send,
-    {
-        let items = Mutex::new(items);
-        let spare = Mutex::new(buffers);
-        self.run(&|| {
-            let mut buffer = lock(&spare).pop().unwrap_or_default();
-            loop {
-                let item = lock(&items).next();
-                let Some(item) = item else { break };
-                work(&mut buffer, item);
-            }
-            lock(&spare).push(buffer);
-        });
+impl Team {
+    #[cfg(feature = "parallel")]
+    fn expect(&self, helpers: usize) {
+        self.helpers.store(helpers, Ordering::Relaxed);
+        self.vacancies.store(helpers, Ordering::Relaxed);
     }
 
     /// Calls `step` on this thread and on every helper that comes before it returns here.
     fn run(&self, step: &(dyn Fn() + Sync)) {
         /// Waits for the helpers, even if the step panicked here: it must outlive their calls.
-        struct Done<'a>(&'a Crew);
+        struct Done<'a>(&'a Team);
         impl Drop for Done<'_> {
             fn drop(&mut self) {
-                *lock(&self.0.step) = None;
-                wait_until(|| self.0.inside.load(Ordering::Acquire) == 0);
+                let Team { idle, step, left, inside, .. } = self.0;
+                let mut step = lock(step);
+                *step = None;
+                let is_empty = || inside.load(Ordering::Acquire) == 0;
+                if *idle == Idle::Sleep {
+                    while !is_empty() {
+                        step = left.wait(step).unwrap_or_else(PoisonError::into_inner);
+                    }
+                } else {
+                    drop(step);
+                    spin_until(is_empty);
+                }
             }
         }
         #[allow(unsafe_code)]
@@ -110,23 +297,47 @@ impl Crew {
         // lock and then waits until nobody is inside. So nobody calls it after this function.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(step) };
         let _done = Done(self);
-        *lock(&self.step) = Some(Step(erased));
-        self.begun.fetch_add(1, Ordering::Release);
+        {
+            let mut place = lock(&self.step);
+            *place = Some(Step(erased));
+            self.begun.fetch_add(1, Ordering::Release);
+        }
+        if self.idle == Idle::Sleep {
+            self.begins.notify_all();
+        }
         step();
     }
 
-    /// Joins every step until the work is over.
+    /// Joins every step until the work is over, if there is a vacancy.
+    #[cfg(feature = "parallel")]
     fn help(&self) {
         /// Leaves the step, however it ends.
-        struct Leave<'a>(&'a AtomicUsize);
+        struct Leave<'a>(&'a Team);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Release);
+                let last = self.0.inside.fetch_sub(1, Ordering::Release) == 1;
+                if last && self.0.idle == Idle::Sleep {
+                    // The leader looks under the lock before it sleeps.
+                    drop(lock(&self.0.step));
+                    self.0.left.notify_all();
+                }
             }
         }
+        if self.vacancies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
+            return;
+        }
+        let _role = Role::Working.take_on();
         let mut joined = 0;
         loop {
-            wait_until(|| self.begun.load(Ordering::Acquire) != joined || self.over.load(Ordering::Acquire));
+            let is_due = || self.begun.load(Ordering::Acquire) != joined || self.over.load(Ordering::Acquire);
+            if self.idle == Idle::Sleep {
+                let mut step = lock(&self.step);
+                while !is_due() {
+                    step = self.begins.wait(step).unwrap_or_else(PoisonError::into_inner);
+                }
+            } else {
+                spin_until(is_due);
+            }
             if self.over.load(Ordering::Acquire) {
                 return;
             }
@@ -137,7 +348,7 @@ impl Crew {
                 self.inside.fetch_add(1, Ordering::Relaxed);
                 step
             };
-            let _leave = Leave(&self.inside);
+            let _leave = Leave(self);
             #[allow(unsafe_code)]
             // SAFETY: `run` does not return while this thread is counted as inside.
             unsafe {
@@ -147,7 +358,7 @@ impl Crew {
     }
 }
 
-fn wait_until(ready: impl Fn() -> bool) {
+fn spin_until(ready: impl Fn() -> bool) {
     let mut looks = 0;
     while !ready() {
         looks += 1;
@@ -160,7 +371,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "parallel"))]
 mod tests {
     use super::*;
 
@@ -168,24 +379,35 @@ mod tests {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
     }
 
-    fn count(crew: &Crew, values: &mut [usize]) {
+    fn count(values: &mut [usize]) {
         for step in 0..200 {
-            crew.for_each(values.chunks_mut(3), |chunk| chunk.iter_mut().for_each(|v| *v += step));
+            for_each(values.chunks_mut(3), |chunk| chunk.iter_mut().for_each(|v| *v += step));
         }
     }
 
+    const SUM: usize = 199 * 200 / 2;
+
     #[test]
-    fn a_crew_does_every_item_of_every_step_once() {
-        for threads in [1, 2, 5] {
+    fn a_team_does_every_item_of_every_step_once() {
+        for (threads, idle) in [(1, Idle::Spin), (2, Idle::Spin), (5, Idle::Spin), (2, Idle::Sleep), (5, Idle::Sleep)] {
             let mut values = vec![0; 100];
-            pool(threads).install(|| crew(|crew| count(crew, &mut values)));
-            assert!(values.iter().all(|v| *v == 199 * 200 / 2), "{threads} threads");
+            pool(threads).install(|| Threads::current(idle).together(|| count(&mut values)));
+            assert!(values.iter().all(|v| *v == SUM), "{threads} threads of a pool, {idle:?}");
+            let own = Threads::new(threads, idle).unwrap();
+            assert_eq!(own.count(), threads);
+            let mut values = vec![0; 100];
+            own.together(|| {
+                assert_eq!(current_threads(), threads);
+                count(&mut values);
+            });
+            assert!(values.iter().all(|v| *v == SUM), "{threads} own threads, {idle:?}");
         }
         let mut values = vec![0; 100];
-        // From outside the pool, and with nobody.
-        crew(|crew| count(crew, &mut values));
-        count(&Crew::alone(), &mut values);
-        assert!(values.iter().all(|v| *v == 2 * (199 * 200 / 2)));
+        // From outside the pool, alone, and with no team yet.
+        Threads::current(Idle::Spin).together(|| count(&mut values));
+        Threads::single().together(|| count(&mut values));
+        count(&mut values);
+        assert!(values.iter().all(|v| *v == 3 * SUM));
     }
 
     #[test]
@@ -193,15 +415,13 @@ mod tests {
         for threads in [1, 2, 5] {
             let mut buffers: Vec<Vec<usize>> = Vec::new();
             let mut values = vec![0; 1000];
-            pool(threads).install(|| {
-                crew(|crew| {
-                    for _ in 0..3 {
-                        crew.for_each_with(values.chunks_mut(7).enumerate(), &mut buffers, |buffer, (task, chunk)| {
-                            buffer.push(task);
-                            chunk.iter_mut().for_each(|v| *v += 1);
-                        });
-                    }
-                });
+            Threads::new(threads, Idle::Spin).unwrap().together(|| {
+                for _ in 0..3 {
+                    for_each_with(values.chunks_mut(7).enumerate(), &mut buffers, |buffer, (task, chunk)| {
+                        buffer.push(task);
+                        chunk.iter_mut().for_each(|v| *v += 1);
+                    });
+                }
             });
             assert!(values.iter().all(|v| *v == 3));
             assert!((1..=threads).contains(&buffers.len()));
@@ -209,20 +429,50 @@ mod tests {
         }
     }
 
-    /// Every thread of a pool leads a crew of its own: nobody may wait for the others.
+    /// A step within a step is done by the thread that asks for it, and a team within a team is the outer one.
     #[test]
-    fn crews_of_one_pool_do_not_wait_for_each_other() {
+    fn steps_and_teams_within_others_do_not_wait() {
+        let threads = Threads::new(3, Idle::Spin).unwrap();
+        let mut outer = vec![vec![0; 50]; 20];
+        threads.together(|| for_each(outer.iter_mut(), |values| threads.together(|| count(values))));
+        threads.together(|| threads.together(|| count(&mut outer[0])));
+        assert!(outer[1..].iter().flatten().all(|v| *v == SUM) && outer[0].iter().all(|v| *v == 2 * SUM));
+    }
+
+    /// Every thread of a pool leads a team of its own: nobody may wait for the others.
+    #[test]
+    fn teams_of_one_pool_do_not_wait_for_each_other() {
         use rayon::prelude::*;
-        let mut pictures = vec![vec![0; 50]; 20];
-        pool(3).install(|| pictures.par_iter_mut().for_each(|values| crew(|crew| count(crew, values))));
-        assert!(pictures.iter().flatten().all(|v| *v == 199 * 200 / 2));
+        for idle in [Idle::Spin, Idle::Sleep] {
+            let mut images = vec![vec![0; 50]; 20];
+            let lead = |values: &mut Vec<usize>| Threads::current(idle).together(|| count(values));
+            pool(3).install(|| images.par_iter_mut().for_each(lead));
+            assert!(images.iter().flatten().all(|v| *v == SUM));
+        }
+        // One handle, many callers.
+        let own = Threads::new(3, Idle::Sleep).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut values = vec![0; 50];
+                    own.together(|| count(&mut values));
+                    assert!(values.iter().all(|v| *v == SUM));
+                });
+            }
+        });
     }
 
     #[test]
-    fn a_panic_of_a_crew_reaches_its_leader() {
-        let caught = std::panic::catch_unwind(|| {
-            pool(2).install(|| crew(|crew| crew.for_each(0..100, |i| assert!(i != 57, "the item that fails"))));
-        });
-        assert!(caught.is_err());
+    fn a_panic_of_a_team_reaches_its_leader() {
+        for idle in [Idle::Spin, Idle::Sleep] {
+            let threads = Threads::new(2, idle).unwrap();
+            let fails = || threads.together(|| for_each(0..100, |i| assert!(i != 57, "the item that fails")));
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fails));
+            assert!(caught.is_err());
+            // The threads are there again.
+            let mut values = vec![0; 9];
+            threads.together(|| count(&mut values));
+            assert!(values.iter().all(|v| *v == SUM));
+        }
     }
 }

@@ -363,7 +363,6 @@ fn tasks_of_a_layer_are_balanced() {
 #[test]
 fn attention_matches_the_plain_formula() {
     use super::attention::{KeysValues, Scratch};
-    use super::parallel::Crew;
     for (tokens, heads, head_dim, spread) in [
         (1, 2, 32, 1.0),
         (2, 1, 64, 1.0),
@@ -402,8 +401,8 @@ fn attention_matches_the_plain_formula() {
             }
             for isa in Isa::available() {
                 let mut packed = KeysValues::new(precision);
-                packed.fill(&Crew::alone(), &sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
-                packed.fill(&Crew::alone(), &keys, &values, dim, heads);
+                packed.fill(&sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
+                packed.fill(&keys, &values, dim, heads);
                 let mut out = vec![0.0; tokens * dim];
                 for (queries, out) in queries.chunks(48 * dim).zip(out.chunks_mut(48 * dim)) {
                     packed.attend(isa, queries, &mut Scratch::default(), out);

@@ -15,7 +15,6 @@ pub mod modularity;
 pub mod normalized_cut;
 
 use crate::graph::Graph;
-use crate::kernels::parallel::Crew;
 
 /// What the network is trained to minimise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,14 +36,14 @@ impl Objective {
     ///
     /// # Panics
     /// If a length is not `n * k`.
-    pub fn evaluate(self, crew: &Crew, graph: &Graph, assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
+    pub fn evaluate(self, graph: &Graph, assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
         // W S, needed by all four, is turned into the gradient in place.
-        graph.multiply(crew, assignment, k, gradient);
+        graph.multiply(assignment, k, gradient);
         match self {
             Self::Mincut => mincut::evaluate(graph.degree(), assignment, k, gradient),
-            Self::NormalizedCut => normalized_cut::evaluate(graph.isa(), graph.degree(), assignment, k, gradient),
+            Self::NormalizedCut => normalized_cut::evaluate(graph.cpu(), graph.degree(), assignment, k, gradient),
             Self::Correlation => correlation::evaluate(assignment, gradient),
-            Self::Modularity => modularity::evaluate(graph.isa(), graph.degree(), assignment, k, gradient),
+            Self::Modularity => modularity::evaluate(graph.cpu(), graph.degree(), assignment, k, gradient),
         }
     }
 }

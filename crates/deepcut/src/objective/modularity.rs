@@ -14,18 +14,18 @@
 //! Cost: O(n·k) beside the product `W S`.
 
 use super::inner;
-use crate::kernels::Isa;
+use crate::cpu::Cpu;
 
 /// The value; `gradient` holds `W S` on entry and `dL/dS` on return. A graph without edges has no modularity term.
-pub(super) fn evaluate(isa: Isa, degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
+pub(super) fn evaluate(cpu: &Cpu, degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
     let nodes = degree.len() as f64;
     let total: f64 = degree.iter().map(|&d| f64::from(d)).sum();
     let scale = if total > 0.0 { 1.0 / total } else { 0.0 };
     let association = inner(assignment, gradient);
     let weighted: Vec<f32> = assignment.chunks_exact(k).zip(degree).flat_map(|(row, d)| row.iter().map(move |s| s * d)).collect();
     // Sᵀ D, [k].
-    let volume = isa.column_sums(&weighted, k);
-    let sizes = isa.column_sums(assignment, k);
+    let volume = cpu.isa.column_sums(&weighted, k);
+    let sizes = cpu.isa.column_sums(assignment, k);
     let size_norm = sizes.iter().map(|s| s * s).sum::<f64>().sqrt();
     let collapse = (k as f64).sqrt() / nodes;
     for (row, d) in gradient.chunks_exact_mut(k).zip(degree) {

@@ -15,13 +15,13 @@
 //! Source: Shi and Malik, Normalized Cuts and Image Segmentation (2000). Not in the published code, which relaxes it to `mincut`.
 //! Cost: O(n·k) beside the product `W S`.
 
-use crate::kernels::Isa;
+use crate::cpu::Cpu;
 
 /// The value; `gradient` holds `W S` on entry and `dL/dS` on return. A cluster without volume counts for nothing.
-pub(super) fn evaluate(isa: Isa, degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
+pub(super) fn evaluate(cpu: &Cpu, degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
     let volume = volumes(degree, assignment, k);
     let products: Vec<f32> = assignment.iter().zip(gradient.iter()).map(|(s, ws)| s * ws).collect();
-    let association = isa.column_sums(&products, k);
+    let association = cpu.isa.column_sums(&products, k);
     let ratio: Vec<f64> = association.iter().zip(&volume).map(|(a, v)| if *v > 0.0 { a / v } else { 0.0 }).collect();
     for (row, d) in gradient.chunks_exact_mut(k).zip(degree) {
         for ((g, ratio), volume) in row.iter_mut().zip(&ratio).zip(&volume) {

@@ -1,18 +1,18 @@
 //! Every objective: known answers, central differences, permutations, scale.
 
 use super::*;
+use crate::cpu::Cpu;
 use crate::graph::NodeFeatures;
-use crate::kernels::Isa;
 use proptest::prelude::*;
 
 const ALL: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
 
 fn value(objective: Objective, graph: &Graph, assignment: &[f32], k: usize) -> f32 {
-    objective.evaluate(&Crew::alone(), graph, assignment, k, &mut vec![0.0; assignment.len()])
+    objective.evaluate(graph, assignment, k, &mut vec![0.0; assignment.len()])
 }
 
 fn graph(nodes: usize, affinity: &[f32]) -> Graph {
-    Graph::from_affinity(Isa::detect(), nodes, affinity.to_vec()).unwrap()
+    Graph::from_affinity(&Cpu::default(), nodes, affinity.to_vec()).unwrap()
 }
 
 /// Two pairs without an edge between them, split as they are: the known optimum of each objective.
@@ -40,11 +40,11 @@ fn a_perfect_split_has_the_known_values() {
 #[test]
 fn gradients_match_central_differences() {
     let features = NodeFeatures::new(5, 3, (0..15).map(|i| ((i * 7 + 3) % 11) as f32 / 5.0 - 1.0).collect()).unwrap();
-    let isa = Isa::detect();
+    let cpu = &Cpu::default();
     let graphs = [
-        Graph::relu(isa, &features),
-        Graph::threshold(isa, &features, 0.1),
-        Graph::correlation(isa, &features, 3.0),
+        Graph::relu(cpu, &features),
+        Graph::threshold(cpu, &features, 0.1),
+        Graph::correlation(cpu, &features, 3.0),
         graph(3, &[1., 0.8, 0.1, 0.8, 1., 0.3, 0.1, 0.3, 1.]),
     ];
     for graph in &graphs {
@@ -57,7 +57,7 @@ fn gradients_match_central_differences() {
                     continue;
                 }
                 let mut gradient = vec![0.0; n * k];
-                objective.evaluate(&Crew::alone(), graph, &assignment, k, &mut gradient);
+                objective.evaluate(graph, &assignment, k, &mut gradient);
                 for at in 0..n * k {
                     let h = 1e-2;
                     let shifted = |by: f32| {
@@ -80,7 +80,7 @@ fn a_graph_without_edges_or_a_cluster_without_nodes_is_defined() {
     let lopsided = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
     for objective in ALL {
         let mut gradient = [f32::NAN; 6];
-        assert!(objective.evaluate(&Crew::alone(), &nothing, &lopsided, 2, &mut gradient).is_finite());
+        assert!(objective.evaluate(&nothing, &lopsided, 2, &mut gradient).is_finite());
         assert!(gradient.iter().all(|g| g.is_finite()), "{objective:?}: {gradient:?}");
     }
 }
@@ -107,8 +107,8 @@ proptest! {
         let scaled: Vec<f32> = symmetric.iter().map(|w| w * scale).collect();
         for objective in ALL {
             let (mut gradient, mut other) = (vec![0.0; n * k], vec![0.0; n * k]);
-            let before = objective.evaluate(&Crew::alone(), &graph(n, &symmetric), &assignment, k, &mut gradient);
-            let after = objective.evaluate(&Crew::alone(), &graph(n, &renamed), &moved, k, &mut other);
+            let before = objective.evaluate(&graph(n, &symmetric), &assignment, k, &mut gradient);
+            let after = objective.evaluate(&graph(n, &renamed), &moved, k, &mut other);
             prop_assert!((before - after).abs() < 1e-4 * (1.0 + before.abs()));
             for at in 0..n * k {
                 prop_assert!((gradient[place(at)] - other[at]).abs() < 1e-4 * (1.0 + other[at].abs()));

@@ -1,8 +1,8 @@
 //! From labels on the patch grid to labels on pixels.
 
-use super::GridLabels;
-use crate::train::first_largest;
-use rayon::prelude::*;
+use super::labels::GridLabels;
+use crate::kernels::parallel;
+use crate::train::argmax;
 
 /// How a grid becomes a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -36,7 +36,7 @@ pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling)
         Upsampling::Nearest => {
             let labels = grid.hard();
             let columns: Vec<usize> = (0..width).map(|x| nearest(x, width, grid.width)).collect();
-            out.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+            parallel::for_each(out.chunks_mut(width).enumerate(), |(y, row)| {
                 let line = &labels[nearest(y, height, grid.height) * grid.width..];
                 row.iter_mut().zip(&columns).for_each(|(out, &x)| *out = line[x]);
             });
@@ -55,9 +55,9 @@ pub fn foreground(grid: &GridLabels, height: usize, width: usize) -> Vec<u8> {
     if height == 0 || width == 0 {
         return out;
     }
-    let odds: Vec<f32> = group.mass.iter().map(|&back| log_share(back) - log_share(1.0 - back)).collect();
+    let odds: Vec<f32> = group.probability.iter().map(|&back| log_share(back) - log_share(1.0 - back)).collect();
     let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
-    out.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+    parallel::for_each(out.chunks_mut(width).enumerate(), |(y, row)| {
         let (top, bottom, down) = position(y, height, grid.height);
         let [above, below] = [top, bottom].map(|line| &odds[line * grid.width..][..grid.width]);
         for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
@@ -82,27 +82,30 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
     let mut values = vec![0.0f32; cells * channels];
     for (cell, out) in values.chunks_exact_mut(channels).enumerate() {
         for (g, (group, &first)) in grid.groups.iter().zip(&first_share).enumerate() {
-            out[g] = log_share(group.mass[cell]);
+            out[g] = log_share(group.probability[cell]);
             let k = group.labels.len();
             if k > 1 {
-                out[first..first + k].copy_from_slice(&group.shares[cell * k..(cell + 1) * k]);
+                out[first..first + k].copy_from_slice(&group.label_probability[cell * k..(cell + 1) * k]);
             }
         }
     }
     let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
     let line = grid.width * channels;
-    out.par_chunks_mut(width).enumerate().for_each_init(
-        || (vec![0.0f32; line], vec![0.0f32; channels]),
-        |(blend, pixel), (y, row)| {
+    parallel::for_each_with(
+        out.chunks_mut(width).enumerate(),
+        &mut Vec::new(),
+        |(blend, pixel): &mut (Vec<f32>, Vec<f32>), (y, row)| {
+            blend.resize(line, 0.0);
+            pixel.resize(channels, 0.0);
             let (top, bottom, down) = position(y, height, grid.height);
             let lines = values[top * line..][..line].iter().zip(&values[bottom * line..][..line]);
             blend.iter_mut().zip(lines).for_each(|(out, (a, b))| *out = a + (b - a) * down);
             for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
                 let ends = blend[left * channels..][..channels].iter().zip(&blend[right * channels..][..channels]);
                 pixel.iter_mut().zip(ends).for_each(|(out, (a, b))| *out = a + (b - a) * across);
-                let chosen = first_largest(&pixel[..groups]);
+                let chosen = argmax(&pixel[..groups]);
                 let labels = &grid.groups[chosen].labels;
-                let within = if labels.len() > 1 { first_largest(&pixel[first_share[chosen]..][..labels.len()]) } else { 0 };
+                let within = if labels.len() > 1 { argmax(&pixel[first_share[chosen]..][..labels.len()]) } else { 0 };
                 *out = labels[within];
             }
         },
@@ -125,12 +128,12 @@ fn position(at: usize, size: usize, cells: usize) -> (usize, usize, f32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Group;
+    use super::super::labels::Group;
     use super::*;
 
     fn two_groups(height: usize, width: usize, foreground: &[f32]) -> GridLabels {
-        let background = Group { mass: foreground.iter().map(|f| 1.0 - f).collect(), labels: vec![0], shares: vec![] };
-        let foreground = Group { mass: foreground.to_vec(), labels: vec![1], shares: vec![] };
+        let background = Group::of_one(0, foreground.iter().map(|f| 1.0 - f).collect());
+        let foreground = Group::of_one(1, foreground.to_vec());
         GridLabels { height, width, groups: vec![background, foreground] }
     }
 
@@ -193,7 +196,7 @@ mod tests {
     fn parts_do_not_compete_with_the_background() {
         let mut grid = two_groups(1, 2, &[0.6, 0.6]);
         grid.groups[1].labels = vec![1, 2];
-        grid.groups[1].shares = vec![0.9, 0.1, 0.2, 0.8];
+        grid.groups[1].label_probability = vec![0.9, 0.1, 0.2, 0.8];
         assert_eq!(upsample(&grid, 1, 4, Upsampling::Soft), [1, 1, 2, 2]);
         assert_eq!(upsample(&grid, 1, 4, Upsampling::Nearest), [1, 1, 2, 2]);
     }

@@ -1,0 +1,177 @@
+//! How an image is seen: from an image to a network's input, and from its output to features.
+
+use super::{Backbone, BackboneError, Input, facet};
+use crate::features::FeatureMap;
+use crate::image::{Filter, Image, ImageError, size_keeping_aspect};
+use crate::progress::{Cancelled, Observer, Step, begin, go_on};
+use crate::setting::{OptionError, builders, check};
+use serde::{Deserialize, Serialize};
+
+/// Smallest and largest [`View::resolution`].
+pub const RESOLUTIONS: std::ops::RangeInclusive<usize> = 16..=2048;
+
+/// How an image becomes the network's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Framing {
+    /// Squashed to `resolution × resolution`, as the published code.
+    Squash,
+    /// About `resolution²` pixels at the image's own aspect ratio.
+    #[default]
+    KeepAspect,
+}
+
+/// How an image is seen: the options that its features depend on, beside the network. Also a cache key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct View {
+    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 352 for the embedded one.
+    pub resolution: Option<usize>,
+    /// How the image is brought to that resolution.
+    pub framing: Framing,
+    /// Filter of that resizing.
+    pub filter: Filter,
+    /// Whether a patch is described by its surroundings too, in 17 bins: see [`facet::log_bin`].
+    pub log_bin: bool,
+    /// Whether the features come with the patches' mean colors, which [`Recipe::color`](crate::Recipe::color) needs.
+    pub patch_colors: bool,
+}
+
+impl Default for View {
+    /// The backbone's own resolution, aspect ratio kept, bilinear.
+    fn default() -> Self {
+        let (framing, filter) = (Framing::KeepAspect, Filter::Bilinear);
+        Self { resolution: None, framing, filter, log_bin: false, patch_colors: false }
+    }
+}
+
+/// Why an image has no features.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The image cannot be resized.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The network failed.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// The observer said `Break`.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl View {
+    builders! {
+        /// Sets the side of the network's input.
+        resolution: Option<usize>,
+        /// Sets how the image is brought to the resolution.
+        framing: Framing,
+        /// Sets the filter of resizing.
+        filter: Filter,
+        /// Sets whether a patch is described by its surroundings too.
+        log_bin: bool,
+        /// Sets whether the features come with the patches' mean colors.
+        patch_colors: bool,
+    }
+
+    /// The published code's: squashed to 280 × 280 by Lanczos' filter.
+    #[must_use]
+    pub fn paper() -> Self {
+        Self { resolution: Some(280), framing: Framing::Squash, filter: Filter::Lanczos, ..Self::default() }
+    }
+
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`OptionError`], naming the first value out of range.
+    pub fn validate(&self) -> Result<(), OptionError> {
+        self.resolution.map_or(Ok(()), |side| check("resolution", side, RESOLUTIONS.contains(&side), "16 to 2048"))
+    }
+
+    /// The same, with the backbone's own resolution if there was none.
+    ///
+    /// # Errors
+    /// [`OptionError`] if a value is out of its range, or the resolution smaller than a patch of the network.
+    pub fn of(mut self, backbone: &dyn Backbone) -> Result<Self, OptionError> {
+        self.validate()?;
+        let input = backbone.input();
+        let resolution = *self.resolution.get_or_insert(input.resolution);
+        check("resolution", resolution, resolution >= input.size_multiple, "at least a patch of the network")?;
+        Ok(self)
+    }
+
+    /// Rows and columns of the network's input.
+    #[must_use]
+    pub fn input_size(&self, image: &Image, backbone: &dyn Backbone) -> (usize, usize) {
+        let input = backbone.input();
+        let resolution = self.resolution.unwrap_or(input.resolution);
+        match self.framing {
+            Framing::Squash => (resolution, resolution),
+            Framing::KeepAspect => size_keeping_aspect(image.height(), image.width(), resolution, input.size_multiple),
+        }
+    }
+
+    /// The features of a batch of images, one map for each.
+    ///
+    /// # Errors
+    /// [`ViewError`]: an option out of its range, an image that cannot be resized, or a network that fails.
+    pub fn features(&self, backbone: &dyn Backbone, images: &[&Image]) -> Result<Vec<FeatureMap>, ViewError> {
+        self.features_observed(backbone, images, &mut go_on)
+    }
+
+    /// As [`View::features`]; `observe` is told of each step as it begins, and cancels the work with `Break`.
+    ///
+    /// # Errors
+    /// As [`View::features`], and [`ViewError::Cancelled`].
+    pub fn features_observed(
+        &self,
+        backbone: &dyn Backbone,
+        images: &[&Image],
+        observe: &mut Observer<'_>,
+    ) -> Result<Vec<FeatureMap>, ViewError> {
+        let view = self.of(backbone)?;
+        let spec = backbone.input();
+        begin(observe, Step::Resize)?;
+        let mut resized = Vec::with_capacity(images.len());
+        for image in images {
+            let (height, width) = view.input_size(image, backbone);
+            resized.push((height, width, image.resize(height, width, view.filter)?.normalize(spec.mean, spec.std)));
+        }
+        let inputs =
+            resized.iter().map(|(height, width, data)| Input::new(*height, *width, data)).collect::<Result<Vec<_>, _>>()?;
+        begin(observe, Step::Backbone)?;
+        let maps = backbone.features(&inputs)?;
+        let ends = |(map, image): (FeatureMap, &&Image)| {
+            let map = if view.log_bin { facet::log_bin(&map).map_err(BackboneError::from)? } else { map };
+            let map = map.with_constant_image(image.is_constant());
+            if !view.patch_colors {
+                return Ok(map);
+            }
+            let (grid_height, grid_width) = map.grid();
+            Ok(map.with_colors(image.mean_colors(grid_height, grid_width)?).map_err(BackboneError::from)?)
+        };
+        maps.into_iter().zip(images).map(ends).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_are_checked_and_read_as_they_are_written() {
+        for view in [View::default(), View::paper(), View::default().resolution(64).patch_colors(true)] {
+            view.validate().unwrap();
+            assert_eq!(serde_json::from_str::<View>(&serde_json::to_string(&view).unwrap()).unwrap(), view);
+        }
+        for side in [0, 8, 15, 2049] {
+            assert_eq!(View::default().resolution(side).validate().unwrap_err().name, "resolution");
+        }
+        assert!(serde_json::from_str::<View>(r#"{"resolutoin": 64}"#).is_err());
+    }
+}

@@ -1,0 +1,243 @@
+//! The processor: which instructions, how many threads, and which precision is fastest. Made once, cheap to clone, passed to everything that
+//! computes.
+
+use crate::kernels::Isa;
+use crate::kernels::packed::Float;
+use crate::kernels::parallel::{self, Threads};
+use crate::kernels::rates::Rates;
+use std::sync::{Arc, OnceLock};
+
+pub use crate::kernels::parallel::Idle;
+
+/// How the factors of large products are rounded; sums are in f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Precision {
+    /// The fastest that keeps the masks, by the rates measured on this processor: int8 for the embedded network, else bf16 or f32.
+    #[default]
+    Auto,
+    /// Not at all.
+    F32,
+    /// To eight significant bits.
+    Bf16,
+    /// The layers that keep their accuracy so: to integers of eight bits. All other products take the faster of f32 and bf16.
+    Int8,
+}
+
+impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::F32, Self::Bf16, Self::Int8];
+
+    /// `auto`, `f32`, `bf16` or `int8`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+impl From<Float> for Precision {
+    fn from(float: Float) -> Self {
+        match float {
+            Float::F32 => Self::F32,
+            Float::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// Why there is no such [`Cpu`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuError {
+    /// The threads do not start.
+    #[error("cannot start {threads} threads: {reason}; ask for fewer")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// Instruction set, threads, and measured rates. Clones share threads and rates.
+///
+/// ```
+/// use deepcut::{Cpu, Idle, Isa};
+///
+/// // All threads of this process' pool, the widest instructions: for a program of its own.
+/// let cpu = Cpu::default();
+/// // Four threads of its own that sleep between steps: inside another program, as a server or a notebook.
+/// let polite = Cpu::builder().threads(4).idle(Idle::Sleep).build()?;
+/// // The same results on every processor: one set of instructions that all have.
+/// let portable = Cpu::builder().isa(Isa::portable()).build()?;
+/// assert_eq!((polite.threads(), portable.isa().name()), (4, "native"));
+/// # Ok::<(), deepcut::CpuError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cpu {
+    pub(crate) isa: Isa,
+    threads: Threads,
+    rates: Arc<OnceLock<Rates>>,
+}
+
+impl Default for Cpu {
+    /// The widest instructions of this machine; the threads of Rayon's pool that the caller runs in.
+    fn default() -> Self {
+        Self { isa: Isa::detect(), threads: Threads::default(), rates: measured_by_process(Isa::detect()) }
+    }
+}
+
+/// Rates of an instruction set are measured once a process.
+fn measured_by_process(isa: Isa) -> Arc<OnceLock<Rates>> {
+    static KNOWN: OnceLock<Vec<(Isa, Arc<OnceLock<Rates>>)>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| Isa::available().into_iter().map(|isa| (isa, Arc::default())).collect());
+    known.iter().find(|(other, _)| *other == isa).map(|(_, rates)| rates.clone()).unwrap_or_default()
+}
+
+impl Cpu {
+    /// One thread, and the widest instructions of this machine.
+    #[must_use]
+    pub fn single() -> Self {
+        Self { threads: Threads::single(), ..Self::default() }
+    }
+
+    /// A processor of one's own choice.
+    #[must_use]
+    pub fn builder() -> CpuBuilder {
+        CpuBuilder::default()
+    }
+
+    /// The instruction set.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Threads that work together on one image.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// What the kernels do on this processor. They are measured at the first call in a process, which takes a few milliseconds.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        *self.rates.get_or_init(|| self.isa.measure())
+    }
+
+    /// The rounding of floating-point products in a precision: for [`Precision::Auto`] and [`Precision::Int8`] the faster.
+    #[must_use]
+    pub(crate) fn float(&self, precision: Precision) -> Float {
+        match precision {
+            Precision::F32 => Float::F32,
+            Precision::Bf16 => Float::Bf16,
+            Precision::Auto | Precision::Int8 => self.rates().fastest_float(),
+        }
+    }
+
+    /// The precision of a network, never [`Precision::Auto`]; `int8` says whether integers keep what the network is for.
+    #[must_use]
+    pub fn network_precision(&self, precision: Precision, int8: bool) -> Precision {
+        match precision {
+            Precision::Auto if int8 && self.rates().int8_pays() => Precision::Int8,
+            Precision::Auto => self.float(precision).into(),
+            precision => precision,
+        }
+    }
+
+    /// Calls `lead`, keeping this processor's threads awake for what it computes.
+    pub(crate) fn together<R>(&self, lead: impl FnOnce() -> R) -> R {
+        self.threads.together(lead)
+    }
+
+    /// Threads that take part in a step begun here.
+    pub(crate) fn current_threads(&self) -> usize {
+        parallel::current_threads().min(self.threads()).max(1)
+    }
+}
+
+/// See [`Cpu::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct CpuBuilder {
+    isa: Option<Isa>,
+    threads: Option<usize>,
+    idle: Idle,
+    rates: Option<Rates>,
+}
+
+impl CpuBuilder {
+    /// Another instruction set than the widest of this machine.
+    #[must_use]
+    pub fn isa(self, isa: Isa) -> Self {
+        Self { isa: Some(isa), ..self }
+    }
+
+    /// Threads of its own, so many with the calling one; at least one. Else those of Rayon's pool that the caller runs in.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads: Some(threads.max(1)), ..self }
+    }
+
+    /// How threads wait for the next step of the work. [`Idle::Sleep`] is for use inside other processes.
+    #[must_use]
+    pub fn idle(self, idle: Idle) -> Self {
+        Self { idle, ..self }
+    }
+
+    /// Rates measured earlier on the same processor, so that a process need not measure again.
+    #[must_use]
+    pub fn rates(self, rates: Rates) -> Self {
+        Self { rates: Some(rates), ..self }
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`CpuError::Threads`] if the system does not start them, or the library was built without the feature `parallel`.
+    pub fn build(self) -> Result<Cpu, CpuError> {
+        let isa = self.isa.unwrap_or(Isa::detect());
+        let threads = match self.threads {
+            None => Threads::current(self.idle),
+            Some(count) => Threads::new(count, self.idle).map_err(|reason| CpuError::Threads { threads: count, reason })?,
+        };
+        let rates = match self.rates {
+            Some(rates) => Arc::new(OnceLock::from(rates)),
+            None => measured_by_process(isa),
+        };
+        Ok(Cpu { isa, threads, rates })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Measured on an Intel Xeon with AVX512-BF16 and no AMX, and on an AMD of Zen 4: what is there is not what is fast.
+    #[test]
+    fn precision_follows_the_rates() {
+        let with = |f32, bf16, int8| Cpu::builder().rates(Rates { f32, bf16, int8 }).build().unwrap();
+        let intel = with(100.0, 80.0, 250.0);
+        assert_eq!(intel.network_precision(Precision::Auto, false), Precision::F32);
+        assert_eq!(intel.network_precision(Precision::Auto, true), Precision::Int8);
+        assert_eq!((intel.float(Precision::Auto), intel.float(Precision::Bf16)), (Float::F32, Float::Bf16));
+        assert_eq!(intel.network_precision(Precision::Bf16, true), Precision::Bf16);
+        let amd = with(100.0, 200.0, 210.0);
+        assert_eq!(amd.network_precision(Precision::Auto, false), Precision::Bf16);
+        assert_eq!(amd.float(Precision::Int8), Float::Bf16);
+        let plain = with(100.0, 0.0, 0.0);
+        assert_eq!(plain.network_precision(Precision::Auto, true), Precision::F32);
+    }
+
+    #[test]
+    fn rates_are_measured_once_and_shared() {
+        let (a, b) = (Cpu::default(), Cpu::single());
+        assert_eq!(a.rates(), b.rates());
+        assert_eq!(a.clone().rates(), Cpu::builder().build().unwrap().rates());
+        assert_eq!((b.threads(), Cpu::builder().threads(0).build().unwrap().threads()), (1, 1));
+    }
+}

@@ -1,0 +1,206 @@
+//! Patch features of one image: what a backbone makes, and all that clustering needs.
+
+use crate::kernels::{is_shape, volume};
+
+/// Patch features of one image on a grid, row-major: `[grid_height, grid_width, dim]`.
+///
+/// Made by a [`Backbone`](crate::Backbone), or from features computed elsewhere:
+///
+/// ```
+/// use deepcut::{Cpu, FeatureMap, Recipe, Start};
+///
+/// // A grid of 4 × 4 patches; the four in the middle look one way, the others another.
+/// #[rustfmt::skip]
+/// let look = [
+///     0, 0, 0, 0,
+///     0, 1, 1, 0,
+///     0, 1, 1, 0,
+///     0, 0, 0, 0,
+/// ];
+/// let data: Vec<f32> = look.iter().flat_map(|&look| if look == 1 { [1.0, 0.1, 0.0] } else { [0.0, 0.1, 1.0] }).collect();
+/// let map = FeatureMap::new(4, 4, 3, data)?;
+/// let found = Recipe::default().cluster(&Cpu::default(), &[map], Start::Seed(0))?;
+/// assert_eq!(found[0].labels().map(usize::from).collect::<Vec<_>>(), look);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureMap {
+    grid_height: usize,
+    grid_width: usize,
+    dim: usize,
+    data: Vec<f32>,
+    colors: Option<Vec<f32>>,
+    constant: bool,
+}
+
+/// Why values are no feature map.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeatureMapError {
+    /// A side of the grid, or the dimension, is zero.
+    #[error("there are no features: a grid of {grid_height} × {grid_width} patches of dimension {dim}")]
+    Empty {
+        /// Rows of patches.
+        grid_height: usize,
+        /// Columns of patches.
+        grid_width: usize,
+        /// Length of a feature vector.
+        dim: usize,
+    },
+    /// The values are not those of the shape.
+    #[error("{got} {what} for a grid of {grid_height} × {grid_width} patches; expected {expected} a patch")]
+    Shape {
+        /// `features` or `colors`.
+        what: &'static str,
+        /// Rows of patches.
+        grid_height: usize,
+        /// Columns of patches.
+        grid_width: usize,
+        /// Values there should be for each patch.
+        expected: usize,
+        /// Values there are.
+        got: usize,
+    },
+    /// Maps to be joined are of different grids.
+    #[error("feature maps of {first:?} and {other:?} patches cannot be joined")]
+    Grids {
+        /// Rows and columns of the first map.
+        first: (usize, usize),
+        /// Those of another.
+        other: (usize, usize),
+    },
+    /// NaN or infinity among the values.
+    #[error("the {what} of patch {patch} are not finite")]
+    NotFinite {
+        /// `features` or `colors`.
+        what: &'static str,
+        /// Index of the first such patch.
+        patch: usize,
+    },
+}
+
+impl FeatureMap {
+    /// Wraps `[grid_height, grid_width, dim]` values; they need not be normalized.
+    ///
+    /// # Errors
+    /// [`FeatureMapError`] if there are none, not as many as the shape says, or one is not finite.
+    pub fn new(grid_height: usize, grid_width: usize, dim: usize, data: Vec<f32>) -> Result<Self, FeatureMapError> {
+        let map = Self { grid_height, grid_width, dim, data, colors: None, constant: false };
+        if [grid_height, grid_width, dim].contains(&0) {
+            return Err(FeatureMapError::Empty { grid_height, grid_width, dim });
+        }
+        map.check("features", &map.data, dim)?;
+        Ok(map)
+    }
+
+    /// With the mean color of every patch, `[grid_height, grid_width, 3]` in [0, 1]: [`Method::DeepSpectral`](crate::Method) can look at it.
+    ///
+    /// # Errors
+    /// [`FeatureMapError`] if there are not three values a patch, or one is not finite.
+    pub fn with_colors(self, colors: Vec<f32>) -> Result<Self, FeatureMapError> {
+        self.check("colors", &colors, 3)?;
+        Ok(Self { colors: Some(colors), ..self })
+    }
+
+    /// Says whether the image has nothing to cut: one color, or nearly. Then clustering finds no object, whatever the features.
+    #[must_use]
+    pub fn with_constant_image(self, constant: bool) -> Self {
+        Self { constant, ..self }
+    }
+
+    fn check(&self, what: &'static str, values: &[f32], expected: usize) -> Result<(), FeatureMapError> {
+        let Self { grid_height, grid_width, .. } = *self;
+        if !is_shape(values.len(), [grid_height, grid_width, expected]) {
+            return Err(FeatureMapError::Shape { what, grid_height, grid_width, expected, got: values.len() });
+        }
+        // Rows without a way out of the loop, which the compiler turns into vector code.
+        let finite = |row: &[f32]| row.iter().fold(true, |finite, x| finite & x.is_finite());
+        let found = values.chunks_exact(expected).position(|row| !finite(row));
+        found.map_or(Ok(()), |patch| Err(FeatureMapError::NotFinite { what, patch }))
+    }
+
+    /// Rows and columns of patches.
+    #[must_use]
+    pub fn grid(&self) -> (usize, usize) {
+        (self.grid_height, self.grid_width)
+    }
+
+    /// Number of patches.
+    #[must_use]
+    pub fn patches(&self) -> usize {
+        volume([self.grid_height, self.grid_width]).unwrap_or_default()
+    }
+
+    /// Length of a feature vector.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The features, `[grid_height, grid_width, dim]`.
+    #[must_use]
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The features, `[grid_height, grid_width, dim]`, without a copy.
+    #[must_use]
+    pub fn into_data(self) -> Vec<f32> {
+        self.data
+    }
+
+    /// Mean color of every patch, `[grid_height, grid_width, 3]` in [0, 1], if known.
+    #[must_use]
+    pub fn colors(&self) -> Option<&[f32]> {
+        self.colors.as_deref()
+    }
+
+    /// Whether the image is known to be of one color, or nearly: see [`FeatureMap::with_constant_image`].
+    #[must_use]
+    pub fn is_of_constant_image(&self) -> bool {
+        self.constant
+    }
+
+    /// Whether there is nothing to cut: the image is constant, or all patches have the same features.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        /// Differences below this share of the largest value are rounding.
+        const ROUNDING: f32 = 1e-5;
+        if self.constant {
+            return true;
+        }
+        let (first, rest) = self.data.split_at(self.dim);
+        let most = first.iter().fold(0.0f32, |most, x| most.max(x.abs())) * ROUNDING;
+        // The loop ends at the first patch of any real image that differs.
+        rest.chunks_exact(self.dim).all(|row| row.iter().zip(first).all(|(a, b)| (a - b).abs() <= most))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_and_values_are_checked() {
+        let map = FeatureMap::new(2, 1, 2, vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!((map.grid(), map.patches(), map.dim(), map.data().len()), ((2, 1), 2, 2, 4));
+        assert_eq!(FeatureMap::new(2, 0, 2, vec![]), Err(FeatureMapError::Empty { grid_height: 2, grid_width: 0, dim: 2 }));
+        let short = FeatureMap::new(2, 1, 3, vec![0.0; 5]).unwrap_err();
+        assert_eq!(short.to_string(), "5 features for a grid of 2 × 1 patches; expected 3 a patch");
+        assert!(FeatureMap::new(usize::MAX, 2, 2, vec![0.0; 4]).is_err());
+        let nan = FeatureMap::new(2, 1, 2, vec![1.0, 2.0, f32::NAN, 4.0]);
+        assert_eq!(nan, Err(FeatureMapError::NotFinite { what: "features", patch: 1 }));
+        assert!(map.clone().with_colors(vec![0.5; 6]).is_ok());
+        assert!(matches!(map.clone().with_colors(vec![0.5; 5]), Err(FeatureMapError::Shape { what: "colors", .. })));
+        assert!(map.with_colors(vec![f32::INFINITY; 6]).is_err());
+    }
+
+    #[test]
+    fn equal_patches_are_constant() {
+        let rows = |rows: &[[f32; 2]]| FeatureMap::new(1, rows.len(), 2, rows.concat()).unwrap();
+        assert!(rows(&[[0.5, -2.0], [0.5, -2.0], [0.500001, -2.0]]).is_constant());
+        assert!(!rows(&[[0.5, -2.0], [0.5, -2.0], [0.51, -2.0]]).is_constant());
+        assert!(rows(&[[0.0, 0.0]; 4]).is_constant() && rows(&[[1.0, 0.0]]).is_constant());
+        assert!(rows(&[[1.0, 0.0], [0.0, 1.0]]).with_constant_image(true).is_constant());
+    }
+}

@@ -1,0 +1,148 @@
+//! From labels on the grid of patches to labels of pixels: the options, and what they do.
+
+use super::bilateral::finish_as_published;
+use super::refine::refine;
+use super::upsample::{self, Upsampling};
+use super::{Clustering, GridLabels};
+use crate::components::keep_largest;
+use crate::cpu::Cpu;
+use crate::image::Image;
+use crate::progress::{Cancelled, Observer, Step, begin, go_on};
+use crate::segmentation::{Kind, Segmentation};
+use crate::setting::{OptionError, builders, check_range};
+use serde::{Deserialize, Serialize};
+
+/// Refinement applied after upsampling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Refine {
+    /// None.
+    #[default]
+    None,
+    /// The bilateral solver: edges move to the image's edges, where the grid of patches leaves them open.
+    Bilateral,
+    /// The same, ended as in the published code: the holes of an object of one label are filled and only its largest component is kept.
+    BilateralPublished,
+}
+
+/// How a clustering becomes labels of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Finish {
+    /// How patches become pixels.
+    pub upsampling: Upsampling,
+    /// Refinement after upsampling.
+    pub refine: Refine,
+    /// Whether only the largest connected component of the foreground's pixels is kept.
+    pub largest_component: bool,
+    /// Below this confidence there is no object, in [0, 1]. See [`Clustering::confidence`].
+    pub min_confidence: f32,
+}
+
+impl Default for Finish {
+    /// Soft upsampling, and nothing else.
+    fn default() -> Self {
+        Self { upsampling: Upsampling::Soft, refine: Refine::None, largest_component: false, min_confidence: 0.0 }
+    }
+}
+
+impl Finish {
+    builders! {
+        /// Sets how patches become pixels.
+        upsampling: Upsampling,
+        /// Sets the refinement.
+        refine: Refine,
+        /// Sets whether only the largest component is kept.
+        largest_component: bool,
+        /// Sets the confidence below which there is no object.
+        min_confidence: f32,
+    }
+
+    /// The published code's: nearest upsampling.
+    #[must_use]
+    pub fn paper() -> Self {
+        Self { upsampling: Upsampling::Nearest, ..Self::default() }
+    }
+
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`OptionError`], naming the first value out of range.
+    pub fn validate(&self) -> Result<(), OptionError> {
+        check_range("min_confidence", self.min_confidence, 0.0, 1.0, "0 to 1")
+    }
+
+    /// Whether there is anything to find: the image is not constant, and the confidence is as high as asked for.
+    fn finds(&self, image: &Image, clustering: &Clustering) -> bool {
+        clustering.confidence() >= self.min_confidence && !image.is_constant()
+    }
+
+    /// Brings a clustering to the pixels of its image, refined and filtered as the options say.
+    #[must_use]
+    pub fn to_pixels(&self, cpu: &Cpu, image: &Image, clustering: &Clustering) -> Segmentation {
+        let empty = |_| Segmentation::empty(image.height(), image.width());
+        self.to_pixels_observed(cpu, image, clustering, &mut go_on).unwrap_or_else(empty)
+    }
+
+    /// As [`Finish::to_pixels`]; `observe` is told of each step as it begins, and cancels the work with `Break`.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn to_pixels_observed(
+        &self,
+        cpu: &Cpu,
+        image: &Image,
+        clustering: &Clustering,
+        observe: &mut Observer<'_>,
+    ) -> Result<Segmentation, Cancelled> {
+        let (height, width) = (image.height(), image.width());
+        let GridLabels { height: rows, width: columns, .. } = *clustering.grid();
+        let end = |labels| {
+            // Every label of a grid has a meaning.
+            let found = Segmentation::new(height, width, labels, clustering.meanings());
+            found.unwrap_or_else(|_| Segmentation::empty(height, width)).with_cut(clustering.confidence(), (rows, columns))
+        };
+        begin(observe, Step::Upsample)?;
+        if !self.finds(image, clustering) {
+            return Ok(end(vec![0; height * width]));
+        }
+        let mut labels = cpu.together(|| upsample::upsample(clustering.grid(), height, width, self.upsampling));
+        let published = self.refine == Refine::BilateralPublished;
+        if self.refine != Refine::None {
+            begin(observe, Step::Refine)?;
+            refine(image, &mut labels, (rows, columns), published);
+        }
+        if published || self.largest_component {
+            let mut foreground = [false; 256];
+            for meaning in clustering.meanings() {
+                foreground[usize::from(meaning.label)] = meaning.kind != Kind::Background;
+            }
+            let mut mask: Vec<bool> = labels.iter().map(|&label| foreground[usize::from(label)]).collect();
+            if published && foreground.iter().filter(|inside| **inside).count() == 1 {
+                finish_as_published(&mut mask, height, width);
+            } else {
+                keep_largest(&mut mask, height, width);
+            }
+            for (label, inside) in labels.iter_mut().zip(mask) {
+                *label = match (foreground[usize::from(*label)], inside) {
+                    (true, false) => 0,
+                    (false, true) => 1,
+                    _ => *label,
+                };
+            }
+        }
+        Ok(end(labels))
+    }
+
+    /// How much each pixel belongs to the foreground, `[height, width]`, 0 to 255: upsampled softly, before refinement and components.
+    #[must_use]
+    pub fn soft_foreground(&self, cpu: &Cpu, image: &Image, clustering: &Clustering) -> Vec<u8> {
+        let (height, width) = (image.height(), image.width());
+        if !self.finds(image, clustering) {
+            return vec![0; height * width];
+        }
+        cpu.together(|| upsample::foreground(clustering.grid(), height, width))
+    }
+}

@@ -1,0 +1,124 @@
+//! One stage of the method: cuts nodes, wherever they lie. The stages are the image, the parts of its foreground, the clusters of its
+//! background.
+
+use super::recipe::{DEFAULT_TAU, Edges, Recipe};
+use super::{ClusterError, Clustering};
+use crate::baseline::{self, Appearance, Found, Method, Problem};
+use crate::cpu::Cpu;
+use crate::gnn::{Network, Propagated, nth_seed};
+use crate::graph::{Graph, NodeFeatures};
+use crate::progress::{Observer, Step, begin};
+use crate::train::{Assignment, Schedule, Trained, train};
+
+/// Which part of an image a stage cuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Image = 0,
+    Parts = 1,
+    Background = 2,
+}
+
+/// The networks of the three stages, where they were trained.
+pub(super) type Networks = [Option<Network>; 3];
+
+/// Where training starts.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// From the initial network of this seed.
+    Seed(u64),
+    /// From the networks of an earlier clustering of features of the same kind, as the frame before in a video. A stage that was not trained
+    /// there starts from the initial network of that clustering's seed.
+    From(&'a Clustering),
+}
+
+impl<'a> Start<'a> {
+    /// The seed of whatever is drawn.
+    pub(super) fn seed(self) -> u64 {
+        match self {
+            Self::Seed(seed) => seed,
+            Self::From(clustering) => clustering.seed,
+        }
+    }
+
+    /// The networks there are.
+    pub(super) fn networks(self) -> Option<&'a Networks> {
+        match self {
+            Self::Seed(_) => None,
+            Self::From(clustering) => Some(&clustering.networks),
+        }
+    }
+}
+
+/// Nodes to cut.
+#[derive(Clone, Copy)]
+pub(super) struct Nodes<'a> {
+    pub features: &'a NodeFeatures,
+    /// Their colors and places, where they are a whole image.
+    pub appearance: Option<Appearance<'a>>,
+}
+
+/// What a stage made.
+pub(super) struct Cut {
+    pub graph: Graph,
+    pub assignment: Assignment,
+    /// The network that made the assignment, if the method trains one.
+    pub network: Option<Network>,
+    /// The cluster of the background, if the method says.
+    pub background: Option<usize>,
+    /// The node that the object grew from, if the method has one.
+    pub seed_node: Option<usize>,
+}
+
+/// Cuts nodes into `n_clusters`: a graph of them, and the network trained on it or another method's clusters.
+pub(super) fn stage(
+    cpu: &Cpu,
+    recipe: &Recipe,
+    which: Stage,
+    Nodes { features, appearance }: Nodes<'_>,
+    n_clusters: usize,
+    start: Start<'_>,
+    observe: &mut Observer<'_>,
+) -> Result<Cut, ClusterError> {
+    begin(observe, Step::Graph)?;
+    // Within an object all patches are alike; what is left without their mean tells its parts apart.
+    let features = if which == Stage::Image || !recipe.center_parts { features } else { &features.centered() };
+    let features = match recipe.feature_norm {
+        Some(norm) => &features.normalized(norm),
+        None => features,
+    };
+    let graph = match recipe.edges {
+        // The graph that the confidence is measured on.
+        _ if !recipe.method.needs_edges() => Graph::threshold(cpu, features, recipe.tau().unwrap_or(DEFAULT_TAU)),
+        Edges::Relu => Graph::relu(cpu, features),
+        Edges::Threshold(tau) => Graph::threshold(cpu, features, tau),
+        Edges::Correlation { alpha } => Graph::correlation(cpu, features, alpha),
+    };
+    if recipe.method != Method::Deepcut {
+        begin(observe, Step::Train { epoch: 0 })?;
+        let problem = Problem { cpu, features, appearance, color: recipe.color, graph: &graph, n_clusters, seed: start.seed() };
+        let Found { assignment, background, seed_node } = baseline::cluster(recipe.method, problem)?;
+        return Ok(Cut { graph, assignment, network: None, background, seed_node });
+    }
+    let propagated = Propagated::new(&graph, features);
+    let seed = if recipe.own_draws { nth_seed(start.seed(), which as usize) } else { start.seed() };
+    let schedule = Schedule {
+        objective: recipe.objective,
+        epochs: recipe.epochs[which as usize],
+        learning_rate: recipe.learning_rate,
+        weight_decay: recipe.weight_decay,
+        dropout: recipe.dropout,
+        seed,
+    };
+    let initial = match start.networks().and_then(|networks| networks[which as usize].as_ref()) {
+        None => &Network::initial(features.dim(), n_clusters, seed),
+        Some(network) if (network.dim(), network.n_clusters()) == (features.dim(), n_clusters) => network,
+        Some(network) => {
+            let (expected, got) = ((features.dim(), n_clusters), (network.dim(), network.n_clusters()));
+            return Err(ClusterError::Start { expected, got });
+        }
+    };
+    let each_epoch = &mut |epoch| observe(Step::Train { epoch });
+    let trained = train(cpu, &graph, &propagated, initial, schedule, each_epoch);
+    let Trained { assignment, network } = trained.ok_or(ClusterError::Cancelled)?;
+    Ok(Cut { graph, assignment, network: Some(network), background: None, seed_node: None })
+}

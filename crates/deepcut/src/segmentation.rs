@@ -1,0 +1,313 @@
+//! Labels of an image's pixels and a table of its regions: what exporters and users stand on.
+
+use crate::components::{BoundingBox, Component, Components};
+
+/// What a region is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Not an object.
+    Background,
+    /// An object.
+    Object,
+    /// A part of an object.
+    Part,
+    /// One of several clusters that an image was cut into, without a claim that it is an object.
+    Cluster,
+}
+
+/// What a label means, before it is known which pixels have it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Meaning {
+    /// The label.
+    pub label: u8,
+    /// What its region is.
+    pub kind: Kind,
+    /// The number of the object that a part belongs to, counted from 1.
+    pub part_of: Option<u8>,
+    /// How sure it is that the region is what `kind` says, in [0, 1].
+    pub score: f32,
+}
+
+/// A label that occurs in an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Region {
+    /// The label.
+    pub label: u8,
+    /// What the region is.
+    pub kind: Kind,
+    /// The number of the object that a part belongs to, counted from 1.
+    pub part_of: Option<u8>,
+    /// How sure it is that the region is what `kind` says, in [0, 1]: today the confidence of the cut, for every region of an image.
+    pub score: f32,
+    /// Pixels.
+    pub area: usize,
+    /// The smallest rectangle around them.
+    pub bounds: BoundingBox,
+}
+
+impl Region {
+    /// Whether it is anything but background.
+    #[must_use]
+    pub fn is_foreground(&self) -> bool {
+        self.kind != Kind::Background
+    }
+}
+
+/// Why labels are no segmentation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SegmentationError {
+    /// Not a label for every pixel.
+    #[error("{got} labels for an image of {height} × {width} pixels")]
+    Shape {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Labels there are.
+        got: usize,
+    },
+    /// Nothing says what a label means, or two entries do.
+    #[error("label {label} has {meanings} meanings; expected one for every label that occurs")]
+    Meaning {
+        /// The label.
+        label: u8,
+        /// Entries that say what it means.
+        meanings: usize,
+    },
+}
+
+/// Labels of an image's pixels, and the regions they make.
+///
+/// A label is the same cluster of the same initial network in every image of a run, which is what makes parts agree across images.
+///
+/// ```
+/// use deepcut::{Kind, Meaning, Segmentation};
+///
+/// #[rustfmt::skip]
+/// let labels = vec![
+///     0, 1, 1, 0,
+///     0, 2, 0, 1,
+/// ];
+/// let part = |label| Meaning { label, kind: Kind::Part, part_of: Some(1), score: 0.9 };
+/// let background = Meaning { label: 0, kind: Kind::Background, part_of: None, score: 0.9 };
+/// let found = Segmentation::new(2, 4, labels, &[background, part(1), part(2)])?;
+/// assert_eq!(found.regions().len(), 3);
+/// assert_eq!(found.region(1).unwrap().area, 3);
+/// assert_eq!(found.mask(), [0, 255, 255, 0, 0, 255, 0, 255]);
+/// // The part of label 1 is in two pieces; the object, both parts together, too: pixels touch at sides, not at corners.
+/// assert_eq!(found.components_of(1).len(), 2);
+/// assert_eq!(found.components()[0].area, 3);
+/// # Ok::<(), deepcut::segmentation::SegmentationError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segmentation {
+    height: usize,
+    width: usize,
+    labels: Vec<u8>,
+    regions: Vec<Region>,
+    confidence: f32,
+    grid: (usize, usize),
+}
+
+impl Segmentation {
+    /// Labels of `[height, width]` pixels, and what they mean.
+    ///
+    /// # Errors
+    /// [`SegmentationError`] if there are not as many labels as pixels, or one that occurs does not have one meaning.
+    pub fn new(height: usize, width: usize, labels: Vec<u8>, meanings: &[Meaning]) -> Result<Self, SegmentationError> {
+        if height.checked_mul(width) != Some(labels.len()) {
+            return Err(SegmentationError::Shape { height, width, got: labels.len() });
+        }
+        let mut regions = Vec::new();
+        for (label, area, bounds) in measure(&labels, width) {
+            let of_label: Vec<&Meaning> = meanings.iter().filter(|meaning| meaning.label == label).collect();
+            let &[&Meaning { kind, part_of, score, .. }] = &of_label[..] else {
+                return Err(SegmentationError::Meaning { label, meanings: of_label.len() });
+            };
+            regions.push(Region { label, kind, part_of, score, area, bounds });
+        }
+        Ok(Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0) })
+    }
+
+    /// An image in which there is nothing to find: all background.
+    #[must_use]
+    pub fn empty(height: usize, width: usize) -> Self {
+        let background = Meaning { label: 0, kind: Kind::Background, part_of: None, score: 0.0 };
+        let labels = vec![0; height.saturating_mul(width)];
+        let regions = measure(&labels, width).into_iter();
+        let Meaning { kind, part_of, score, .. } = background;
+        let regions = regions.map(|(label, area, bounds)| Region { label, kind, part_of, score, area, bounds }).collect();
+        Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0) }
+    }
+
+    /// With the confidence of the cut, and the rows and columns of patches that it was made on.
+    #[must_use]
+    pub fn with_cut(self, confidence: f32, grid: (usize, usize)) -> Self {
+        Self { confidence, grid, ..self }
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The label of every pixel, `[height, width]`.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// The labels that occur, in order, and what they are.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The region of a label, if it occurs.
+    #[must_use]
+    pub fn region(&self, label: u8) -> Option<&Region> {
+        self.regions.iter().find(|region| region.label == label)
+    }
+
+    /// How clean the cut between foreground and background is, in [0, 1]; 0 if nothing was cut. See
+    /// [`Clustering::confidence`](crate::Clustering::confidence).
+    #[must_use]
+    pub fn confidence(&self) -> f32 {
+        self.confidence
+    }
+
+    /// Rows and columns of the grid of patches; zero if nothing was cut.
+    #[must_use]
+    pub fn grid(&self) -> (usize, usize) {
+        self.grid
+    }
+
+    /// Whether any pixel is foreground.
+    #[must_use]
+    pub fn has_object(&self) -> bool {
+        self.regions.iter().any(Region::is_foreground)
+    }
+
+    /// For every label, whether it is foreground.
+    fn foreground(&self) -> [bool; 256] {
+        let mut table = [false; 256];
+        self.regions.iter().for_each(|region| table[usize::from(region.label)] = region.is_foreground());
+        table
+    }
+
+    /// The foreground, `[height, width]`: 255 inside, 0 outside.
+    #[must_use]
+    pub fn mask(&self) -> Vec<u8> {
+        let table = self.foreground().map(|inside| if inside { 255 } else { 0 });
+        self.labels.iter().map(|&label| table[usize::from(label)]).collect()
+    }
+
+    /// Foreground and background exchanged, as one object.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let table = self.foreground().map(|inside| u8::from(!inside));
+        let labels: Vec<u8> = self.labels.iter().map(|&label| table[usize::from(label)]).collect();
+        let kinds = [Kind::Background, Kind::Object];
+        let regions = measure(&labels, self.width).into_iter().map(|(label, area, bounds)| {
+            let kind = kinds[usize::from(label)];
+            Region { label, kind, part_of: None, score: self.confidence, area, bounds }
+        });
+        Self { regions: regions.collect(), labels, ..*self }
+    }
+
+    /// The foreground's connected components, largest first; pixels touch at their sides.
+    #[must_use]
+    pub fn components(&self) -> Vec<Component> {
+        let table = self.foreground();
+        self.components_where(|label| table[usize::from(label)])
+    }
+
+    /// The connected components of one label, largest first.
+    #[must_use]
+    pub fn components_of(&self, label: u8) -> Vec<Component> {
+        self.components_where(|other| other == label)
+    }
+
+    fn components_where(&self, inside: impl Fn(u8) -> bool) -> Vec<Component> {
+        let found = Components::find(self.height, self.width, |at| inside(self.labels[at]));
+        let mut list = found.list().to_vec();
+        list.sort_by_key(|c| std::cmp::Reverse(c.area));
+        list
+    }
+}
+
+/// Label, area and bounds of every label that occurs, in order.
+fn measure(labels: &[u8], width: usize) -> Vec<(u8, usize, BoundingBox)> {
+    // Per label: area, then the first and last row and column.
+    let mut seen = [(0usize, usize::MAX, 0usize, usize::MAX, 0usize); 256];
+    for (y, row) in labels.chunks_exact(width.max(1)).enumerate() {
+        for (x, &label) in row.iter().enumerate() {
+            let (area, top, bottom, left, right) = &mut seen[usize::from(label)];
+            *area += 1;
+            (*top, *bottom) = ((*top).min(y), y);
+            (*left, *right) = ((*left).min(x), (*right).max(x));
+        }
+    }
+    (0..=u8::MAX)
+        .zip(seen)
+        .filter(|(_, (area, ..))| *area > 0)
+        .map(|(label, (area, top, bottom, left, right))| {
+            (label, area, BoundingBox { top, left, height: bottom + 1 - top, width: right + 1 - left })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_and_components_are_measured() {
+        #[rustfmt::skip]
+        let labels = vec![
+            0, 1, 1, 0,
+            0, 2, 0, 1,
+            5, 0, 0, 1,
+        ];
+        let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 0.5 };
+        let background = [0, 5].map(|label| meaning(label, Kind::Background));
+        let clusters = [1, 2, 3].map(|label| meaning(label, Kind::Cluster));
+        let meanings = [&background[..], &clusters].concat();
+        let found = Segmentation::new(3, 4, labels.clone(), &meanings).unwrap();
+        let regions: Vec<_> = found.regions().iter().map(|r| (r.label, r.area, r.bounds.top, r.bounds.width)).collect();
+        assert_eq!(regions, [(0, 6, 0, 4), (1, 4, 0, 3), (2, 1, 1, 1), (5, 1, 2, 1)]);
+        let areas: Vec<_> = found.components().iter().map(|c| c.area).collect();
+        assert_eq!(areas, [3, 2]);
+        assert_eq!(found.mask(), [0, 255, 255, 0, 0, 255, 0, 255, 0, 0, 0, 255]);
+        let other = found.complement();
+        assert_eq!(other.labels(), [1, 0, 0, 1, 1, 0, 1, 0, 1, 1, 1, 0]);
+        assert_eq!(
+            other.regions().iter().map(|r| (r.kind, r.area)).collect::<Vec<_>>(),
+            [(Kind::Background, 5), (Kind::Object, 7)]
+        );
+        let unknown = Segmentation::new(3, 4, labels.clone(), &meanings[1..]);
+        assert_eq!(unknown, Err(SegmentationError::Meaning { label: 0, meanings: 0 }));
+        let twice = [&meanings[..], &meanings[..1]].concat();
+        assert_eq!(Segmentation::new(3, 4, labels.clone(), &twice), Err(SegmentationError::Meaning { label: 0, meanings: 2 }));
+        assert!(matches!(Segmentation::new(3, 5, labels, &meanings), Err(SegmentationError::Shape { got: 12, .. })));
+    }
+
+    #[test]
+    fn nothing_found_is_all_background() {
+        let empty = Segmentation::empty(2, 3);
+        assert!(!empty.has_object() && empty.components().is_empty());
+        assert_eq!((empty.regions().len(), empty.regions()[0].area, empty.mask()), (1, 6, vec![0; 6]));
+        assert_eq!(empty.complement().components()[0].area, 6);
+        assert!(Segmentation::empty(0, 0).regions().is_empty());
+    }
+}

@@ -1,0 +1,234 @@
+//! The whole pipeline, with its network loaded: images in, segmentations out.
+
+use crate::backbone::{self, Backbone, View, ViewError};
+use crate::cpu::{Cpu, Precision};
+use crate::features::FeatureMap;
+use crate::image::Image;
+use crate::memory::{Memory, MemoryError};
+use crate::options::Options;
+use crate::progress::{Cancelled, Observer, go_on};
+use crate::segment::{ClusterError, Clustering, Start};
+use crate::segmentation::Segmentation;
+use crate::setting::OptionError;
+use std::sync::Arc;
+
+/// Anything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
+    /// The network's weights.
+    #[error(transparent)]
+    Weights(#[from] backbone::WeightsError),
+    /// The network at work.
+    #[error(transparent)]
+    Backbone(#[from] backbone::BackboneError),
+    /// Features from elsewhere.
+    #[error(transparent)]
+    Features(#[from] crate::features::FeatureMapError),
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The processor's threads.
+    #[error(transparent)]
+    Cpu(#[from] crate::cpu::CpuError),
+    /// More memory than there is.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The clustering.
+    #[error(transparent)]
+    Cluster(ClusterError),
+    /// Writing a result.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
+    /// The observer said `Break`.
+    #[error("the work was cancelled")]
+    Cancelled,
+}
+
+impl From<Cancelled> for Error {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl From<ClusterError> for Error {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Cancelled => Self::Cancelled,
+            ClusterError::Option(error) => Self::Option(error),
+            error => Self::Cluster(error),
+        }
+    }
+}
+
+impl From<ViewError> for Error {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Option(error) => Self::Option(error),
+            ViewError::Image(error) => Self::Image(error),
+            ViewError::Backbone(error) => Self::Backbone(error),
+            ViewError::Cancelled(_) => Self::Cancelled,
+        }
+    }
+}
+
+/// The whole pipeline, with its network loaded. It may be shared by threads.
+pub struct Segmenter {
+    backbone: Box<dyn Backbone>,
+    options: Options,
+    cpu: Cpu,
+    memory: Option<Arc<Memory>>,
+}
+
+impl Segmenter {
+    /// The pipeline with the embedded network, on [`Cpu::default`].
+    ///
+    /// # Errors
+    /// [`Error::Option`] if an option is out of its range.
+    pub fn load(options: Options) -> Result<Self, Error> {
+        let cpu = Cpu::default();
+        Self::new(Box::new(backbone::embedded::load(&cpu, Precision::Auto)?), options, cpu)
+    }
+
+    /// The pipeline with another network, or on another processor. What the network itself runs on was decided when it was loaded.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if an option is out of its range, or the resolution smaller than a patch of the network.
+    pub fn new(backbone: Box<dyn Backbone>, mut options: Options, cpu: Cpu) -> Result<Self, Error> {
+        options.validate()?;
+        options.view = options.view.of(&*backbone)?;
+        Ok(Self { backbone, options, cpu, memory: None })
+    }
+
+    /// Lets clustering take so many bytes at a time, over all threads: an image that needs more than that is an error before it is begun, one
+    /// that needs more than is left waits. None, as at first: it takes what it needs.
+    #[must_use]
+    pub fn with_memory(self, bytes: Option<u64>) -> Self {
+        Self { memory: bytes.map(Memory::new), ..self }
+    }
+
+    /// The bytes that clustering needs, if there is a limit and they are within it.
+    fn needed(&self, patches: usize, dim: usize, options: &Options) -> Result<Option<(&Arc<Memory>, u64)>, MemoryError> {
+        let Some(memory) = &self.memory else { return Ok(None) };
+        let needed = options.recipe.memory(&self.cpu, patches, dim);
+        if needed > memory.budget() {
+            let method = options.recipe.method.name();
+            return Err(MemoryError { nodes: patches, method, needed, limit: memory.budget() });
+        }
+        Ok(Some((memory, needed)))
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn backbone(&self) -> &dyn Backbone {
+        &*self.backbone
+    }
+
+    /// What this pipeline does; the resolution is the one in use.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The processor that clusters.
+    #[must_use]
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// From an image to labels of its pixels.
+    ///
+    /// An image of one color, or nearly, has nothing to cut: its result is all background, with confidence 0.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if it cannot be resized, [`Error::Backbone`] if the network fails, [`Error::Memory`] if clustering needs more memory
+    /// than there is, [`Error::Cluster`] if it cannot be clustered.
+    pub fn segment(&self, image: &Image) -> Result<Segmentation, Error> {
+        self.segment_observed(image, &mut go_on)
+    }
+
+    /// As [`Segmenter::segment`]; `observe` is told of each step as it begins and of every epoch of training, and cancels the work with
+    /// `Break`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), deepcut::Error> {
+    /// use std::ops::ControlFlow::{Break, Continue};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let image = deepcut::Image::new(2, 2, vec![0, 0, 0, 9, 9, 9, 0, 0, 0, 200, 9, 9])?;
+    /// let segmenter = deepcut::Segmenter::load(deepcut::Options::default())?;
+    /// let late = Instant::now() + Duration::from_secs(60);
+    /// let found = segmenter.segment_observed(&image, &mut |_| if Instant::now() < late { Continue(()) } else { Break(()) });
+    /// assert!(!matches!(found, Err(deepcut::Error::Cancelled)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment`], and [`Error::Cancelled`].
+    pub fn segment_observed(&self, image: &Image, observe: &mut Observer<'_>) -> Result<Segmentation, Error> {
+        if image.is_constant() {
+            return Ok(Segmentation::empty(image.height(), image.width()));
+        }
+        // Before the costly half, as far as its grid is known; the features are not counted yet.
+        let (height, width) = self.options.view.input_size(image, &*self.backbone);
+        let stride = self.backbone.identity().stride.max(1);
+        self.needed((height / stride) * (width / stride), 1, &self.options)?;
+        let map = self.features_observed(image, &self.options.needed_view(), observe)?;
+        let clustering = self.cluster_observed(&map, &self.options, observe)?;
+        Ok(self.options.finish.to_pixels_observed(&self.cpu, image, &clustering, observe)?)
+    }
+
+    /// The features of an image's patches: the costly half of the work.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if the image cannot be resized, [`Error::Backbone`] if the network fails.
+    pub fn features(&self, image: &Image) -> Result<FeatureMap, Error> {
+        self.features_with(image, &self.options.needed_view())
+    }
+
+    /// As [`Segmenter::features`], seen in another way.
+    ///
+    /// # Errors
+    /// As [`Segmenter::features`]; [`Error::Option`] if an option is out of its range.
+    pub fn features_with(&self, image: &Image, view: &View) -> Result<FeatureMap, Error> {
+        self.features_observed(image, view, &mut go_on)
+    }
+
+    fn features_observed(&self, image: &Image, view: &View, observe: &mut Observer<'_>) -> Result<FeatureMap, Error> {
+        let maps = view.features_observed(&*self.backbone, &[image], observe)?;
+        let none = || backbone::BackboneError::Device("it gave no features for an image".into());
+        Ok(maps.into_iter().next().ok_or_else(none)?)
+    }
+
+    /// Clusters features, as often as there are options to try; the seed is that of the options.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if an option is out of its range, [`Error::Memory`] if that needs more memory than there is, [`Error::Cluster`] if
+    /// the features cannot be clustered.
+    pub fn cluster(&self, features: &FeatureMap, options: &Options) -> Result<Clustering, Error> {
+        self.cluster_observed(features, options, &mut go_on)
+    }
+
+    /// As [`Segmenter::cluster`]; `observe` is told of each step as it begins and of every epoch of training, and cancels the work with `Break`.
+    ///
+    /// # Errors
+    /// As [`Segmenter::cluster`], and [`Error::Cancelled`].
+    pub fn cluster_observed(&self, map: &FeatureMap, options: &Options, observe: &mut Observer<'_>) -> Result<Clustering, Error> {
+        options.validate()?;
+        let _share = self.needed(map.patches(), map.dim(), options)?.map(|(memory, bytes)| memory.acquire(bytes));
+        let maps = std::slice::from_ref(map);
+        let found = options.recipe.cluster_observed(&self.cpu, maps, Start::Seed(options.seed), observe)?;
+        // One map, one clustering.
+        found.into_iter().next().ok_or(Error::Cancelled)
+    }
+
+    /// Brings a clustering to the pixels of its image.
+    #[must_use]
+    pub fn to_pixels(&self, image: &Image, clustering: &Clustering, options: &Options) -> Segmentation {
+        options.finish.to_pixels(&self.cpu, image, clustering)
+    }
+}
