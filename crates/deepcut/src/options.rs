@@ -33,6 +33,28 @@ pub struct Options {
     pub seed: u64,
 }
 
+/// Why [`Options::set`] set nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetError {
+    /// No option has this name.
+    #[error("there is no option `{name}`; there are {NAMES}")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// The option cannot have this value.
+    #[error("{name} cannot be {value}: {reason}")]
+    Value {
+        /// The option's name.
+        name: String,
+        /// The value.
+        value: String,
+        /// What it should be.
+        reason: String,
+    },
+}
+
 impl Options {
     builders! {
         /// Sets how an image is seen.
@@ -89,8 +111,8 @@ impl Options {
     /// all stages. `objective` brings its own edges, as [`Recipe::objective`] does.
     ///
     /// # Errors
-    /// [`OptionError`] if there is no such option, or it cannot have such a value.
-    pub fn set(&mut self, name: &str, value: &serde_json::Value) -> Result<(), OptionError> {
+    /// [`SetError`] if there is no such option, or it cannot have such a value.
+    pub fn set(&mut self, name: &str, value: &serde_json::Value) -> Result<(), SetError> {
         use serde_json::json;
         let name = name.replace('-', "_");
         let known = if name == "colour" { "color" } else { &*name };
@@ -112,15 +134,16 @@ impl Options {
                 }
             }
         }
-        let error = |name, expected| OptionError { name, value: value.to_string(), expected };
         if places.is_empty() {
-            return Err(OptionError { name: "option", value: name, expected: NAMES });
+            return Err(SetError::Unknown { name });
         }
         places.into_iter().for_each(|place| *place = value.clone());
-        let changed: Self = serde_json::from_value(whole).map_err(|_| {
-            let known = NAMES.split(", ").find(|known| *known == field).unwrap_or("option");
-            error(known, "a value of this option's kind; see the documentation of `Options`")
-        })?;
+        let refused = |error: serde_json::Error| SetError::Value {
+            name: field.into(),
+            value: value.to_string(),
+            reason: error.to_string(),
+        };
+        let changed: Self = serde_json::from_value(whole).map_err(refused)?;
         let objective = changed.recipe.objective;
         *self = changed;
         if field == "objective" {
@@ -177,10 +200,11 @@ mod tests {
         assert_eq!(correlation.recipe, Recipe::default().objective(Objective::Correlation));
         let both = with("largest_component", json!(true)).unwrap();
         assert!(both.recipe.largest_component && both.finish.largest_component);
-        let unknown = with("taus", json!(1)).unwrap_err();
-        assert!(unknown.to_string().starts_with("option is taus; expected resolution, framing"), "{unknown}");
-        assert_eq!(with("tau", json!("high")).unwrap_err().name, "edges");
-        assert_eq!(with("view", json!({})).unwrap_err().name, "option");
+        let error = |name, value| with(name, value).unwrap_err().to_string();
+        assert!(error("taus", json!(1)).starts_with("there is no option `taus`; there are resolution, framing"));
+        assert!(error("view", json!({})).starts_with("there is no option `view`"));
+        assert!(error("tau", json!("high")).starts_with("edges cannot be {\"threshold\":\"high\"}: invalid type"));
+        assert!(error("refine", json!("bilinear")).contains("expected one of `none`, `bilateral`"));
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Segmenter {
     pub fn new(backbone: Box<dyn Backbone>, mut options: Options, cpu: Cpu) -> Result<Self, Error> {
         options.validate()?;
         options.view = options.view.of(&*backbone)?;
+        options.recipe.precision = options.recipe.precision_on(&cpu);
         Ok(Self { backbone, options, cpu, memory: None })
     }
 
@@ -127,7 +128,7 @@ impl Segmenter {
         &*self.backbone
     }
 
-    /// What this pipeline does; the resolution is the one in use.
+    /// What this pipeline does; resolution and precision are those in use.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options

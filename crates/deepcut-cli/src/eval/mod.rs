@@ -135,6 +135,7 @@ impl Evaluation {
         let segmenter = network::segmenter(&study.network, &study.run, options)?;
         for contender in &mut contenders {
             contender.options.view = contender.options.view.of(segmenter.backbone())?;
+            contender.options.recipe.precision = segmenter.options().recipe.precision;
         }
         let cache = study.cache.as_ref().map(|folder| Cache::open(folder, study.cache_size)).transpose()?;
         if !study.run.quiet {

@@ -458,5 +458,9 @@ fn a_sweep_tries_every_combination() {
     assert_eq!(report["results"].as_array().unwrap().len(), 2);
     let output = sweep(&["--set", "taus=1"]);
     assert_status(&output, 2);
-    assert!(stderr(&output).contains("no such option; there are") && stderr(&output).contains("tau"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("there is no option `taus`; there are") && stderr(&output).contains("tau"),
+        "{}",
+        stderr(&output)
+    );
 }

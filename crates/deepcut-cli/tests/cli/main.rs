@@ -104,7 +104,7 @@ fn an_example_picture_becomes_a_mask_of_its_object() {
     assert_eq!(report["backbone"]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(report["nodes"], report["grid"][0].as_u64().unwrap() * report["grid"][1].as_u64().unwrap());
     assert!(report["confidence"].as_f64().unwrap() > 0.0 && report["seconds"]["backbone"].as_f64().unwrap() > 0.0);
-    assert_eq!(report["options"]["objective"], "normalized-cut");
+    assert_eq!(report["options"]["recipe"]["objective"], "normalized-cut");
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
 }
 

@@ -262,7 +262,7 @@ fn a_network_is_downloaded_verified_and_used() {
     assert_eq!(report["backbone"]["name"], "dino-vits16");
     assert_eq!(report["backbone"]["features"], "key@11");
     assert_eq!(report["backbone"]["sha256"], sha256(dino_vits16()));
-    assert_eq!(report["options"]["resolution"], 64);
+    assert_eq!(report["options"]["view"]["resolution"], 64);
 
     let path = models(dir.path(), &server, &["path", "dino-vits16"]);
     assert_status(&path, 0);

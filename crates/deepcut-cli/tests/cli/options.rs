@@ -231,7 +231,7 @@ fn deterministic_labels_depend_on_no_instruction_set() {
             .unwrap();
         assert_status(&output, 0);
         let report = &json_lines(&output)[0];
-        assert_eq!((&report["kernels"], &report["options"]["precision"]), (&"native".into(), &"f32".into()));
+        assert_eq!((&report["kernels"], &report["options"]["recipe"]["precision"]), (&"native".into(), &"f32".into()));
         assert_eq!(report["backbone"]["precision"], "f32");
         std::fs::read(dir.path().join("out/duck.labels.png")).unwrap()
     };

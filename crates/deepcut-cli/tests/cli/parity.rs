@@ -15,8 +15,9 @@ fn report(folder: &Path, arguments: &[&str]) -> Value {
 /// Precision of the network, and of the graph and the training, in every result.
 fn precisions(report: &Value) -> (String, Vec<String>) {
     let word = |value: &Value| value["precision"].as_str().unwrap().to_owned();
-    let results = report["results"].as_array().map(|results| results.iter().map(|result| word(&result["options"])).collect());
-    let options = || report.get("options").map(word).into_iter().collect();
+    let results =
+        report["results"].as_array().map(|results| results.iter().map(|result| word(&result["options"]["recipe"])).collect());
+    let options = || report.get("options").map(|options| word(&options["recipe"])).into_iter().collect();
     (word(&report["backbone"]), results.unwrap_or_else(options))
 }
 
@@ -63,7 +64,7 @@ fn deep_spectral_looks_at_colors_only_if_asked() {
     let dir = folder();
     picture(96, 128).save(dir.path().join("a.png")).unwrap();
     let method = ["segment", "a.png", "--json", "--method", "deep-spectral"];
-    let color = |extra: &[&str]| report(dir.path(), &[&method, extra].concat())["options"]["color"].as_f64().unwrap();
+    let color = |extra: &[&str]| report(dir.path(), &[&method, extra].concat())["options"]["recipe"]["color"].as_f64().unwrap();
     assert_eq!(color(&[]), 0.0);
     assert_eq!(color(&["--profile", "paper"]), 0.0);
     assert_eq!(color(&["--colour", "10"]), 10.0);

@@ -196,6 +196,12 @@ impl Recipe {
         }
     }
 
+    /// The precision in use on a processor: never [`Precision::Auto`].
+    #[must_use]
+    pub fn precision_on(&self, cpu: &Cpu) -> Precision {
+        if self.precision == Precision::Auto { cpu.float(Precision::Auto).into() } else { self.precision }
+    }
+
     /// Whether clustering looks at the patches' colors.
     #[must_use]
     pub fn needs_colors(&self) -> bool {
