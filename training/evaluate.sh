@@ -2,7 +2,7 @@
 # Prints what a network is worth, and its best options, as Markdown: training/evaluate.sh ECSSD VOC2007 DAVIS [NETWORK]
 set -euo pipefail
 ecssd=$1 voc=$2 davis=$3 network=${4:-embedded}
-source "$(dirname "$0")/../docs/run.sh"
+source "$(dirname "$0")/../tools/run.sh"
 options=(--backbone "$network")
 run eval ecssd --root "$ecssd"
 run eval ecssd --root "$ecssd" --refine bilateral

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Prints BENCHMARKS.md: docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...] > BENCHMARKS.md
+# Prints BENCHMARKS.md: tools/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...] > BENCHMARKS.md
 set -euo pipefail
 ecssd=$(realpath "$1") voc=$(realpath "$2") davis=$(realpath "$3")
 networks=(embedded)
 for network in "${@:4}"; do networks+=("$(realpath "$network")"); done
 cd "$(dirname "$0")/.."
 cargo build --release --quiet
-source docs/run.sh
+source tools/run.sh
 kernels=$("$deepcut" segment examples/pictures/duck.jpg -o "$cache/duck" --json -q | sed -n 's/.*"kernels":"\([a-z0-9_]*\)".*/\1/p' | head -1)
-printf '# Benchmarks\n\nPrinted by `docs/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
+printf '# Benchmarks\n\nPrinted by `tools/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" "$kernels"
-printf 'ECSSD is every fifth of its pictures (200), the development set; VOC 2007 is 251 pictures of trainval; DAVIS is four of its\n'
-printf 'sequences. Options are the defaults where none are named: Deep Spectral is without colours (color 0). Features are computed once a network and\n'
-printf 'profile: times are of what follows.\n'
+printf '%s\n' '**These are development figures**: settings were chosen on the ECSSD set. ECSSD is every fifth of its images (200), VOC 2007 is 251 images of trainval, and' \
+    'DAVIS is four of its sequences. Options are the defaults where none are named; Deep Spectral looks at no colors then. Features are computed once for each network and' \
+    'profile, so times are those of the steps after them.'
 methods=deepcut,spectral,tokencut,kmeans,lost,deep-spectral,pca
 for network in "${networks[@]}"; do
     name=$(basename "$network" .safetensors)
