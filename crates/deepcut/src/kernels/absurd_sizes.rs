@@ -3,10 +3,11 @@
 //! it so, too (`cargo test --profile wrapping -p deepcut --lib kernels`).
 
 use super::attention::{KeysValues, Scratch, query_rows};
-use super::packed::{Packed, Rows};
+use super::packed::{Float, Packed, Rows};
 use super::parallel::Crew;
 use super::quantized::{MOST_DEPTH, Quantized};
-use super::*;
+use super::shape::{extent, is_shape, volume};
+use super::{Depthwise, Isa, Left, Right, SoftmaxRow, Start};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const CANARY: f32 = -77.25;

@@ -10,9 +10,11 @@
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
-use super::packed::{Float, PANEL, Packed};
+use super::isa::Isa;
+use super::operands::{Left, PANEL, Side, SoftmaxRow, Start};
+use super::packed::Packed;
 use super::parallel::Crew;
-use super::{Isa, Left, Side, SoftmaxRow, Start};
+use super::precision::Float;
 
 /// Keys read together, of so many tokens: their scores with [`query_rows`] queries stay in the second-level cache. Every block costs each query a maximum,
 /// a sum and a rescaling, so there are few, all alike.
@@ -25,7 +27,7 @@ fn key_block(tokens: usize) -> usize {
 /// away for every task; and so that no thread of the current pool is left with much more to do than another.
 #[must_use]
 pub fn query_rows(isa: Isa, tokens: usize) -> usize {
-    let (step, most) = isa.task_rows();
+    let (step, most) = (isa.table().row_step, isa.table().most_rows);
     let threads = rayon::current_num_threads();
     let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads).saturating_mul(*rows);
     (most.div_ceil(2 * step)..=most / step).rev().map(|steps| steps * step).min_by_key(busiest).unwrap_or(most)

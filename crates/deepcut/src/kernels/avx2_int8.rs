@@ -1,13 +1,14 @@
 //! AVX2: products of int8, whose sums of two fit 16 bits, summed in 32-bit integers. That they fit is why the left side has seven bits here.
 
 use super::avx2::{LANES, Lanes, begin, end};
-use super::packed::PANEL;
+use super::operands::{PANEL, Start};
 use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
-use super::{Start, native, tiles};
+use super::table::Table;
+use super::{avx2, native, tiles};
 use std::arch::x86_64::*;
 
 /// Largest integer of the left side: `2 · 127 · 127` is less than 2¹⁵.
-pub(super) const LEVELS: u8 = 127;
+const LEVELS: u8 = 127;
 
 /// See [`super::Isa::gemm_quantized`]: one panel of columns, up to four rows at a time.
 ///
@@ -16,7 +17,7 @@ pub(super) const LEVELS: u8 = 127;
 /// a rounding for each row and a scale and a sum for each column; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds
 /// that many values.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
         4.. => block::<4>,
         2.. => block::<2>,
@@ -97,7 +98,7 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
 /// # Safety
 /// The processor has AVX2; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
+unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let (eights, rest) = row.as_chunks::<LANES>();
     let mut ends = [_mm256_set1_ps(f32::INFINITY), _mm256_set1_ps(f32::NEG_INFINITY)];
     for eight in eights {
@@ -133,3 +134,6 @@ pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) ->
     native::round_quads(rest, rounding, &mut quads[whole.len() * 4 * LANES / QUAD..]);
     rounding
 }
+
+/// Every processor with AVX2 has these too: this, not [`avx2::TABLE`], is the set of that name.
+pub(super) static TABLE: Table = Table { int8: true, levels: LEVELS, strip_quads: strip, quantize_row, ..avx2::TABLE };

@@ -1,7 +1,9 @@
 //! NEON, which every 64-bit ARM processor has: 4 lanes, 32 registers.
 
-use super::packed::PANEL;
-use super::{Depthwise, Left, Start, View, elementwise, tiles};
+use super::compiled::compile;
+use super::operands::{Depthwise, Left, PANEL, Start, View};
+use super::table::Table;
+use super::{native, tiles};
 use std::arch::aarch64::*;
 
 const LANES: usize = 4;
@@ -14,7 +16,7 @@ const VECTORS: usize = PANEL / LANES;
 /// `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as `left`; `out` holds `left.rows` rows of
 /// that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
         // Two tiles of four, not six and two: a tile of two rows waits for its loads.
         8 => block::<4>,
@@ -137,18 +139,19 @@ unsafe fn store_some(to: *mut f32, count: usize, vector: float32x4_t) {
     }
 }
 
-/// Whole groups of eight channels of one output row; returns how many channels that was.
+/// See [`super::Isa::depthwise_row`]: whole groups of eight channels, then the others.
 ///
 /// # Safety
 /// `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights` `kernel * kernel` rows and `bias` one row
 /// of `channels`.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
-    tiles::in_runs! { shape, input, out, 2 * LANES;
+unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
+    let done = tiles::in_runs! { shape, input, out, 2 * LANES;
         8.. => depthwise_run::<8>,
         2.. => depthwise_run::<2>,
         _ => depthwise_run::<1>,
-    }
+    };
+    native::depthwise_channels(shape, input, out, done);
 }
 
 /// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
@@ -189,7 +192,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
 /// # Safety
 /// `columns` holds `out.len()` columns of `64 * row.len()` values.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
+unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     tiles::in_groups! { row, columns, out; masked_group }
 }
 
@@ -222,4 +225,14 @@ unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [
     }
 }
 
-elementwise::instantiate!("neon");
+compile!(true, target_feature(enable = "neon"));
+
+pub(super) static TABLE: Table = Table {
+    name: "neon",
+    detected: || std::arch::is_aarch64_feature_detected!("neon"),
+    strip,
+    depthwise_row,
+    masked_sums,
+    compiled: COMPILED,
+    ..native::TABLE
+};

@@ -1,8 +1,9 @@
 //! Every kernel under every instruction set of this machine, against a plain double-precision computation, on odd shapes.
 
-use super::packed::{Packed, Rows};
+use super::packed::{Float, Packed, Rows};
 use super::quantized::Quantized;
-use super::*;
+use super::rounding::{halves, to_bf16};
+use super::{Adam, Depthwise, Isa, Left, Right, SoftmaxRow, Start, native};
 
 /// A fixed, irregular sequence in [−1, 1].
 fn sequence(len: usize, salt: u32) -> Vec<f32> {
@@ -17,7 +18,7 @@ fn sequence(len: usize, salt: u32) -> Vec<f32> {
 
 /// To bf16.
 fn round(x: f32) -> f32 {
-    f32::from_bits(u32::from(packed::to_bf16(x)) << 16)
+    f32::from_bits(u32::from(to_bf16(x)) << 16)
 }
 
 fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
@@ -116,7 +117,7 @@ fn rounding_to_bf16_is_to_nearest_even() {
     let bits = [0x3f80_0000u32, 0x3f80_8000, 0x3f81_8000, 0x3f80_8001, 0x3f80_7fff, 0xc000_ffff, 0x7f7f_ffff, 0x8000_0000];
     let expected = [0x3f80u16, 0x3f80, 0x3f82, 0x3f81, 0x3f80, 0xc001, 0x7f80, 0x8000];
     let values: Vec<f32> = bits.iter().map(|b| f32::from_bits(*b)).collect();
-    assert_eq!(values.iter().map(|x| packed::to_bf16(*x)).collect::<Vec<_>>(), expected);
+    assert_eq!(values.iter().map(|x| to_bf16(*x)).collect::<Vec<_>>(), expected);
     for isa in Isa::available() {
         for len in 1..=values.len() {
             let mut pairs = vec![9; len.div_ceil(2)];
@@ -154,7 +155,7 @@ fn products_in_int8_match_double_precision() {
             let mut expected = Vec::new();
             for row in (0..m).map(|r| &a[r * k..(r + 1) * k]) {
                 let [least, largest] = [f32::min, f32::max].map(|of| row.iter().copied().reduce(of).unwrap_or(0.0));
-                let step = (largest - least) / f32::from(isa.levels());
+                let step = (largest - least) / f32::from(isa.table().levels);
                 let units = integers(row, least, step);
                 let value = |u: f64| f64::from(least) + f64::from(step) * u;
                 for ((column, scale), bias) in columns.iter().zip(&bias) {
@@ -191,7 +192,7 @@ fn rows_are_rounded_to_their_nearest_integers() {
         let row = sequence(len, 9);
         let mut expected = vec![9; len.div_ceil(4)];
         for isa in Isa::available() {
-            native::quantize_row(&row, isa.levels(), &mut expected);
+            native::quantize_row(&row, isa.table().levels, &mut expected);
             let mut quads = vec![9; expected.len()];
             let rounding = isa.quantize_row(&row, &mut quads);
             assert_eq!(quads, expected, "{} {len}", isa.name());
@@ -347,7 +348,7 @@ fn tasks_of_a_layer_are_balanced() {
             for (isa, tokens) in
                 Isa::available().into_iter().flat_map(|isa| [1, 7, 197, 785, 1226, 4762].map(|tokens| (isa, tokens)))
             {
-                let (step, most) = isa.task_rows();
+                let (step, most) = (isa.table().row_step, isa.table().most_rows);
                 let rows = query_rows(isa, tokens);
                 assert!(rows.is_multiple_of(step) && (most / 2..=most).contains(&rows), "{rows} of {tokens}");
                 let busiest = |rows: usize| tokens.div_ceil(rows).div_ceil(threads) * rows;
@@ -439,7 +440,7 @@ fn softmax_steps_in_bf16_match_double_precision() {
                     let expected: Vec<f64> = row.iter().map(|x| power(*x)).collect();
                     sums[r] = sums[r] * power(before[r]) + expected.iter().sum::<f64>();
                     let pairs = &shares[r * width.div_ceil(2)..(r + 1) * width.div_ceil(2)];
-                    let half = |j: usize| packed::halves(pairs[j / 2])[j % 2];
+                    let half = |j: usize| halves(pairs[j / 2])[j % 2];
                     for (j, e) in expected.iter().enumerate() {
                         assert!(
                             (f64::from(half(j)) - e).abs() <= e * (2f64.powi(-8) + 1e-4),

@@ -1,0 +1,121 @@
+//! A handle on the kernels of one instruction set. The files above this one give it its methods.
+
+use super::native;
+use super::precision::{Float, Precision};
+use super::table::Table;
+use std::fmt;
+
+#[cfg(target_arch = "aarch64")]
+use super::neon;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2_int8, avx512, avx512_bf16, avx512_vnni};
+
+/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
+
+/// Every set, slowest first.
+static SETS: &[&Table] = &[
+    &native::TABLE,
+    #[cfg(target_arch = "x86_64")]
+    &avx2_int8::TABLE,
+    #[cfg(target_arch = "x86_64")]
+    &avx512::TABLE,
+    #[cfg(target_arch = "x86_64")]
+    &avx512_vnni::TABLE,
+    #[cfg(target_arch = "x86_64")]
+    &avx512_bf16::TABLE,
+    #[cfg(target_arch = "aarch64")]
+    &neon::TABLE,
+];
+
+/// A set of kernels that this machine can run.
+///
+/// There is no way to make one for an instruction set the processor lacks, which is what makes its methods safe.
+#[derive(Clone, Copy)]
+pub struct Isa(&'static Table);
+
+impl Isa {
+    /// The fastest set this machine runs.
+    #[must_use]
+    pub fn detect() -> Self {
+        Self::available().pop().unwrap_or(Self::portable())
+    }
+
+    /// Every set this machine runs, slowest first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        SETS.iter().filter(|table| (table.detected)()).map(|table| Self(table)).collect()
+    }
+
+    /// The set that every machine runs, with the same results to the last bit: without fused multiply-adds, in an order of its own.
+    #[must_use]
+    pub fn portable() -> Self {
+        Self(&native::TABLE)
+    }
+
+    /// The set of this name, if this machine runs it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::available().into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// The rounding whose products in floating point are fastest here.
+    #[must_use]
+    pub fn fastest_float(self) -> Float {
+        if self.0.bf16 { Float::Bf16 } else { Float::F32 }
+    }
+
+    /// The rounding of products in floating point that goes with a precision.
+    #[must_use]
+    pub fn float(self, precision: Precision) -> Float {
+        match precision {
+            Precision::F32 => Float::F32,
+            Precision::Bf16 => Float::Bf16,
+            Precision::Int8 => self.fastest_float(),
+        }
+    }
+
+    /// Whether products in int8 are the fastest here.
+    #[must_use]
+    pub fn prefers_int8(self) -> bool {
+        self.0.int8
+    }
+
+    /// `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// The set's functions. This processor has the instructions of all of them, for the table's `detected` returned true when this handle was made;
+    /// what else a call relies on, the caller asserts.
+    pub(super) fn table(self) -> &'static Table {
+        self.0
+    }
+}
+
+impl PartialEq for Isa {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Isa {}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Isa({})", self.name())
+    }
+}
+
+/// Calls a function of [`super::compiled::Compiled`].
+macro_rules! compiled {
+    ($isa:ident.$name:ident($($argument:expr),*)) => {{
+        #[allow(unsafe_code)]
+        // SAFETY: an `Isa` exists only for a set that was detected, and these functions rely on nothing else.
+        unsafe {
+            ($isa.table().compiled.$name)($($argument),*);
+        }
+    }};
+}
+pub(super) use compiled;
