@@ -28,6 +28,7 @@
 //! | [`packed`]            | a matrix kept as the right side of a product                        |
 //! | `gemm.rs`             | products in f32 and bf16                                            |
 //! | `int8.rs`             | products in int8                                                    |
+//! | [`rates`]             | products timed on this processor                                    |
 //! | [`parallel`]          | work over independent pieces                                        |
 //! | [`attention`]         | products and softmax joined into streamed attention                 |
 //! | `widest.rs`           | loops over integers, compiled for AVX2 too                          |
@@ -67,6 +68,7 @@ pub mod packed;
 pub mod parallel;
 mod precision;
 pub mod quantized;
+pub mod rates;
 mod rounding;
 mod rows;
 mod rowwise;
