@@ -16,7 +16,7 @@ pub(super) const LANES: usize = 8;
 #[target_feature(enable = "avx2,fma")]
 unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
-        // Two tiles of four, not six and two: a tile of two rows waits for its loads.
+        // Eight rows are two tiles of four, not six and two: a tile of two rows waits for its loads.
         8 => block::<4>,
         6.. => block::<6>,
         4.. => block::<4>,
@@ -62,7 +62,7 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
         // SAFETY: k < depth and r < R <= rows, so both pointers stay inside what the caller vouches for.
         unsafe {
             if WHOLE {
-                // The panel after this one comes next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+                // The caller takes the matrix strip by strip, so the next panel comes next. A prefetch reads nothing: its address may lie outside.
                 _mm_prefetch::<_MM_HINT_T1>(b.wrapping_add(k * right.row_stride + right.panel_stride).cast());
             }
             let b = lanes.load(b.add(k * right.row_stride));
@@ -77,12 +77,12 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
     unsafe { end(&sums, out, stride, lanes) };
 }
 
-/// The columns of one panel, in two registers: all 16 if `WHOLE`, else those whose lanes are set.
+/// Columns of one panel in two registers: all 16 if `WHOLE`, else those whose mask is set.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<const WHOLE: bool>([__m256i; 2]);
 
 impl Lanes<true> {
-    /// All of them.
+    /// All columns.
     #[target_feature(enable = "avx2")]
     #[inline]
     pub fn whole() -> Self {
@@ -91,7 +91,7 @@ impl Lanes<true> {
 }
 
 impl Lanes<false> {
-    /// The first `columns`.
+    /// The first `columns` columns.
     #[target_feature(enable = "avx2")]
     #[inline]
     pub fn first(columns: usize) -> Self {
@@ -134,7 +134,7 @@ impl<const WHOLE: bool> Lanes<WHOLE> {
     }
 }
 
-/// What the sums begin with.
+/// Start values of the sums.
 ///
 /// # Safety
 /// The processor has AVX2; `out` holds `R` rows, `stride` apart, of the columns of `lanes`; a bias holds as many values.
@@ -165,7 +165,7 @@ pub(super) unsafe fn begin<const R: usize, const WHOLE: bool>(
     sums
 }
 
-/// Stores the sums.
+/// Writes the sums.
 ///
 /// # Safety
 /// The processor has AVX2; `out` holds `R` rows, `stride` apart, of the columns of `lanes`.
@@ -240,12 +240,12 @@ unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [f32]) {
-    /// Bits that one register expands before it is loaded anew.
+    /// Bits that one register expands.
     const BITS: usize = 32;
     let stride = row.len() * 64;
-    // Two sums a column: an addition need not wait for the one before.
+    // Two sums a column, so that an addition does not wait for the one before.
     let mut sums = [[_mm256_setzero_ps(); 2]; G];
-    // Shifts that bring bit 8 b + lane to the sign.
+    // Shifts that move bit 8 b + lane to the sign.
     let last = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
     let shifts = [0, 8, 16, 24].map(|b| _mm256_sub_epi32(last, _mm256_set1_epi32(b)));
     let halves = row.iter().flat_map(|word| [*word as i32, (word >> BITS) as i32]);

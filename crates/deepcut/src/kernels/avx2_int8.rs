@@ -1,4 +1,4 @@
-//! AVX2: products of int8, whose sums of two fit 16 bits, summed in 32-bit integers. That they fit is why the left side has seven bits here.
+//! AVX2: products of int8, added in pairs to 16 bits, then summed in 32 bits. The left side has seven bits here, so that the pairs fit.
 
 use super::avx2::{LANES, Lanes, begin, end};
 use super::operands::{PANEL, Start};
@@ -7,7 +7,7 @@ use super::table::Table;
 use super::{avx2, native, tiles};
 use std::arch::x86_64::*;
 
-/// Largest integer of the left side: `2 · 127 · 127` is less than 2¹⁵.
+/// Largest integer of the left side: a pair is at most `2 · 127 · 127`, less than 2¹⁵.
 const LEVELS: u8 = 127;
 
 /// See [`super::Isa::gemm_quantized`]: one panel of columns, up to four rows at a time.
@@ -126,7 +126,7 @@ unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     for (values, quads) in whole.iter().zip(quads.chunks_exact_mut(LANES)) {
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers(values[i * LANES..].as_ptr()));
         let bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-        // Packing joins halves of registers: quad i of these bytes belongs at 0, 2, 4, 6, 1, 3, 5, 7.
+        // Packing interleaves the halves of registers: these quads belong at 0, 2, 4, 6, 1, 3, 5, 7.
         let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         // SAFETY: eight quads are written.
         unsafe { _mm256_storeu_si256(quads.as_mut_ptr().cast(), bytes) };
@@ -135,5 +135,5 @@ unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     rounding
 }
 
-/// Every processor with AVX2 has these too: this, not [`avx2::TABLE`], is the set of that name.
+/// The set `avx2`: [`avx2::TABLE`] with products in int8, whose instructions come with AVX2.
 pub(super) static TABLE: Table = Table { int8: true, levels: LEVELS, strip_quads: strip, quantize_row, ..avx2::TABLE };

@@ -64,7 +64,7 @@ unsafe fn block<const R: usize, const P: usize>(
                     b.add(k * right.row_stride + p * right.panel_stride),
                 );
             }
-            // The panels after these come next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+            // The caller takes the matrix strip by strip, so the next panels come next. A prefetch reads nothing: its address may lie outside.
             for p in 0..P {
                 _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(k * right.row_stride + (P + p) * right.panel_stride).cast());
             }
@@ -91,7 +91,7 @@ pub(super) fn last_mask<const P: usize>(columns: usize) -> __mmask16 {
     0xffff >> (P * PANEL - columns)
 }
 
-/// What the sums begin with.
+/// Start values of the sums.
 ///
 /// # Safety
 /// The processor has AVX-512F; `out` holds `R` rows, `stride` apart, of `P` panels of which `last` are the lanes of the last one; a bias
@@ -202,7 +202,7 @@ unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
 #[inline]
 unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [f32]) {
     let stride = row.len() * 64;
-    // Four sums a column, so that one addition need not wait for the one before.
+    // Four sums a column, so that an addition does not wait for the one before.
     let mut sums = [[_mm512_setzero_ps(); 4]; G];
     for (w, word) in row.iter().enumerate() {
         for part in 0..4 {

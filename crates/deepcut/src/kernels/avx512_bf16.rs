@@ -1,4 +1,4 @@
-//! AVX512-BF16: products of bf16 pairs, two to a lane, summed in f32.
+//! AVX512-BF16: products of bf16, two to a lane, summed in f32.
 
 use super::avx512::{begin, end, lanes, last_mask};
 use super::compiled::Compiled;
@@ -63,7 +63,7 @@ unsafe fn block<const R: usize, const P: usize>(
                 let mask = if p + 1 == P { last } else { 0xffff };
                 *row = _mm512_maskz_loadu_epi32(mask, b.add(k * right.row_stride + p * right.panel_stride).cast());
             }
-            // The panels after these come next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+            // The caller takes the matrix strip by strip, so the next panels come next. A prefetch reads nothing: its address may lie outside.
             for p in 0..P {
                 _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(k * right.row_stride + (P + p) * right.panel_stride).cast());
             }
@@ -86,8 +86,8 @@ fn pairs(bits: __m512i) -> __m512bh {
     unsafe { std::mem::transmute(bits) }
 }
 
-/// `2ˣ` for finite x up to 0, 0 where that is too small for f32: `2ⁿ · p(r)`, `x = n + r`. The cubic p is within 7.5e-5 of `2ʳ`, relatively: a small part of
-/// what bf16, for which this is, rounds off.
+/// `2ˣ` for finite x up to 0; 0 if that is too small for f32: `2ⁿ · p(r)`, `x = n + r`. The relative error of the cubic p is 7.5e-5, small against the
+/// rounding to bf16 that follows.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn exp2(x: __m512) -> __m512 {
@@ -111,7 +111,7 @@ fn softmax_step_pairs(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], 
     for (row, state) in scores.chunks_exact(width).zip(&mut *state) {
         let before = state.largest;
         state.largest = before.max(largest(row));
-        // Before the first block this is 2^−∞, of which `exp2` knows nothing.
+        // Before the first block this is 2^−∞, but `exp2` takes finite values only.
         state.shrink = _mm512_cvtss_f32(exp2(_mm512_set1_ps(((before - state.largest) * scale).max(-1000.0))));
     }
     for ((row, state), shares) in scores.chunks_exact(width).zip(state).zip(shares.chunks_exact_mut(width.div_ceil(2))) {
@@ -124,7 +124,7 @@ fn softmax_step_pairs(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], 
         }
         if !rest.is_empty() {
             let masks = [0, PANEL].map(|first| lanes(rest.len().saturating_sub(first)));
-            // SAFETY: the masks are of the values there are.
+            // SAFETY: the masks select the values that are there.
             unsafe { powers(rest, masks, line, &mut sums, &mut shares[whole.len() * PANEL..]) };
         }
         state.sum = state.sum.mul_add(state.shrink, _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])));
@@ -168,10 +168,11 @@ unsafe fn powers(values: &[f32], masks: [__mmask16; 2], line: [__m512; 2], sums:
     }
 }
 
-/// Rounds a row to pairs, the last of which has a zero if the depth is odd.
+/// Rounds a row to pairs; if the depth is odd, the last pair ends with zero.
 ///
 /// # Safety
-/// The processor has AVX-512F and AVX512-BF16. If the row's values are neighbours, it holds `row.depth` of them, and `pairs` has half as many, rounded up.
+/// The processor has AVX-512F and AVX512-BF16. If the values of the row are contiguous, there are `row.depth` of them, and `pairs`
+/// has half as many, rounded up.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 unsafe fn round_row(row: Left<'_>, pairs: &mut [u32]) {
     if row.depth_stride != 1 {

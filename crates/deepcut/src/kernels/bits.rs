@@ -20,17 +20,17 @@ impl Isa {
         }
     }
 
-    /// The product of bits, `[rows, words]`, with a row-major `[n, width]` matrix: `out[r] = Σ_{j: bit j of row r is set} values[j]`, `[rows, width]`;
+    /// Product of bits, `[rows, words]`, and a row-major `[n, width]` matrix: `out[r] = Σ_{j: bit j of row r is set} values[j]`, `[rows, width]`.
     /// n is at most `64 * words`, and no bit beyond it is set.
     ///
-    /// The sums of every subset of four neighbouring rows are made first, so that four bits take one addition (the method of the four Russians); that
-    /// pays where there are some hundred rows on the left.
+    /// First sums every subset of four neighboring rows, so that four bits take one addition (the method of the four Russians); this pays with some
+    /// hundred rows on the left.
     ///
     /// # Panics
     /// If the shapes disagree.
     pub fn bit_product(self, bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
         assert!(width > 0 && words > 0, "a product with bits without columns");
-        // None: more than there can be.
+        // `None` is more than any slice holds.
         assert!(volume([64, words, width]).is_none_or(|most| values.len() <= most), "values of a product with bits");
         let rows = out.len() / width;
         assert!(is_shape(out.len(), [rows, width]) && is_shape(bits.len(), [rows, words]), "rows of a product with bits");
@@ -40,7 +40,7 @@ impl Isa {
         compiled!(self.bit_product(bits, words, values, width, out));
     }
 
-    /// Bit j of a row of bits becomes whether `row[j] > scale · bounds[j]`; bits beyond the row are cleared.
+    /// Sets bit j if `row[j] > scale · bounds[j]`, and clears all other bits.
     ///
     /// # Panics
     /// If the shapes disagree.
@@ -49,7 +49,7 @@ impl Isa {
         compiled!(self.above(row, scale, bounds, bits));
     }
 
-    /// `values[bit j of row]`, rounded to bf16, in pairs: for as many bits as `pairs` holds.
+    /// Writes `values[bit j of row]`, rounded to bf16, in pairs, until `pairs` is full.
     ///
     /// # Panics
     /// If `row` has fewer bits.

@@ -1,8 +1,8 @@
-//! The bodies of `elementwise.rs` and `elementwise_bits.rs`, compiled for one instruction set.
+//! The functions of `elementwise.rs` and `elementwise_bits.rs`, compiled for one instruction set.
 
 use super::operands::{Adam, SoftmaxRow};
 
-/// The compiled bodies. None of them relies on its arguments: the only contract is that the processor has the instructions.
+/// The compiled functions. They are safe but for one condition: the processor must have the instructions.
 #[derive(Clone, Copy)]
 #[expect(clippy::type_complexity, reason = "the arguments of a kernel, each with its name")]
 pub(super) struct Compiled {
@@ -23,11 +23,11 @@ pub(super) struct Compiled {
     pub bit_product: unsafe fn(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]),
 }
 
-/// The constant `COMPILED` for the file of an instruction set: `compile!(true, #[target_feature(enable = "…")])`, or `compile!(false)` where a fused
-/// multiply-add is not one instruction.
+/// Defines the constant `COMPILED` in the file of an instruction set: `compile!(true, target_feature(enable = "…"))`, or `compile!(false)` without
+/// fused multiply-adds.
 macro_rules! compile {
     ($fused:literal $(, $features:meta)?) => {
-        /// The bodies compiled for this set.
+        /// The functions compiled for this set.
         const COMPILED: super::compiled::Compiled = {
             use super::compiled::Compiled;
             use super::operands::{Adam, SoftmaxRow};

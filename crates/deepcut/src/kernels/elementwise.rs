@@ -1,6 +1,6 @@
-//! Activations, sums and the optimizer's step as plain Rust that the compiler turns into vector code; `compiled.rs` instantiates them for a set.
+//! Activations, sums and the optimizer's step in plain Rust, which the compiler vectorizes; `compiled.rs` compiles it for each instruction set.
 //!
-//! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
+//! `FMA` states whether a fused multiply-add is one instruction. The tests of [`super::Isa`] measure the errors.
 
 use super::operands::{Adam, SoftmaxRow};
 use super::rounding::{ROUND, halves, to_bf16};
@@ -28,7 +28,7 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(scale)
 }
 
-/// `2ˣ` for x up to 0, at least 2⁻¹²⁶: `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
+/// `2ˣ` for x in [−126, 0] (clamped from below): `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
 #[inline(always)]
 fn exp2<const FMA: bool>(x: f32) -> f32 {
     let x = if x > -126.0 { x } else { -126.0 };
@@ -38,11 +38,11 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     for c in [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 0.240_226_48, std::f32::consts::LN_2, 1.0] {
         p = mul_add::<FMA>(p, r, c);
     }
-    // Adds n to the exponent of p, which lies in [√½, √2].
+    // p lies in [√½, √2]: adding n to its exponent multiplies it by 2ⁿ.
     f32::from_bits((shifted.to_bits() << 23).wrapping_add(p.to_bits()))
 }
 
-/// The error function by a ratio of polynomials on [−4, 4], the approximation used by Eigen and XLA.
+/// Error function: a ratio of polynomials on [−4, 4], the approximation of Eigen and XLA.
 #[inline(always)]
 fn erf<const FMA: bool>(x: f32) -> f32 {
     const P: [f32; 7] =
@@ -70,16 +70,16 @@ pub(super) fn gelu<const FMA: bool>(values: &mut [f32]) {
 #[inline(always)]
 pub(super) fn elu<const FMA: bool>(values: &mut [f32]) {
     for x in values {
-        // The exponential of a positive value is computed and dropped: a select vectorises, a branch does not.
+        // The exponential of a positive value is computed and dropped: a select vectorizes, a branch does not.
         let negative = exp::<FMA>(x.min(0.0)) - 1.0;
         *x = if *x > 0.0 { *x } else { negative };
     }
 }
 
-/// Sums and maxima run in this many lanes, so that the compiler keeps them in registers.
+/// Lanes of sums and maxima, which the compiler keeps in registers.
 const LANES: usize = 16;
 
-/// Joins the lanes two by two: half as many steps wait for one another as there are lanes at each of four levels.
+/// Joins the lanes two by two, in four levels: joined one after another, each step would wait for the one before.
 #[inline(always)]
 fn reduce(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
@@ -125,7 +125,7 @@ pub(super) fn dots<const FMA: bool>(row: &[f32], columns: &[f32], out: &mut [f32
     }
 }
 
-/// As [`dots`], for a row of pairs of bf16.
+/// Same as [`dots`], for a row of pairs of bf16.
 #[inline(always)]
 pub(super) fn pair_dots<const FMA: bool>(row: &[u32], columns: &[f32], out: &mut [f32]) {
     const STEP: usize = 2 * LANES;
@@ -190,7 +190,7 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
     for (row, state) in scores.chunks_exact(width).zip(&mut *state) {
         let before = state.largest;
         state.largest = before.max(largest(row));
-        // Before the first block this is 2^−∞: as good as zero, and what it scales is zero too.
+        // Before the first block this is 2^−∞, clamped to almost zero; the sums that it scales are zero.
         state.shrink = exp2::<FMA>((before - state.largest) * scale);
     }
     for (row, state) in scores.chunks_exact_mut(width).zip(state) {

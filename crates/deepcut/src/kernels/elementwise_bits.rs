@@ -1,11 +1,11 @@
-//! Rows of bits as plain Rust that the compiler turns into vector code; `compiled.rs` instantiates them for a set.
+//! Operations on rows of bits in plain Rust, which the compiler vectorizes; `compiled.rs` compiles it for each instruction set.
 
 /// See [`super::Isa::expand`].
 #[inline(always)]
 pub(super) fn expand(row: &[u64], [clear, set]: [u16; 2], pairs: &mut [u32]) {
     let (clear, set) = (u32::from(clear), u32::from(set));
     for (word, pairs) in row.iter().zip(pairs.chunks_mut(32)) {
-        // Halves, whose bits shift in lanes as wide as the pairs.
+        // Halves of a word: their bits shift in lanes as wide as the pairs.
         for (half, pairs) in [*word as u32, (word >> 32) as u32].into_iter().zip(pairs.chunks_mut(16)) {
             for (j, pair) in pairs.iter_mut().enumerate() {
                 let two = half >> (2 * j);
@@ -25,10 +25,10 @@ pub(super) fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {
     }
 }
 
-/// Columns of a product with bits that are summed at a time.
+/// Columns of a product with bits that are summed together.
 const COLUMNS: usize = 16;
 
-/// Adds to `total` what each four bits of a word select.
+/// Adds to `total` the subset that each four bits of a word select.
 #[inline(always)]
 fn add_subsets(total: &mut [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]; 16]; 16]) {
     let mut sums = *total;
@@ -41,7 +41,7 @@ fn add_subsets(total: &mut [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]
     *total = sums;
 }
 
-/// See [`super::Isa::bit_product`]: some columns at a time, for which the sums of a word's subsets and of all rows fit the first-level cache.
+/// See [`super::Isa::bit_product`]. Takes so few columns at a time that the sums of all subsets and of all rows fit the first-level cache.
 #[inline(always)]
 pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
     const NONE: [f32; COLUMNS] = [0.0; COLUMNS];
@@ -57,7 +57,7 @@ pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usi
                     if let Some(row) = values.chunks_exact(width).nth(word * 64 + group * 4 + bit) {
                         value[..columns.len()].copy_from_slice(&row[columns.clone()]);
                     }
-                    // Subsets without this row are done: with it, they come to that much more.
+                    // The subsets without this row are done; adding it makes the subsets with it.
                     let (without, with) = sums.split_at_mut(1 << bit);
                     for (without, with) in without.iter().zip(with) {
                         for i in 0..COLUMNS {

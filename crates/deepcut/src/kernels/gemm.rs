@@ -8,12 +8,12 @@ use super::table::MOST_ROWS;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Depth of one pass over the right-hand side: the panels of a pass stay in the nearer caches.
+/// Depth of one pass over the right-hand side: its panels stay in the first- and second-level cache.
 const DEPTH_BLOCK: usize = 512;
-/// Rows one task of [`Isa::gemm_parallel`] computes.
+/// Rows of a task of [`Isa::gemm_parallel`].
 pub(super) const TASK_ROWS: usize = 48;
 
-/// Output and start of a product with so many columns, and a whole left side.
+/// Checks output, start and left side of a product with `columns` columns.
 pub(super) fn check_product<T>(left: &Left<'_, T>, columns: usize, start: Start<'_>, out: &[f32]) {
     assert!(is_shape(out.len(), [left.rows, columns]), "output of a product");
     assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() != columns), "bias of a product");
@@ -21,7 +21,7 @@ pub(super) fn check_product<T>(left: &Left<'_, T>, columns: usize, start: Start<
 }
 
 impl Isa {
-    /// `out = start + left · right`, `[rows, n]` row-major. If `right` is in bf16, `left` is rounded likewise.
+    /// `out = start + left · right`, `[rows, n]` row-major. If `right` is in bf16, `left` is rounded to bf16.
     ///
     /// # Panics
     /// If the shapes disagree.
@@ -56,7 +56,7 @@ impl Isa {
     fn gemm_pairs(self, left: Left<'_>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32]) {
         const PAIRS: usize = DEPTH_BLOCK / 2;
         thread_local! {
-            /// The rounded left side: too large to clear each time.
+            /// The rounded left side, kept because it is too large to clear each time.
             static ROUNDED: RefCell<Vec<u32>> = RefCell::new(vec![0; MOST_ROWS * PAIRS]);
         }
         ROUNDED.with_borrow_mut(|rounded| self.gemm_rounded::<PAIRS>(left, right, start, rounded, out));
@@ -81,7 +81,7 @@ impl Isa {
         }
     }
 
-    /// Adds the product with the rows of `right` from `k` on, as many as `left` is deep; the first of them begins with `start`.
+    /// Adds the product with `left.depth` rows of `right` from `k` on; the pass with k = 0 begins with `start`.
     fn depth_block(self, left: Left<'_, u32>, right: View<'_, u32>, k: usize, start: Start<'_>, out: &mut [f32]) {
         let n = right.columns;
         let start = if k == 0 { start } else { Start::Accumulate };
@@ -91,7 +91,7 @@ impl Isa {
         }
     }
 
-    /// [`Isa::gemm`] with rows `first..first + out.len() / n` of a matrix kept as a left side; both sides are in one precision.
+    /// [`Isa::gemm`] with rows `first..first + out.len() / n` of a kept matrix. Both sides have the same precision.
     ///
     /// # Panics
     /// If shapes or precisions disagree.
@@ -111,8 +111,8 @@ impl Isa {
         self.gemm_side(left, right, start, out);
     }
 
-    /// [`Isa::gemm`] with a left side that is in the precision of the right one.
-    #[expect(clippy::panic, reason = "the contract, like a shape")]
+    /// [`Isa::gemm`] with a left side in the precision of the right side.
+    #[expect(clippy::panic, reason = "a wrong precision is a broken contract, like a wrong shape")]
     pub(super) fn gemm_side(self, left: Side<'_>, right: Right<'_>, start: Start<'_>, out: &mut [f32]) {
         match (left, right.panels) {
             (Side::Single(left), Panels::Single(_)) => self.gemm(left, right, start, out),
@@ -146,7 +146,7 @@ impl Isa {
         });
     }
 
-    /// A product with at most one group of columns; rows of `out` are `stride` apart.
+    /// Product with at most one group of columns; the rows of `out` are `stride` apart.
     fn strip(self, left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
         if left.rows() == 0 {
             return;
@@ -159,7 +159,7 @@ impl Isa {
         }
     }
 
-    /// As [`Isa::strip`], for pairs of bf16.
+    /// Same as [`Isa::strip`], for pairs of bf16.
     fn strip_pairs(self, left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
         if left.rows() == 0 {
             return;
@@ -172,7 +172,7 @@ impl Isa {
         }
     }
 
-    /// What every kernel relies on. Nothing here may wrap: a call that passes stays inside its slices, whatever its caller computed.
+    /// Asserts the contract of every strip. Nothing here wraps: a kernel stays inside its slices, whatever its caller computed.
     pub(super) fn check_strip<T: Copy>(
         self,
         left: Left<'_, T>,
@@ -187,7 +187,7 @@ impl Isa {
         assert!(!matches!(start, Start::Bias(bias) | Start::Residual(bias) if bias.len() < columns));
     }
 
-    /// `out[c] = Σ_j rows[row, j] · columns[c, j]`, for columns that [`Rows::columns`] ordered.
+    /// `out[c] = Σ_j rows[row, j] · columns[c, j]`, for columns in the order of [`Rows::columns`].
     ///
     /// # Panics
     /// If the shapes disagree.

@@ -7,7 +7,7 @@ use super::quantized::{QUAD, QuadColumns, QuadRows, Quantized, Rounding};
 use std::cell::RefCell;
 
 impl Isa {
-    /// [`Isa::gemm`] in int8: `left`, whose rows are contiguous, is rounded row by row.
+    /// [`Isa::gemm`] in int8. The rows of `left` must be contiguous; each is rounded.
     ///
     /// # Panics
     /// If the shapes disagree.
@@ -55,7 +55,7 @@ impl Isa {
         }
     }
 
-    /// As [`Isa::strip`], for quads of int8 and rows rounded as said.
+    /// Same as [`Isa::strip`], for quads of int8.
     fn strip_quads(self, left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
         if left.rows() == 0 {
             return;

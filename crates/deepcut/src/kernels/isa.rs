@@ -1,4 +1,4 @@
-//! A handle on the kernels of one instruction set. The files above this one give it its methods.
+//! Handle on the kernels of one instruction set. `rowwise.rs`, `bits.rs`, `gemm.rs`, `int8.rs` and `rates.rs` add its methods.
 
 use super::native;
 use super::precision::{Float, Precision};
@@ -10,7 +10,7 @@ use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2_int8, avx512, avx512_bf16, avx512_vnni};
 
-/// The environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+/// Environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
 pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 
 /// Every set, slowest first.
@@ -30,42 +30,42 @@ static SETS: &[&Table] = &[
 
 /// A set of kernels that this machine can run.
 ///
-/// There is no way to make one for an instruction set the processor lacks, which is what makes its methods safe.
+/// An `Isa` exists only for a set that the processor has. That makes its methods safe.
 #[derive(Clone, Copy)]
 pub struct Isa(&'static Table);
 
 impl Isa {
-    /// The fastest set this machine runs.
+    /// The fastest set of this machine.
     #[must_use]
     pub fn detect() -> Self {
         Self::available().pop().unwrap_or(Self::portable())
     }
 
-    /// Every set this machine runs, slowest first.
+    /// Every set of this machine, slowest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
         SETS.iter().filter(|table| (table.detected)()).map(|table| Self(table)).collect()
     }
 
-    /// The set that every machine runs, with the same results to the last bit: without fused multiply-adds, in an order of its own.
+    /// The set that runs on every machine, with the same results to the last bit: it has its own order of sums and no fused multiply-adds.
     #[must_use]
     pub fn portable() -> Self {
         Self(&native::TABLE)
     }
 
-    /// The set of this name, if this machine runs it.
+    /// The set of this name, if this machine has it.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
-    /// The rounding whose products in floating point are fastest here.
+    /// Rounding for the fastest floating-point products of this set.
     #[must_use]
     pub fn fastest_float(self) -> Float {
         if self.0.bf16 { Float::Bf16 } else { Float::F32 }
     }
 
-    /// The rounding of products in floating point that goes with a precision.
+    /// Rounding of floating-point products at a precision.
     #[must_use]
     pub fn float(self, precision: Precision) -> Float {
         match precision {
@@ -75,20 +75,20 @@ impl Isa {
         }
     }
 
-    /// Whether products in int8 are the fastest here.
+    /// Whether products in int8 are the fastest of this set.
     #[must_use]
     pub fn prefers_int8(self) -> bool {
         self.0.int8
     }
 
-    /// `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+    /// Name of the set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// The set's functions. This processor has the instructions of all of them, for the table's `detected` returned true when this handle was made;
-    /// what else a call relies on, the caller asserts.
+    /// Functions of the set. The processor has their instructions, since the table's `detected` returned true when this handle was made; the caller
+    /// asserts the contract on the arguments.
     pub(super) fn table(self) -> &'static Table {
         self.0
     }
@@ -112,7 +112,7 @@ impl fmt::Debug for Isa {
 macro_rules! compiled {
     ($isa:ident.$name:ident($($argument:expr),*)) => {{
         #[allow(unsafe_code)]
-        // SAFETY: an `Isa` exists only for a set that was detected, and these functions rely on nothing else.
+        // SAFETY: an `Isa` exists only for a set that was detected, and these functions have no other contract.
         unsafe {
             ($isa.table().compiled.$name)($($argument),*);
         }

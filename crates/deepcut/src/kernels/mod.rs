@@ -1,25 +1,25 @@
-//! The inner loops, one implementation per instruction set, chosen at run time.
+//! The inner loops: one implementation for each instruction set, chosen at run time.
 //!
 //! A file imports only files above it in this table; `tests/structure.rs` checks that there is no circle.
 //!
-//! | file                  | what it holds                                                       |
+//! | file                  | contents                                                            |
 //! |-----------------------|---------------------------------------------------------------------|
 //! | `shape.rs`            | sizes of arrays, computed without wrapping                          |
-//! | `precision.rs`        | how the factors of a product are rounded                            |
-//! | `rounding.rs`         | single values rounded                                               |
-//! | `operands.rs`         | views of matrices, and the constants of other operations            |
+//! | `precision.rs`        | rounding of the factors of products                                 |
+//! | `rounding.rs`         | rounding of single values                                           |
+//! | `operands.rs`         | arguments of the kernels: views of matrices, and others             |
 //! | [`quantized`]         | operands of products in int8                                        |
-//! | `tiles.rs`            | what a kernel keeps in registers at a time                          |
-//! | `elementwise.rs`      | bodies shared by all sets, vectorized by the compiler               |
+//! | `tiles.rs`            | loops over the tiles that a kernel keeps in registers               |
+//! | `elementwise.rs`      | functions shared by all sets, vectorized by the compiler            |
 //! | `elementwise_bits.rs` | the same for rows of bits                                           |
-//! | `compiled.rs`         | these bodies compiled for one set                                   |
+//! | `compiled.rs`         | these functions compiled for one set                                |
 //! | `table.rs`            | the functions of one set                                            |
 //! | `native.rs`           | any processor; the plain reference the others are tested against    |
 //! | `avx2.rs`             | x86-64 with AVX2 and FMA                                            |
-//! | `avx2_int8.rs`        | the same: products of factors rounded to int8                       |
+//! | `avx2_int8.rs`        | the same: products in int8                                          |
 //! | `avx512.rs`           | x86-64 with AVX-512F too                                            |
-//! | `avx512_vnni.rs`      | x86-64 with AVX512-BW, VL and VNNI too: products of factors rounded to int8 |
-//! | `avx512_bf16.rs`      | x86-64 with AVX512-BF16 too: products of factors rounded to bf16    |
+//! | `avx512_vnni.rs`      | x86-64 with AVX512-BW, VL and VNNI too: products in int8            |
+//! | `avx512_bf16.rs`      | x86-64 with AVX512-BF16 too: products in bf16                       |
 //! | `neon.rs`             | 64-bit ARM                                                          |
 //! | `isa.rs`              | [`Isa`]: a handle on the table of one set                           |
 //! | `rowwise.rs`          | its methods on rows of values                                       |
@@ -30,11 +30,11 @@
 //! | `int8.rs`             | products in int8                                                    |
 //! | [`rates`]             | products timed on this processor                                    |
 //! | [`parallel`]          | work over independent pieces                                        |
-//! | [`attention`]         | products and softmax joined into streamed attention                 |
+//! | [`attention`]         | streamed attention: products and softmax, a block at a time         |
 //! | `widest.rs`           | loops over integers, compiled for AVX2 too                          |
 //!
-//! Everything above this module carries the [`Isa`] it was given, so two sets can be compared in one process. A kernel computes each output in an
-//! order that depends on neither the number of threads nor the position in a block: results are the same, byte for byte, on one thread or many.
+//! The rest of the library takes an [`Isa`] as an argument, so that two sets can be compared in one process. A kernel computes each output in an order
+//! that depends on neither the number of threads nor the position in a block: results are the same to the last bit on one thread or many.
 
 pub mod attention;
 #[cfg(target_arch = "x86_64")]

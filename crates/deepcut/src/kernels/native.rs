@@ -6,7 +6,7 @@ use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
 use super::rounding::{halves, to_bf16};
 use super::table::Table;
 
-/// What the sums of a row begin with.
+/// Start values of the sums of a row.
 fn begin(start: Start<'_>, out: &[f32]) -> [f32; PANEL] {
     let columns = out.len();
     let mut sums = [0.0f32; PANEL];
@@ -34,7 +34,7 @@ fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32]
     }
 }
 
-/// As [`strip`], for pairs of bf16.
+/// Same as [`strip`], for pairs of bf16.
 fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
         for (p, out) in out[..right.columns].chunks_mut(PANEL).enumerate() {
@@ -61,7 +61,7 @@ pub(super) fn round_row(row: Left<'_>, pairs: &mut [u32]) {
     }
 }
 
-/// As [`strip`], for quads of int8.
+/// Same as [`strip`], for quads of int8.
 fn strip_quads(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
     let QuadRows { quads: left, roundings } = left;
     let QuadColumns { quads: right, scales, sums: columns } = right;
@@ -93,7 +93,7 @@ pub(super) fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Roundi
     rounding
 }
 
-/// Values as integers, rounded as said.
+/// Rounds values to integers by `rounding`.
 pub(super) fn round_quads(row: &[f32], rounding: Rounding, quads: &mut [u32]) {
     let inverse = rounding.inverse();
     for (quad, values) in quads.iter_mut().zip(row.chunks(QUAD)) {
@@ -133,7 +133,7 @@ pub(super) fn depthwise_channels(shape: Depthwise<'_>, input: &[f32], out: &mut 
 fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     for (c, out) in out.iter_mut().enumerate() {
         let column = &columns[c * row.len() * 64..(c + 1) * row.len() * 64];
-        // Eight partial sums, as a register of eight lanes would keep them, so that long rows stay accurate.
+        // Eight partial sums keep long rows accurate.
         let mut lanes = [0.0f32; 8];
         for (word, values) in row.iter().zip(column.chunks_exact(64)) {
             let mut bits = *word;

@@ -7,7 +7,7 @@ use super::{native, tiles};
 use std::arch::aarch64::*;
 
 const LANES: usize = 4;
-/// Vectors of a panel.
+/// Vectors in a panel.
 const VECTORS: usize = PANEL / LANES;
 
 /// See [`super::Isa::gemm`]: one panel of columns, up to six rows at a time.
@@ -18,7 +18,7 @@ const VECTORS: usize = PANEL / LANES;
 #[target_feature(enable = "neon")]
 unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
-        // Two tiles of four, not six and two: a tile of two rows waits for its loads.
+        // Eight rows are two tiles of four, not six and two: a tile of two rows waits for its loads.
         8 => block::<4>,
         6.. => block::<6>,
         4.. => block::<4>,
@@ -63,7 +63,7 @@ unsafe fn vectors<const R: usize, const V: usize>(
 ) {
     let load = |from: *const f32| -> [float32x4_t; V] {
         std::array::from_fn(|v| {
-            // SAFETY: every caller's pointer begins a row of the block's columns; of the last vector no more is read than it has.
+            // SAFETY: every caller's pointer begins a row of the block's columns; the last vector reads no more columns than there are.
             unsafe {
                 let from = from.add(v * LANES);
                 if v + 1 == V && tail > 0 { load_some(from, tail) } else { vld1q_f32(from) }
@@ -100,7 +100,7 @@ unsafe fn vectors<const R: usize, const V: usize>(
     }
     for (r, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
-            // SAFETY: R rows lie `stride` apart; of the last vector no more is written than it has columns.
+            // SAFETY: R rows lie `stride` apart; the last vector writes no more columns than there are.
             unsafe {
                 let to = out.add(r * stride + v * LANES);
                 if v + 1 == V && tail > 0 { store_some(to, tail, *sum) } else { vst1q_f32(to, *sum) }
@@ -109,7 +109,7 @@ unsafe fn vectors<const R: usize, const V: usize>(
     }
 }
 
-/// The first `count` lanes, the others zero.
+/// Reads the first `count` lanes; the others are zero.
 ///
 /// # Safety
 /// `from` begins at least `count` values, and `count` is at most 4.

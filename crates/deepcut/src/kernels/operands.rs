@@ -1,11 +1,11 @@
-//! What kernels are given: views of matrices, what a product is added to, and the constants of the other operations.
+//! Arguments of the kernels: views of matrices, the start of a sum, and the constants of other operations.
 
 use super::shape::{extent, volume};
 
 /// Columns of a panel: two AVX2 registers, or one of AVX-512.
 pub const PANEL: usize = 16;
 
-/// The left-hand side of a product: a strided view, so that a transpose costs nothing.
+/// Left-hand side of a product: a strided view, so that a transpose costs nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Left<'a, T = f32> {
     pub(super) data: &'a [T],
@@ -28,7 +28,7 @@ impl<'a> Left<'a> {
         Self::new(data, [rows, depth], [1, rows])
     }
 
-    /// `[rows, depth]`, each row beginning `row_stride` after the one before: some columns of a wider matrix.
+    /// A `[rows, depth]` matrix whose rows begin `row_stride` values apart: some columns of a wider matrix.
     #[must_use]
     pub fn strided(data: &'a [f32], rows: usize, depth: usize, row_stride: usize) -> Self {
         Self::new(data, [rows, depth], [row_stride, 1])
@@ -42,7 +42,7 @@ impl<'a> Left<'a> {
 }
 
 impl<'a> Left<'a, u32> {
-    /// A row-major `[rows, depth]` matrix in pairs of bf16, an odd last value paired with zero.
+    /// A row-major `[rows, depth]` matrix in pairs of bf16; the last pair of an odd row holds one value and zero.
     pub(super) fn pairs(data: &'a [u32], rows: usize, depth: usize) -> Self {
         let pairs = depth.div_ceil(2);
         Self { data, rows, depth: pairs, row_stride: pairs, depth_stride: 1 }
@@ -56,7 +56,7 @@ impl<T> Left<'_, T> {
 
     /// `rows` rows from `first` on.
     pub(crate) fn slice(self, first: usize, rows: usize) -> Self {
-        // What has no elements may have any stride.
+        // A view without elements may have any stride.
         Self { data: self.data.get(first.saturating_mul(self.row_stride)..).unwrap_or_default(), rows, ..self }
     }
 
@@ -65,20 +65,20 @@ impl<T> Left<'_, T> {
         Self { data: self.data.get(first * self.depth_stride..).unwrap_or_default(), depth, ..self }
     }
 
-    /// Whether the data hold every element.
+    /// Whether the slice holds every element.
     pub(super) fn is_whole(&self) -> bool {
         extent([self.rows, self.depth], [self.row_stride, self.depth_stride]).is_some_and(|end| end <= self.data.len())
     }
 }
 
-/// A left side in either precision; pairs count as one of its depth.
+/// A left side in f32, or in pairs of bf16; its depth is then the number of pairs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side<'a> {
     Single(Left<'a>),
     Pairs(Left<'a, u32>),
 }
 
-/// The right-hand side of a product, `[depth, columns]`: a packed matrix, or a row-major one read in place.
+/// Right-hand side of a product, `[depth, columns]`: a packed matrix, or a row-major one read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct Right<'a> {
     pub(super) depth: usize,
@@ -87,13 +87,13 @@ pub struct Right<'a> {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Panels<'a> {
-    /// f32.
+    /// Values in f32.
     Single(View<'a, f32>),
     /// Pairs of bf16.
     Pairs(View<'a, u32>),
 }
 
-/// Rows of some panels.
+/// Some rows of some panels of [`PANEL`] columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a, T> {
     pub data: &'a [T],
@@ -110,10 +110,10 @@ impl<T> View<'_, T> {
         Self { data: self.data.get(from..).unwrap_or_default(), rows, columns, ..self }
     }
 
-    /// Whether the data hold every element.
+    /// Whether the slice holds every element.
     pub(super) fn is_whole(&self) -> bool {
         let panels = self.columns.div_ceil(PANEL);
-        // The last panel's columns, less the one that an extent ends with.
+        // Columns of the last panel, less one: `extent` counts the first.
         let last = self.columns.saturating_sub(1) % PANEL;
         let end = extent([self.rows, panels], [self.row_stride, self.panel_stride]);
         self.rows == 0 || end.and_then(|end| end.checked_add(last)).is_some_and(|end| end <= self.data.len())
@@ -121,14 +121,14 @@ impl<T> View<'_, T> {
 }
 
 impl<'a> Right<'a> {
-    /// A row-major `[depth, columns]` matrix. A product with many rows on the left is faster with a packed one.
+    /// A row-major `[depth, columns]` matrix. With many rows on the left, a packed matrix is faster.
     #[must_use]
     pub fn row_major(data: &'a [f32], depth: usize, columns: usize) -> Self {
         assert!(volume([depth, columns]).is_some_and(|len| len <= data.len()), "right side is shorter than its shape");
         Self { depth, panels: Panels::Single(View { data, rows: depth, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
-    /// A `[depth, columns]` matrix in bf16 that [`super::Isa::pair_rows`] wrote.
+    /// A `[depth, columns]` matrix in bf16, written by [`super::Isa::pair_rows`].
     #[must_use]
     pub fn paired_rows(pairs: &'a [u32], depth: usize, columns: usize) -> Self {
         let rows = depth.div_ceil(2);
@@ -136,7 +136,7 @@ impl<'a> Right<'a> {
         Self { depth, panels: Panels::Pairs(View { data: pairs, rows, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
-    /// The columns from `first` on, which begins a panel.
+    /// The columns from `first` on; `first` must begin a panel.
     #[must_use]
     pub fn at_column(self, first: usize) -> Self {
         fn rest<T>(view: View<'_, T>, first: usize) -> View<'_, T> {
@@ -159,21 +159,21 @@ impl<'a> Right<'a> {
     }
 }
 
-/// What a product is added to.
+/// The value that a product is added to.
 #[derive(Debug, Clone, Copy)]
 pub enum Start<'a> {
     /// Nothing: `C = A B`.
     Zero,
     /// One value per column: `C = A B + 1 bᵀ`.
     Bias(&'a [f32]),
-    /// What the output holds already and one value per column: `C = C + A B + 1 bᵀ`.
+    /// The output's present values and one value per column: `C = C + A B + 1 bᵀ`.
     Residual(&'a [f32]),
-    /// What the output holds already: `C = C + A B`.
+    /// The output's present values: `C = C + A B`.
     Accumulate,
 }
 
 impl Start<'_> {
-    /// The same for the columns from `first` on.
+    /// The same start for the columns from `first` on.
     pub(super) fn at_column(self, first: usize) -> Self {
         match self {
             Self::Bias(bias) => Start::Bias(&bias[first..]),
@@ -183,29 +183,29 @@ impl Start<'_> {
     }
 }
 
-/// The constants of one step of AdamW: `m ← m + (1 − β₁)(g − m)`, `v ← β₂ v + (1 − β₂) g²`, `p ← decay · p − rate · m / (root · √v + ε)`.
+/// Constants of one step of AdamW: `m ← m + (1 − β₁)(g − m)`, `v ← β₂ v + (1 − β₂) g²`, `p ← decay · p − rate · m / (root · √v + ε)`.
 #[derive(Debug, Clone, Copy)]
 pub struct Adam {
-    /// Of the two moments.
+    /// Decay rates β₁ and β₂ of the two moments.
     pub beta: [f32; 2],
-    /// The learning rate, over the first moment's bias correction.
+    /// Learning rate divided by the bias correction of the first moment.
     pub rate: f32,
-    /// One over the square root of the second moment's bias correction.
+    /// 1 / √(bias correction of the second moment).
     pub root: f32,
-    /// What weight decay leaves of a parameter.
+    /// Factor of weight decay: 1 − learning rate · decay.
     pub decay: f32,
-    /// Keeps the quotient finite.
+    /// ε, which keeps the quotient finite.
     pub epsilon: f32,
 }
 
-/// What a softmax over blocks of columns remembers of one row; see [`super::Isa::softmax_step`].
+/// State of one row in a softmax over blocks of columns; see [`super::Isa::softmax_step`].
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxRow {
-    /// The largest score so far.
+    /// Largest score so far.
     pub largest: f32,
     /// `Σ exp(scale · (score − largest))` so far.
     pub sum: f32,
-    /// What weighted sums of earlier blocks must be multiplied by, now that `largest` may have grown.
+    /// Factor for the weighted sums of earlier blocks, now that `largest` may have grown.
     pub shrink: f32,
 }
 
@@ -218,9 +218,9 @@ impl Default for SoftmaxRow {
 /// Geometry of a depthwise convolution over a padded `[height, width, channels]` plane.
 #[derive(Debug, Clone, Copy)]
 pub struct Depthwise<'a> {
-    /// `[kernel * kernel, channels]`.
+    /// Weights, `[kernel * kernel, channels]`.
     pub weights: &'a [f32],
-    /// `[channels]`.
+    /// Bias, `[channels]`.
     pub bias: &'a [f32],
     /// Side of the square kernel.
     pub kernel: usize,

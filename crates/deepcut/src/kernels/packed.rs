@@ -1,4 +1,4 @@
-//! The right-hand side of a product, packed once so that a kernel reads it in order.
+//! Right-hand side of a product, packed so that a kernel reads it in order.
 
 pub use super::precision::{Float, Precision};
 pub use super::rows::Rows;
@@ -44,7 +44,7 @@ impl Packed {
         packed
     }
 
-    /// As [`Packed::from_rows`], in the memory of an earlier matrix and in its precision.
+    /// Same as [`Packed::from_rows`], but keeps the memory and the precision.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
@@ -64,7 +64,7 @@ impl Packed {
         packed
     }
 
-    /// As [`Packed::from_columns`], in the memory of an earlier matrix and in its precision.
+    /// Same as [`Packed::from_columns`], but keeps the memory and the precision.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
@@ -73,7 +73,7 @@ impl Packed {
         self.fill(matrix, [depth, columns], [1, depth]);
     }
 
-    /// As [`Packed::fill_from_rows`], row k multiplied by `scales[k]`.
+    /// Same as [`Packed::fill_from_rows`], with row k multiplied by `scales[k]`.
     ///
     /// # Panics
     /// If `matrix` does not hold `scales.len() * columns` values.
@@ -85,8 +85,7 @@ impl Packed {
         });
     }
 
-    /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`, in the memory of an
-    /// earlier one and in its precision.
+    /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`; keeps the memory and the precision.
     ///
     /// # Panics
     /// If `values` ends before the last element.
@@ -102,9 +101,9 @@ impl Packed {
         });
     }
 
-    /// Packs the matrix of which `read` tells some of a row's values, from a column on.
+    /// Packs a matrix; `read` writes the values of a row from a column on.
     fn fill_by(&mut self, [depth, columns]: [usize; 2], read: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        // Empty until it is whole: a closure that panics leaves no shape without its values.
+        // The matrix is empty until it is whole: if `read` panics, no shape is left without its values.
         (self.depth, self.columns) = (0, 0);
         let panels = columns.div_ceil(PANEL);
         let rows = if self.precision == Float::F32 { depth } else { depth.div_ceil(2) };
@@ -154,7 +153,7 @@ impl Packed {
         self.columns
     }
 
-    /// How its values are rounded.
+    /// Rounding of the values.
     #[must_use]
     pub fn precision(&self) -> Float {
         self.precision
@@ -163,7 +162,7 @@ impl Packed {
 
 /// Calls `fill` with every panel and its index, on several threads if there is much to do.
 fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
-    /// Less than this is done before another thread wakes up.
+    /// Fewer values are packed before another thread wakes up.
     const LARGE: usize = 1 << 16;
     if data.is_empty() {
         return;
@@ -178,7 +177,7 @@ fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &m
 impl<'a> From<&'a Packed> for Right<'a> {
     fn from(packed: &'a Packed) -> Self {
         let (depth, columns) = (packed.depth(), packed.columns());
-        // Without columns there are no panels, and rows may be any number.
+        // A matrix without columns has no panels, and any number of rows.
         let view = |rows: usize| (rows, columns, PANEL, rows.saturating_mul(PANEL));
         let panels = match packed.precision() {
             Float::F32 => {

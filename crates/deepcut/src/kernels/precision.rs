@@ -1,26 +1,26 @@
-//! How the factors of products are rounded.
+//! Rounding of the factors of products.
 
-/// How a product's floating-point factors are rounded; sums are in f32 always.
+/// Rounding of the floating-point factors of a product. Sums are always in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Float {
-    /// Not at all.
+    /// Factors keep all their bits.
     #[default]
     F32,
-    /// To eight significant bits, of which processors with AVX512-BF16 multiply twice as many.
+    /// Factors keep eight significant bits. Processors with AVX512-BF16 multiply two of them in place of one f32.
     Bf16,
 }
 
-/// How the factors of a network's products are rounded.
+/// Rounding of the factors in the products of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// As [`Float::F32`].
+    /// Same as [`Float::F32`].
     #[default]
     F32,
-    /// As [`Float::Bf16`].
+    /// Same as [`Float::Bf16`].
     Bf16,
-    /// Layers that keep their accuracy so: weights and what they are multiplied with to integers of eight bits, of which processors with AVX2 multiply
-    /// twice as many, with AVX512-VNNI four times; see [`super::quantized`]. All other products: as is fastest, [`Isa::fastest_float`](super::Isa::fastest_float).
+    /// Weights and inputs are 8-bit integers in layers that stay accurate with them (see [`super::quantized`]); all other products use
+    /// [`Isa::fastest_float`](super::Isa::fastest_float). A processor with AVX2 multiplies two such integers in place of one f32, with AVX512-VNNI four.
     Int8,
 }
 

@@ -1,4 +1,5 @@
-//! Operands of products in int8: weights are rounded once, a scale a column; what they are multiplied with is rounded as it comes, a scale and an offset a row.
+//! Operands of products in int8. Weights are rounded once, with a scale for each column; the left side is rounded in every product, with a scale and an
+//! offset for each row.
 //!
 //! ```text
 //! w[k, j] ≈ scale[j] q[k, j]        q in −127..=127
@@ -6,16 +7,16 @@
 //! Σₖ x[i, k] w[k, j] ≈ scale[j] (step[i] Σₖ u[i, k] q[k, j] + least[i] Σₖ q[k, j])
 //! ```
 //!
-//! The sums of `u q` are exact, so a product does not depend on the instruction set but for how its row was rounded.
+//! The sums of `u q` are exact: instruction sets differ only in the range of `u`, and in the rounding of the last line.
 
 use super::operands::{Left, PANEL, View};
 use super::rounding::ROUND;
 use super::shape::is_shape;
 
-/// Values of the depth that one 32-bit lane holds.
+/// Values in one 32-bit lane: neighbours along the depth.
 pub(super) const QUAD: usize = 4;
 
-/// Rows of a matrix at most: the sum of so many products of eight bits and seven fits 32 bits.
+/// Largest depth of a matrix: the sum of that many products of 8 bits with 7 fits 32 bits.
 pub const MOST_DEPTH: usize = (i32::MAX / (255 * 127)) as usize;
 
 /// A `[depth, columns]` matrix of weights in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, ⌈depth / 4⌉, 16]` quads of
@@ -25,13 +26,13 @@ pub struct Quantized {
     depth: usize,
     columns: usize,
     quads: Vec<u32>,
-    /// `[columns]`.
+    /// Scale of each column, `[columns]`.
     pub(super) scales: Vec<f32>,
-    /// Sums of the columns' integers, `[columns]`.
+    /// Sum of the integers of each column, `[columns]`.
     pub(super) sums: Vec<f32>,
 }
 
-/// How a row was rounded: value = least + step · integer.
+/// Rounding of a row: value = least + step · integer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Rounding {
     pub step: f32,
@@ -39,18 +40,18 @@ pub(super) struct Rounding {
 }
 
 impl Rounding {
-    /// Of a row whose values lie between these, to integers up to `levels`.
+    /// Rounds values between `least` and `largest` to integers from 0 to `levels`.
     pub fn between(least: f32, largest: f32, levels: u8) -> Self {
         Self { step: (largest - least) / f32::from(levels), least }
     }
 
-    /// What a value less `least` is multiplied by, to be rounded to an integer; 0 for a row of equal values.
+    /// 1 / step, which turns `value - least` into an integer; 0 for a row of equal values.
     pub fn inverse(self) -> f32 {
         if self.step > 0.0 { 1.0 / self.step } else { 0.0 }
     }
 }
 
-/// The left side of a product in int8: some rows and how each was rounded.
+/// Left side of a product in int8: some rows and the rounding of each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QuadRows<'a> {
     pub quads: Left<'a, u32>,
@@ -69,7 +70,7 @@ impl QuadRows<'_> {
     }
 }
 
-/// The right side: some columns, their scales and the sums of their integers.
+/// Right side of a product in int8: some columns, their scales and the sums of their integers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QuadColumns<'a> {
     pub quads: View<'a, u32>,
@@ -124,7 +125,7 @@ impl Quantized {
     }
 }
 
-/// `max |x|`, of sixteen lanes at a time.
+/// `max |x|`, in sixteen lanes.
 fn largest_magnitude(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b.abs() > a { b.abs() } else { a };
     let (whole, rest) = values.as_chunks::<PANEL>();

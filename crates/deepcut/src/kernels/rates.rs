@@ -9,24 +9,24 @@ use super::rounding::to_bf16;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// A rounding is chosen for its speed only if it is faster by this factor. Rates of one machine differ by a few percent from run to run: two that tie
-/// must not be chosen in turn, and of two that tie the exact one is better.
+/// Factor by which a coarser rounding must be faster to be chosen. Rates of one machine differ by a few percent from run to run: a tie must not give
+/// one choice now and another later, and f32 is exact.
 const CLEARLY_FASTER: f64 = 1.1;
 
-/// Products on one thread, in billions of multiply-adds a second; 0 if the instruction set has no kernel of its own for that precision, or the
-/// target has no clock.
+/// Speed of products on one thread, in billions of multiply-adds per second. A rate is 0 if the instruction set has no kernel of its own for that
+/// precision, or if the target has no clock.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rates {
-    /// Factors in f32.
+    /// Speed with factors in f32.
     pub f32: f64,
-    /// Factors in bf16, including the time to round the left side.
+    /// Speed with factors in bf16, including the time to round the left side.
     pub bf16: f64,
-    /// Factors in int8, including the time to round the left side.
+    /// Speed with factors in int8, including the time to round the left side.
     pub int8: f64,
 }
 
 impl Rates {
-    /// The rounding to choose for products in floating point: bf16 if it is clearly faster than f32.
+    /// Rounding for floating-point products: bf16 if it is clearly faster than f32.
     #[must_use]
     pub fn fastest_float(&self) -> Float {
         if self.bf16 > CLEARLY_FASTER * self.f32 { Float::Bf16 } else { Float::F32 }
@@ -42,9 +42,9 @@ impl Rates {
 /// Depth and columns of the measured product: the output layer of an attention block of ViT-S. In f32 its weights take 0.6 MB, about what a
 /// second-level cache holds.
 const SIDE: usize = 384;
-/// Products measured in each precision. The fastest counts: other programs can only slow one down.
+/// Number of products measured in each precision. The fastest one counts: other programs can only slow a product down.
 const REPETITIONS: usize = 6;
-/// After this time no further product begins, except the second of each precision: the first one waits for memory.
+/// Time after which no further round of products begins. Two rounds always run, since the first one waits for memory.
 const LONG: Duration = Duration::from_millis(2);
 
 impl Isa {
@@ -61,7 +61,7 @@ impl Isa {
         let rows = table.most_rows;
         let values: Vec<f32> = (0..SIDE * SIDE.max(rows)).map(|i| ((i * 37) % 101) as f32 / 101.0 - 0.5).collect();
         let (left, right) = (Left::row_major(&values, rows, SIDE), &values[..SIDE * SIDE]);
-        // Which value stands where makes no difference to the time: the same values serve as rows and as panels, without the work of packing.
+        // The order of the values does not change the time: the same ones serve as rows and as panels, without packing.
         let single = Right { depth: SIDE, panels: Panels::Single(panels(right, SIDE)) };
         let pairs: Vec<u32> = if table.bf16 { right.as_chunks().0.iter().map(pair).collect() } else { Vec::new() };
         let paired = table.bf16.then(|| Right { depth: SIDE, panels: Panels::Pairs(panels(&pairs, SIDE / 2)) });
@@ -91,7 +91,7 @@ impl Isa {
     }
 }
 
-/// A matrix of `SIDE` columns in panels of so many rows.
+/// A matrix of `SIDE` columns in panels of `rows` rows.
 fn panels<T>(data: &[T], rows: usize) -> View<'_, T> {
     View { data, rows, columns: SIDE, row_stride: PANEL, panel_stride: rows * PANEL }
 }
@@ -104,13 +104,13 @@ fn pair(two: &[f32; 2]) -> u32 {
 mod tests {
     use super::*;
 
-    /// As measured on an Intel Xeon without AMX and on an AMD Zen 4.
+    /// Ratios of an Intel Xeon without AMX (0.8) and of an AMD Zen 4 (2.0).
     #[test]
     fn the_fastest_float_is_chosen_by_its_rate() {
         let float = |f32, bf16| Rates { f32, bf16, int8: 0.0 }.fastest_float();
         assert_eq!(float(1.0, 0.8), Float::F32);
         assert_eq!(float(1.0, 2.0), Float::Bf16);
-        // A tie, either way, is no reason to round; nor is what was not measured.
+        // A tie is no reason to round, and neither is a rate that was not measured.
         assert_eq!([float(100.0, 97.0), float(100.0, 103.0), float(100.0, 109.9)], [Float::F32; 3]);
         assert_eq!(float(100.0, 111.0), Float::Bf16);
         assert_eq!([float(30.0, 0.0), float(0.0, 0.0)], [Float::F32; 2]);

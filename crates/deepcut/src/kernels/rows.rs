@@ -6,7 +6,7 @@ use super::precision::Float;
 use super::rounding::halves;
 use rayon::prelude::*;
 
-/// A row-major matrix kept as the left side of many products: rounded once.
+/// A row-major matrix kept as the left side of many products, rounded once.
 #[derive(Debug, Clone)]
 pub struct Rows {
     depth: usize,
@@ -16,9 +16,9 @@ pub struct Rows {
 /// The values of [`Rows`].
 #[derive(Debug, Clone)]
 pub(super) enum Values {
-    /// `[rows, depth]`.
+    /// Values in f32, `[rows, depth]`.
     Single(Vec<f32>),
-    /// `[rows, ⌈depth / 2⌉]` pairs of neighbours in bf16, the first in the low half; an odd last value is paired with zero.
+    /// Pairs of neighbors in bf16, `[rows, ⌈depth / 2⌉]`, the first in the low half; an odd last value is paired with zero.
     Pairs(Vec<u32>),
 }
 
@@ -32,7 +32,7 @@ impl Rows {
         Self { depth, values }
     }
 
-    /// Columns.
+    /// Number of columns.
     pub(super) fn depth(&self) -> usize {
         self.depth
     }
@@ -41,7 +41,7 @@ impl Rows {
         &self.values
     }
 
-    /// `rows` rows at a time, the last time perhaps fewer.
+    /// Tasks of `rows` rows; the last one may have fewer.
     pub(crate) fn tasks_mut(&mut self, rows: usize) -> Box<dyn Iterator<Item = RowsMut<'_>> + Send + '_> {
         let depth = self.depth;
         match &mut self.values {
@@ -50,7 +50,7 @@ impl Rows {
         }
     }
 
-    /// Completes a symmetric matrix, of which every `block` rows, an even number, hold the columns from their own first on.
+    /// Completes a symmetric matrix. Each block of `block` rows, an even number, holds the columns from the diagonal on, and gets the others.
     pub(crate) fn mirror(&mut self, block: usize) {
         match &mut self.values {
             Values::Single(data) => mirror(data, self.depth, 0, block, &mirror_single),
@@ -58,7 +58,7 @@ impl Rows {
         }
     }
 
-    /// How the values are rounded.
+    /// Rounding of the values.
     #[must_use]
     pub fn precision(&self) -> Float {
         match self.values {
@@ -67,7 +67,7 @@ impl Rows {
         }
     }
 
-    /// The values, row-major.
+    /// The values as a row-major matrix.
     #[must_use]
     pub fn to_vec(&self) -> Vec<f32> {
         let depth = self.depth;
@@ -82,7 +82,7 @@ impl Rows {
         }
     }
 
-    /// Rows of bits, `[rows, words]`, in bf16, in the memory of earlier ones: `values[bit j of row r]`, for `depth` columns.
+    /// Replaces the matrix by `values[bit j of row r]` in bf16, for `depth` columns of the rows of bits, `[rows, words]`; keeps the memory.
     pub(crate) fn fill_from_bits(&mut self, isa: Isa, bits: &[u64], words: usize, depth: usize, values: [f32; 2]) {
         let mut data = if let Values::Pairs(data) = &mut self.values { std::mem::take(data) } else { Vec::new() };
         let pairs = depth.div_ceil(2);
@@ -100,7 +100,7 @@ impl Rows {
                 let rows = data.len() / depth.max(1);
                 let mut out = vec![0.0; data.len()];
                 out.par_chunks_mut((2 * TILE * rows).max(1)).enumerate().for_each(|(task, out)| {
-                    // Tiles that fit the first-level cache both ways.
+                    // Tiles fit the first-level cache, both read and written.
                     for first in (0..rows).step_by(TILE) {
                         let last = (first + TILE).min(rows);
                         for (column, out) in out.chunks_exact_mut(rows).enumerate() {
@@ -123,11 +123,11 @@ impl Rows {
                             let upper = &data[2 * first * stride + task * TILE + column..];
                             for (at, pair) in (first..pairs.min(first + TILE)).enumerate() {
                                 let a = upper[2 * at * stride];
-                                // After an odd last row there is none.
+                                // An odd last row has no partner.
                                 let b = upper.get((2 * at + 1) * stride).copied().unwrap_or_default();
                                 let square = transposed_square([a, b]);
                                 even[pair] = square[0];
-                                // After an odd last column there is none.
+                                // An odd last column has no partner.
                                 if let Some(odd) = odd.get_mut(pair) {
                                     *odd = square[1];
                                 }
@@ -140,7 +140,7 @@ impl Rows {
         }
     }
 
-    /// One row.
+    /// Writes one row to `out`.
     pub(crate) fn load(&self, row: usize, out: &mut [f32]) {
         let depth = self.depth;
         match &self.values {
@@ -152,7 +152,7 @@ impl Rows {
         }
     }
 
-    /// One value.
+    /// The value at `row`, `column`.
     pub(crate) fn get(&self, row: usize, column: usize) -> f32 {
         match &self.values {
             Values::Single(data) => data[row * self.depth + column],
@@ -160,8 +160,8 @@ impl Rows {
         }
     }
 
-    /// The columns of a row-major matrix, `[depth, k]`, in the order in which [`Isa::row_dots`] reads them: for pairs, first the values that
-    /// meet their low halves, then the others, padded with zeros.
+    /// Columns of a row-major matrix, `[depth, k]`, in the order of [`Isa::row_dots`]: for pairs, first the factors of the low halves, then those of the
+    /// high halves, padded with zeros.
     pub(crate) fn columns(&self, matrix: &[f32], k: usize) -> Vec<f32> {
         let (length, step) = match self.values {
             Values::Single(_) => (self.depth, 1),
@@ -177,10 +177,10 @@ impl Rows {
         columns
     }
 
-    /// Takes over a row-major matrix of `depth` columns.
+    /// Keeps a row-major matrix of `depth` columns, rounded to `precision`.
     ///
     /// # Panics
-    /// If the values are no whole number of rows.
+    /// If the values do not divide into rows of `depth`.
     #[must_use]
     pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Float) -> Self {
         assert!(values.len().is_multiple_of(depth), "rows of a matrix");
@@ -206,14 +206,14 @@ impl Default for Rows {
     }
 }
 
-/// Some rows of [`Rows`], to be written.
+/// Some rows of [`Rows`], to write to.
 pub(crate) enum RowsMut<'a> {
     Single(&'a mut [f32]),
     Pairs(&'a mut [u32]),
 }
 
 impl RowsMut<'_> {
-    /// Takes `[rows, depth - first]` values, from column `first`, which is even, on.
+    /// Stores `[rows, depth - first]` values in the columns from `first` on; `first` must be even.
     pub(crate) fn store(self, isa: Isa, values: &[f32], depth: usize, first: usize) {
         let values = values.chunks_exact(depth - first);
         match self {
@@ -227,20 +227,20 @@ impl RowsMut<'_> {
     }
 }
 
-/// Two rows of two values become two columns.
+/// Transposes two rows of two values.
 #[inline(always)]
 fn transposed_square([a, b]: [u32; 2]) -> [u32; 2] {
     [a & 0xffff | b << 16, a >> 16 | b & 0xffff_0000]
 }
 
-/// Rows that are transposed together, so that what is read and what is written stay in the nearest cache.
+/// Rows that are transposed together: source and target stay in the first-level cache.
 const TILE: usize = 32;
 
-/// Columns that are mirrored together, so that what they are read from stays in the nearest cache.
+/// Columns that are mirrored together: their source stays in the first-level cache.
 const MIRROR: usize = 64;
 
-/// Completes the square of `rows`, which begin with row `first` of a matrix: the rows' lower half from the upper one, then both alone.
-/// `copy` takes the upper rows and the first one's index, and some lower ones likewise.
+/// Completes the square of `rows`, which begin with row `first` of a matrix: fills the lower half from the upper half, then completes each half.
+/// `copy` takes the upper rows with the index of the first, then some lower rows likewise.
 fn mirror<T: Send + Sync>(
     rows: &mut [T],
     stride: usize,
@@ -269,7 +269,7 @@ fn mirror_single(upper: &[f32], column: usize, lower: &mut [f32], row: usize, st
     }
 }
 
-/// The same, two rows by two columns at a time; `row` and `column` are even, as is the number of upper rows.
+/// The same for pairs, two rows by two columns at a time; `row`, `column` and the number of upper rows are even.
 fn mirror_pairs(upper: &[u32], column: usize, lower: &mut [u32], row: usize, stride: usize) {
     for (part, upper) in upper.chunks(MIRROR * stride).enumerate() {
         for (r, two) in lower.chunks_mut(2 * stride).enumerate() {
@@ -279,7 +279,7 @@ fn mirror_pairs(upper: &[u32], column: usize, lower: &mut [u32], row: usize, str
                 let at = (column + part * MIRROR) / 2 + p;
                 let square = transposed_square([a, b]);
                 even[at] = square[0];
-                // After an odd last row there is none.
+                // An odd last row has no partner.
                 if let Some(odd) = odd.get_mut(at) {
                     *odd = square[1];
                 }
@@ -288,7 +288,7 @@ fn mirror_pairs(upper: &[u32], column: usize, lower: &mut [u32], row: usize, str
     }
 }
 
-/// The values of some pairs.
+/// Writes the values of some pairs.
 fn load_pairs(pairs: &[u32], out: &mut [f32]) {
     let mut chunks = out.chunks_exact_mut(2);
     for (two, &pair) in (&mut chunks).zip(pairs) {

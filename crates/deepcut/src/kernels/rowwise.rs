@@ -18,14 +18,14 @@ impl Isa {
     /// Softmax of each row of `width` values.
     ///
     /// # Panics
-    /// If the values are no whole number of rows.
+    /// If the values do not divide into rows of `width`.
     pub fn softmax(self, values: &mut [f32], width: usize) {
         assert!(values.len().is_multiple_of(width), "rows of a softmax");
         compiled!(self.softmax(values, width));
     }
 
-    /// One more block of columns of a softmax over rows too long to hold: `scores`, `[state.len(), width]`, become
-    /// `exp(scale · (score − largest))`, and each row's state takes them in (arXiv 1805.02867).
+    /// Adds a block of columns to a softmax over rows that are too long to hold (arXiv 1805.02867). `scores`, `[state.len(), width]`, become
+    /// `exp(scale · (score − largest))`, and each row's state is updated.
     ///
     /// # Panics
     /// If `scores` do not divide into `state.len()` rows.
@@ -34,8 +34,8 @@ impl Isa {
         compiled!(self.softmax_step(scores, scale, state));
     }
 
-    /// [`Isa::softmax_step`] for a product in bf16: the exponentials are written to `shares` in pairs, `[state.len(), ⌈width / 2⌉]`, an odd last one
-    /// paired with zero. What becomes of `scores` is not defined.
+    /// [`Isa::softmax_step`] for a product in bf16: writes the exponentials to `shares` in pairs, `[state.len(), ⌈width / 2⌉]`; an odd last one is
+    /// paired with zero. The values left in `scores` are unspecified.
     ///
     /// # Panics
     /// If the shapes disagree.
@@ -56,7 +56,7 @@ impl Isa {
         compiled!(self.layer_norm(rows, weight, bias, epsilon, out));
     }
 
-    /// From the `output` of an ELU and its gradient to that of its input: the derivative is 1 where positive, `eˣ = output + 1` elsewhere.
+    /// Turns the gradient of an ELU's `output` into that of its input: the derivative is 1 where positive, `eˣ = output + 1` elsewhere.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -74,7 +74,7 @@ impl Isa {
         compiled!(self.adam(step, gradient, state));
     }
 
-    /// Sums over the rows of a row-major matrix: `[columns]`.
+    /// Sum of each column of a row-major matrix, `[columns]`.
     ///
     /// # Panics
     /// If there are no columns.
@@ -117,7 +117,7 @@ impl Isa {
         }
     }
 
-    /// Rounds a left side to pairs of bf16; an odd last value of a row is paired with zero.
+    /// Rounds every row to pairs of bf16; an odd last value of a row is paired with zero.
     pub(super) fn round_rows(self, rows: Left<'_>, pairs: &mut [u32]) {
         for (r, pairs) in pairs.chunks_exact_mut(rows.depth.div_ceil(2).max(1)).enumerate() {
             self.round_row(rows.slice(r, 1), pairs);

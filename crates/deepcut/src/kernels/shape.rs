@@ -1,17 +1,17 @@
 //! Sizes of arrays, computed without wrapping.
 
-/// How many values an array of this shape has; None if that wraps. Every contract on sizes is checked with it: a wrapped product would let a kernel
+/// Number of values in an array of this shape; `None` if it wraps. Every contract on sizes is checked with it: a wrapped product would let a kernel
 /// walk beyond its slices.
 pub(crate) fn volume<const N: usize>(shape: [usize; N]) -> Option<usize> {
     if shape.contains(&0) { Some(0) } else { shape.into_iter().try_fold(1usize, |volume, side| volume.checked_mul(side)) }
 }
 
-/// Whether so many values are an array of this shape.
+/// Whether `len` values make an array of this shape.
 pub(crate) fn is_shape<const N: usize>(len: usize, shape: [usize; N]) -> bool {
     volume(shape) == Some(len)
 }
 
-/// How many values end with the last element of a strided array; None if that wraps. Nothing if a side is zero.
+/// Number of values up to and including the last element of a strided array: 0 if a side is zero, `None` if it wraps.
 pub(super) fn extent<const N: usize>(shape: [usize; N], strides: [usize; N]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);

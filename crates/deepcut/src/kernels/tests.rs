@@ -1,4 +1,4 @@
-//! Every kernel under every instruction set of this machine, against a plain double-precision computation, on odd shapes.
+//! Every kernel of every instruction set of this machine against a plain computation in double precision, on odd shapes.
 
 use super::packed::{Float, Packed, Rows};
 use super::quantized::Quantized;
@@ -16,7 +16,7 @@ fn sequence(len: usize, salt: u32) -> Vec<f32> {
         .collect()
 }
 
-/// To bf16.
+/// Rounds to bf16.
 fn round(x: f32) -> f32 {
     f32::from_bits(u32::from(to_bf16(x)) << 16)
 }
@@ -72,7 +72,7 @@ fn products_match_double_precision() {
     }
 }
 
-/// Products of factors rounded to bf16 are as exact as those in f32 once both sides are rounded: every sum of two products is f32.
+/// Once both sides are rounded to bf16, their products are as exact as those in f32, since the sums are in f32.
 #[test]
 fn products_in_bf16_match_double_precision() {
     for isa in Isa::available() {
@@ -111,7 +111,7 @@ fn products_in_bf16_match_double_precision() {
     }
 }
 
-/// Ties go to even, and what rounds beyond the largest value becomes infinite, as in the processor.
+/// Ties go to even, and values that round beyond the largest become infinite, as in the processor.
 #[test]
 fn rounding_to_bf16_is_to_nearest_even() {
     let bits = [0x3f80_0000u32, 0x3f80_8000, 0x3f81_8000, 0x3f80_8001, 0x3f80_7fff, 0xc000_ffff, 0x7f7f_ffff, 0x8000_0000];
@@ -129,7 +129,7 @@ fn rounding_to_bf16_is_to_nearest_even() {
     }
 }
 
-/// Integers and their scale, as the documentation of `quantized` defines them, in double precision.
+/// Integers as the documentation of `quantized` defines them, in double precision.
 fn integers(values: &[f32], least: f32, step: f32) -> Vec<f64> {
     let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
     values.iter().map(|x| f64::from(((x - least) * inverse).round_ties_even())).collect()
@@ -339,7 +339,7 @@ fn layer_norm_matches_double_precision() {
     }
 }
 
-/// No thread has more than a task's rows to do beyond its share, and no task outgrows the cache.
+/// No choice of rows gives the busiest thread more work than the largest task would, and no task outgrows the cache.
 #[test]
 fn tasks_of_a_layer_are_balanced() {
     use super::attention::query_rows;
@@ -358,9 +358,9 @@ fn tasks_of_a_layer_are_balanced() {
     }
 }
 
-/// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
-/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows. In bf16
-/// the formula is given what the products are, and the rounding of the softmax is left: of each share up to 2⁻⁸ and the cubic's error.
+/// Streamed attention against the plain formula, for tokens that make part of a block, exactly one, or several. Some scores are so far apart (to ±600)
+/// that a softmax without its maximum would overflow; there the rounding of the scores shows. In bf16 the formula takes the rounded operands, so that
+/// only the rounding of the softmax is left: for each share up to 2⁻⁸ and the cubic's error.
 #[test]
 fn attention_matches_the_plain_formula() {
     use super::attention::{KeysValues, Scratch};
@@ -420,7 +420,7 @@ fn attention_matches_the_plain_formula() {
     }
 }
 
-/// Two blocks, the second with larger scores, against the exponentials themselves: within the rounding to bf16 and the cubic's error.
+/// Two blocks, the second with larger scores, against the exponentials: the error is the rounding to bf16 and the cubic's error.
 #[test]
 fn softmax_steps_in_bf16_match_double_precision() {
     for isa in Isa::available() {
@@ -490,7 +490,7 @@ fn dots_match_double_precision() {
 }
 
 #[test]
-fn bits_say_what_is_above() {
+fn bits_state_what_is_above() {
     for isa in Isa::available() {
         for len in [1, 63, 64, 65, 200] {
             let (row, bounds) = (sequence(len, 24), sequence(len, 25));
