@@ -102,3 +102,54 @@ fn unsafe_code_stays_in_the_kernels() {
         assert!(!text.contains("unsafe {") && !text.contains("unsafe fn"), "{}", file.display());
     }
 }
+
+/// The names after `path` in some code, such as `a` and `b` in `super::{a::X, b}` for `super::`.
+fn names_after(code: &str, path: &str) -> Vec<String> {
+    let name =
+        |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || "_*".contains(*c)).collect::<String>();
+    let mut names = Vec::new();
+    for text in code.split(path).skip(1) {
+        let Some(group) = text.strip_prefix('{') else {
+            names.push(name(text));
+            continue;
+        };
+        // The first name of every item that the outermost braces hold.
+        let mut depth = 0;
+        let items = group.split(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            c == '}' && depth < 0 || c == ',' && depth == 0
+        });
+        let before_end = items.take_while(|item| !item.trim_start().starts_with(';')).map(name).filter(|name| !name.is_empty());
+        names.extend(before_end);
+    }
+    names
+}
+
+/// A file of `kernels/` imports only files above it in the table of `mod.rs`: there is no circle. Nor does it import from `mod.rs`, which stands above all.
+#[test]
+fn kernels_import_without_circles() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels");
+    let table = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("//! | ")?.split(" |").next());
+    let order: Vec<&str> = rows.map(|cell| cell.trim().trim_matches(['[', ']', '`']).trim_end_matches(".rs")).skip(1).collect();
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    let mut checked = 0;
+    for file in &files {
+        let stem = file.file_stem().unwrap().to_str().unwrap();
+        if ["mod", "tests", "absurd_sizes"].contains(&stem) {
+            continue;
+        }
+        let place = order.iter().position(|name| *name == stem);
+        let place = place.unwrap_or_else(|| panic!("{stem}.rs is not in the table of kernels/mod.rs"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let code: Vec<&str> = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().collect();
+        let code = code.into_iter().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for name in ["super::", "crate::kernels::"].iter().flat_map(|path| names_after(&code, path)) {
+            let allowed = name == stem || order[..place].contains(&name.as_str());
+            assert!(allowed, "{stem}.rs imports {name}, which is not above it in the table of kernels/mod.rs");
+            checked += usize::from(name != stem);
+        }
+    }
+    assert!(checked > 60, "only {checked} imports found: has the layout changed?");
+}

@@ -1,18 +1,19 @@
-//! Sizes that the slices do not have, above all such whose products wrap: every call panics or returns, and none writes beyond its output. What is read
-//! beyond an input shows under the address sanitizer (`tools/sanitize`). Only without overflow checks do products wrap as in a released program: run
-//! it so, too (`cargo test --profile wrapping -p deepcut --lib kernels`).
+//! Sizes that the slices do not have, above all sizes whose products wrap: every call panics or returns, and none writes beyond its output. The address
+//! sanitizer (`tools/sanitize`) shows reads beyond an input. Products wrap only without overflow checks, as in a released program: run
+//! `cargo test --profile wrapping -p deepcut --lib kernels` too.
 
 use super::attention::{KeysValues, Scratch, query_rows};
-use super::packed::{Packed, Rows};
+use super::packed::{Float, Packed, Rows};
 use super::quantized::{MOST_DEPTH, Quantized};
-use super::*;
+use super::shape::{extent, is_shape, volume};
+use super::{Depthwise, Isa, Left, Right, SoftmaxRow, Start};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const CANARY: f32 = -77.25;
 /// Values before and behind an output: more than any kernel writes at a time.
 const MARGIN: usize = 4096;
 
-/// Calls `work` with an output between margins that must stay as they are; whether it returned.
+/// Calls `work` with an output between margins that must not change. Returns whether `work` returned.
 fn returns(len: usize, what: &str, work: impl FnOnce(&mut [f32])) -> bool {
     let mut memory = vec![CANARY; len + 2 * MARGIN];
     let returned = catch_unwind(AssertUnwindSafe(|| work(&mut memory[MARGIN..MARGIN + len]))).is_ok();
@@ -31,19 +32,19 @@ fn volumes_that_wrap_are_none() {
     assert_eq!(volume([3, 4, 5]), Some(60));
     assert_eq!(volume([HUGE, HUGE]), None);
     assert_eq!([volume([HUGE, HUGE, 0]), volume([0, HUGE, HUGE])], [Some(0); 2]);
-    // The bits of a masked sum: slices that exist, of a few gigabytes.
+    // The bits of a masked sum: slices of a few gigabytes can have these sizes.
     assert!(!is_shape(0, [1 << (usize::BITS / 2 - 3), 1 << (usize::BITS / 2 - 3), 64]));
     assert_eq!(extent([4, 4], [usize::MAX / 3 + 1, 1]), None);
     assert_eq!(extent([2, 3], [10, 2]), Some(15));
     assert_eq!(extent([0, 3], [usize::MAX, 2]), Some(0));
-    // Two elements at one place, a stride of nothing.
+    // A stride of zero.
     assert_eq!(extent([usize::MAX, 1], [0, 1]), Some(1));
 }
 
-/// Its name and the call.
+/// Name and call of a product.
 type Product<'a> = (&'a str, &'a dyn Fn(&mut [f32]));
 
-/// What corrupted memory once, or could have.
+/// Sizes that corrupted memory once, or could have.
 #[test]
 fn sizes_that_wrap_are_refused() {
     let rows = (1usize << (usize::BITS - 5)) + 1;
@@ -109,7 +110,7 @@ fn sizes_that_wrap_are_refused() {
     refused("heads", || KeysValues::default().fill(&[], &[], 0, 0));
 }
 
-/// Nothing to do is done.
+/// Products without elements return.
 #[test]
 fn products_of_no_size_return() {
     let isas = Isa::available();
@@ -120,7 +121,7 @@ fn products_of_no_size_return() {
         let what = format!("{} {m} x {k} x {n}", isa.name());
         let (rows, len) = (if n == 0 || k == 0 { 0 } else { m * k }, if n == 0 { 0 } else { m * n });
         let (left, right, pairs) = (vec![1.0; rows], vec![1.0; k * n], vec![0; k.div_ceil(2) * n]);
-        // A matrix of so many rows cannot be there; one without columns can have any number.
+        // Only a matrix without columns can have so many rows.
         let m = if m == usize::MAX && k > 0 { 0 } else { m };
         let sides = [Right::row_major(&right, k, n), Right::paired_rows(&pairs, k, n)];
         let bias = vec![0.5; n];
@@ -159,7 +160,7 @@ fn products_of_no_size_return() {
     }
 }
 
-/// Sizes as a hostile or mistaken caller would choose them: small ones, powers of two and their neighbours.
+/// Sizes of a hostile or mistaken caller: small ones, powers of two and their neighbors.
 struct Sizes(u64);
 
 impl Sizes {
@@ -180,7 +181,7 @@ impl Sizes {
         }
     }
 
-    /// A length that a product which wrapped would ask for, if it can be had; or one near it.
+    /// The length that a wrapped product asks for, or one near it, if that can be allocated.
     fn len(&mut self, wrapped: usize) -> usize {
         let len = if wrapped <= 1 << 16 { wrapped } else { self.small() };
         if self.next(8) == 0 { len.saturating_sub(1) } else { len }
@@ -214,7 +215,7 @@ fn no_sizes_lead_beyond_the_output() {
                 _ => isa.gemm(left, &Packed::from_columns(&b, k, n), start, out),
             }
         });
-        // One that is not there may be allocated: no columns without rows.
+        // With k = 0, a huge number of columns would pass the check and be allocated.
         if k > 0 {
             returns(out, &what, |out| {
                 let right = Quantized::from_columns(&b, k, n);

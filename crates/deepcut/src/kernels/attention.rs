@@ -6,26 +6,28 @@
 //! | K, V   | [`KeysValues`] | `[tokens, heads · d]` | all tokens' keys and values, packed     |
 //! | O      | `out`     | `[rows, heads · d]`  |                                            |
 //!
-//! The scores of [`query_rows`] tokens with a block of keys are all that is ever held; the softmax's maximum and sum are
+//! Only the scores of [`query_rows`] tokens with one block of keys are held at a time; the maximum and the sum of the softmax are
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
-use super::packed::{Float, PANEL, Packed};
+use super::isa::Isa;
+use super::operands::{Left, PANEL, Side, SoftmaxRow, Start};
+use super::packed::Packed;
 use super::parallel;
-use super::{Isa, Left, Side, SoftmaxRow, Start};
+use super::precision::Float;
 
-/// Keys read together, of so many tokens: their scores with [`query_rows`] queries stay in the second-level cache. Every block costs each query a maximum,
-/// a sum and a rescaling, so there are few, all alike.
+/// Keys in a block: their scores with [`query_rows`] queries stay in the second-level cache. Every block costs each query a maximum, a sum and a rescaling,
+/// so the blocks are few and equal.
 fn key_block(tokens: usize) -> usize {
     const MOST: usize = 640;
     tokens.div_ceil(tokens.div_ceil(MOST).max(1)).next_multiple_of(2 * PANEL).max(1)
 }
 
-/// Tokens that make up one task of a layer: as many as let what they become stay in the second-level cache, for weights, keys and values come from farther
-/// away for every task; and so that no thread of the current pool is left with much more to do than another.
+/// Tokens in one task of a layer. Many, since each task reads all weights, keys and values; but so few that their intermediate results stay in the
+/// second-level cache, and that the threads of the current pool have about the same work.
 #[must_use]
 pub fn query_rows(isa: Isa, tokens: usize) -> usize {
-    let (step, most) = isa.task_rows();
+    let (step, most) = (isa.table().row_step, isa.table().most_rows);
     let threads = parallel::current_threads();
     let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads).saturating_mul(*rows);
     (most.div_ceil(2 * step)..=most / step).rev().map(|steps| steps * step).min_by_key(busiest).unwrap_or(most)
@@ -36,7 +38,7 @@ pub fn query_rows(isa: Isa, tokens: usize) -> usize {
 pub struct KeysValues {
     precision: Float,
     head_dim: usize,
-    /// Heads one after another, each with the blocks of its tokens.
+    /// Blocks of the first head, then of the second, and so on.
     blocks: Vec<Block>,
     blocks_per_head: usize,
 }
@@ -49,7 +51,7 @@ struct Block {
     values: Packed,
 }
 
-/// Buffers of [`KeysValues::attend`], kept by its thread.
+/// Buffers of [`KeysValues::attend`], one for each thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     scores: Vec<f32>,
@@ -61,13 +63,13 @@ pub struct Scratch {
 }
 
 impl KeysValues {
-    /// None yet; both products of attention will be in this precision.
+    /// No keys and values yet. Both products of attention will be in this precision.
     #[must_use]
     pub fn new(precision: Float) -> Self {
         Self { precision, ..Self::default() }
     }
 
-    /// Takes the keys and values of `[tokens, dim]` matrices, in the memory of an earlier layer's.
+    /// Packs the keys and values, `[tokens, dim]` each, in the memory of an earlier layer.
     ///
     /// # Panics
     /// If `keys` and `values` differ in length or are no matrices of `dim` columns, or `heads` does not divide `dim`.
@@ -90,7 +92,7 @@ impl KeysValues {
         });
     }
 
-    /// Answers some queries, `[rows, dim]`, with every head's weighted mean of values.
+    /// Computes O for some queries, `[rows, dim]`.
     ///
     /// # Panics
     /// If `queries` and `out` differ in length, or are no rows of the keys' dimension.

@@ -1,7 +1,9 @@
 //! AVX2 and FMA: 8 lanes, 16 registers.
 
-use super::packed::PANEL;
-use super::{Depthwise, Left, Start, View, elementwise, tiles};
+use super::compiled::compile;
+use super::operands::{Depthwise, Left, PANEL, Start, View};
+use super::table::Table;
+use super::{native, tiles};
 use std::arch::x86_64::*;
 
 pub(super) const LANES: usize = 8;
@@ -12,9 +14,9 @@ pub(super) const LANES: usize = 8;
 /// The processor has AVX2 and FMA; `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as
 /// `left`; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
-        // Two tiles of four, not six and two: a tile of two rows waits for its loads.
+        // Eight rows are two tiles of four, not six and two: a tile of two rows waits for its loads.
         8 => block::<4>,
         6.. => block::<6>,
         4.. => block::<4>,
@@ -60,7 +62,7 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
         // SAFETY: k < depth and r < R <= rows, so both pointers stay inside what the caller vouches for.
         unsafe {
             if WHOLE {
-                // The panel after this one comes next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+                // The caller takes the matrix strip by strip, so the next panel comes next. A prefetch reads nothing: its address may lie outside.
                 _mm_prefetch::<_MM_HINT_T1>(b.wrapping_add(k * right.row_stride + right.panel_stride).cast());
             }
             let b = lanes.load(b.add(k * right.row_stride));
@@ -75,12 +77,12 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
     unsafe { end(&sums, out, stride, lanes) };
 }
 
-/// The columns of one panel, in two registers: all 16 if `WHOLE`, else those whose lanes are set.
+/// Columns of one panel in two registers: all 16 if `WHOLE`, else those whose mask is set.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<const WHOLE: bool>([__m256i; 2]);
 
 impl Lanes<true> {
-    /// All of them.
+    /// All columns.
     #[target_feature(enable = "avx2")]
     #[inline]
     pub fn whole() -> Self {
@@ -89,7 +91,7 @@ impl Lanes<true> {
 }
 
 impl Lanes<false> {
-    /// The first `columns`.
+    /// The first `columns` columns.
     #[target_feature(enable = "avx2")]
     #[inline]
     pub fn first(columns: usize) -> Self {
@@ -132,7 +134,7 @@ impl<const WHOLE: bool> Lanes<WHOLE> {
     }
 }
 
-/// What the sums begin with.
+/// Start values of the sums.
 ///
 /// # Safety
 /// The processor has AVX2; `out` holds `R` rows, `stride` apart, of the columns of `lanes`; a bias holds as many values.
@@ -163,7 +165,7 @@ pub(super) unsafe fn begin<const R: usize, const WHOLE: bool>(
     sums
 }
 
-/// Stores the sums.
+/// Writes the sums.
 ///
 /// # Safety
 /// The processor has AVX2; `out` holds `R` rows, `stride` apart, of the columns of `lanes`.
@@ -181,18 +183,19 @@ pub(super) unsafe fn end<const R: usize, const WHOLE: bool>(
     }
 }
 
-/// Whole groups of eight channels of one output row; returns how many channels that was.
+/// See [`super::Isa::depthwise_row`]: whole groups of eight channels, then the others.
 ///
 /// # Safety
 /// The processor has AVX2 and FMA; `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`,
 /// `weights` `kernel * kernel` rows and `bias` one row of `channels`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
-    tiles::in_runs! { shape, input, out, LANES;
+unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
+    let done = tiles::in_runs! { shape, input, out, LANES;
         8.. => depthwise_run::<8>,
         2.. => depthwise_run::<2>,
         _ => depthwise_run::<1>,
-    }
+    };
+    native::depthwise_channels(shape, input, out, done);
 }
 
 /// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
@@ -228,7 +231,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
 /// # Safety
 /// The processor has AVX2; `columns` holds `out.len()` columns of `64 * row.len()` values.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
+unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     tiles::in_groups! { row, columns, out; masked_group }
 }
 
@@ -237,12 +240,12 @@ pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) 
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [f32]) {
-    /// Bits that one register expands before it is loaded anew.
+    /// Bits that one register expands.
     const BITS: usize = 32;
     let stride = row.len() * 64;
-    // Two sums a column: an addition need not wait for the one before.
+    // Two sums a column, so that an addition does not wait for the one before.
     let mut sums = [[_mm256_setzero_ps(); 2]; G];
-    // Shifts that bring bit 8 b + lane to the sign.
+    // Shifts that move bit 8 b + lane to the sign.
     let last = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
     let shifts = [0, 8, 16, 24].map(|b| _mm256_sub_epi32(last, _mm256_set1_epi32(b)));
     let halves = row.iter().flat_map(|word| [*word as i32, (word >> BITS) as i32]);
@@ -265,4 +268,15 @@ unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [
     }
 }
 
-elementwise::instantiate!("avx2,fma");
+compile!(true, target_feature(enable = "avx2,fma"));
+
+pub(super) static TABLE: Table = Table {
+    name: "avx2",
+    detected: || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+    row_step: 6,
+    strip,
+    depthwise_row,
+    masked_sums,
+    compiled: COMPILED,
+    ..native::TABLE
+};

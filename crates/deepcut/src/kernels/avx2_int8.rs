@@ -1,13 +1,14 @@
-//! AVX2: products of int8, whose sums of two fit 16 bits, summed in 32-bit integers. That they fit is why the left side has seven bits here.
+//! AVX2: products of int8, added in pairs to 16 bits, then summed in 32 bits. The left side has seven bits here, so that the pairs fit.
 
 use super::avx2::{LANES, Lanes, begin, end};
-use super::packed::PANEL;
+use super::operands::{PANEL, Start};
 use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
-use super::{Start, native, tiles};
+use super::table::Table;
+use super::{avx2, native, tiles};
 use std::arch::x86_64::*;
 
-/// Largest integer of the left side: `2 · 127 · 127` is less than 2¹⁵.
-pub(super) const LEVELS: u8 = 127;
+/// Largest integer of the left side: a pair is at most `2 · 127 · 127`, less than 2¹⁵.
+const LEVELS: u8 = 127;
 
 /// See [`super::Isa::gemm_quantized`]: one panel of columns, up to four rows at a time.
 ///
@@ -16,7 +17,7 @@ pub(super) const LEVELS: u8 = 127;
 /// a rounding for each row and a scale and a sum for each column; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds
 /// that many values.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
         4.. => block::<4>,
         2.. => block::<2>,
@@ -97,7 +98,7 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
 /// # Safety
 /// The processor has AVX2; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
+unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let (eights, rest) = row.as_chunks::<LANES>();
     let mut ends = [_mm256_set1_ps(f32::INFINITY), _mm256_set1_ps(f32::NEG_INFINITY)];
     for eight in eights {
@@ -125,7 +126,7 @@ pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) ->
     for (values, quads) in whole.iter().zip(quads.chunks_exact_mut(LANES)) {
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers(values[i * LANES..].as_ptr()));
         let bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-        // Packing joins halves of registers: quad i of these bytes belongs at 0, 2, 4, 6, 1, 3, 5, 7.
+        // Packing interleaves the halves of registers: these quads belong at 0, 2, 4, 6, 1, 3, 5, 7.
         let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         // SAFETY: eight quads are written.
         unsafe { _mm256_storeu_si256(quads.as_mut_ptr().cast(), bytes) };
@@ -133,3 +134,6 @@ pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) ->
     native::round_quads(rest, rounding, &mut quads[whole.len() * 4 * LANES / QUAD..]);
     rounding
 }
+
+/// The set `avx2`: [`avx2::TABLE`] with products in int8, whose instructions come with AVX2.
+pub(super) static TABLE: Table = Table { int8: true, levels: LEVELS, strip_quads: strip, quantize_row, ..avx2::TABLE };

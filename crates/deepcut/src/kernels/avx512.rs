@@ -1,7 +1,9 @@
 //! AVX-512F: 16 lanes, 32 registers.
 
-use super::packed::PANEL;
-use super::{Depthwise, Left, Start, View, elementwise, tiles};
+use super::compiled::compile;
+use super::operands::{Depthwise, Left, PANEL, Start, View};
+use super::table::{MOST_ROWS, Table};
+use super::{avx2, native, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -10,7 +12,7 @@ use std::arch::x86_64::*;
 /// The processor has AVX-512F; `left` and `right` hold every element of their shapes, `right` at most 32 columns and as deep as
 /// `left`; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "avx512f,avx2,fma")]
-pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     // SAFETY: the caller's contract, and as many panels as there are columns.
     unsafe {
         if right.columns > PANEL {
@@ -62,7 +64,7 @@ unsafe fn block<const R: usize, const P: usize>(
                     b.add(k * right.row_stride + p * right.panel_stride),
                 );
             }
-            // The panels after these come next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+            // The caller takes the matrix strip by strip, so the next panels come next. A prefetch reads nothing: its address may lie outside.
             for p in 0..P {
                 _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(k * right.row_stride + (P + p) * right.panel_stride).cast());
             }
@@ -89,7 +91,7 @@ pub(super) fn last_mask<const P: usize>(columns: usize) -> __mmask16 {
     0xffff >> (P * PANEL - columns)
 }
 
-/// What the sums begin with.
+/// Start values of the sums.
 ///
 /// # Safety
 /// The processor has AVX-512F; `out` holds `R` rows, `stride` apart, of `P` panels of which `last` are the lanes of the last one; a bias
@@ -142,18 +144,19 @@ pub(super) unsafe fn end<const R: usize, const P: usize>(
     }
 }
 
-/// Whole groups of sixteen channels of one output row; returns how many channels that was.
+/// See [`super::Isa::depthwise_row`]: whole groups of sixteen channels, then the others.
 ///
 /// # Safety
 /// The processor has AVX-512F; `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights`
 /// `kernel * kernel` rows and `bias` one row of `channels`.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
-    tiles::in_runs! { shape, input, out, PANEL;
+unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
+    let done = tiles::in_runs! { shape, input, out, PANEL;
         12.. => depthwise_run::<12>,
         4.. => depthwise_run::<4>,
         _ => depthwise_run::<1>,
-    }
+    };
+    native::depthwise_channels(shape, input, out, done);
 }
 
 /// `P` pixels from `x`, sixteen channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
@@ -189,7 +192,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
 /// # Safety
 /// The processor has AVX-512F; `columns` holds `out.len()` columns of `64 * row.len()` values.
 #[target_feature(enable = "avx512f,avx2,fma")]
-pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
+unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     tiles::in_groups! { row, columns, out; masked_group }
 }
 
@@ -199,7 +202,7 @@ pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) 
 #[inline]
 unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [f32]) {
     let stride = row.len() * 64;
-    // Four sums a column, so that one addition need not wait for the one before.
+    // Four sums a column, so that an addition does not wait for the one before.
     let mut sums = [[_mm512_setzero_ps(); 4]; G];
     for (w, word) in row.iter().enumerate() {
         for part in 0..4 {
@@ -216,4 +219,16 @@ unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [
     }
 }
 
-elementwise::instantiate!("avx512f,avx2,fma");
+compile!(true, target_feature(enable = "avx512f,avx2,fma"));
+
+pub(super) static TABLE: Table = Table {
+    name: "avx512",
+    detected: || (avx2::TABLE.detected)() && is_x86_feature_detected!("avx512f"),
+    group: 2 * PANEL,
+    most_rows: MOST_ROWS,
+    strip,
+    depthwise_row,
+    masked_sums,
+    compiled: COMPILED,
+    ..native::TABLE
+};

@@ -1,8 +1,10 @@
-//! AVX512-BF16: products of bf16 pairs, two to a lane, summed in f32.
+//! AVX512-BF16: products of bf16, two to a lane, summed in f32.
 
 use super::avx512::{begin, end, lanes, last_mask};
-use super::packed::PANEL;
-use super::{Left, SoftmaxRow, Start, View, tiles};
+use super::compiled::Compiled;
+use super::operands::{Left, PANEL, SoftmaxRow, Start, View};
+use super::table::Table;
+use super::{avx512_vnni, native, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
@@ -11,7 +13,7 @@ use std::arch::x86_64::*;
 /// The processor has AVX-512F and AVX512-BF16; `left` and `right` hold every pair of their shapes, `right` at most 32 columns and as deep as
 /// `left`; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn strip(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     // SAFETY: the caller's contract, and as many panels as there are columns.
     unsafe {
         if right.columns > PANEL {
@@ -61,7 +63,7 @@ unsafe fn block<const R: usize, const P: usize>(
                 let mask = if p + 1 == P { last } else { 0xffff };
                 *row = _mm512_maskz_loadu_epi32(mask, b.add(k * right.row_stride + p * right.panel_stride).cast());
             }
-            // The panels after these come next, for the caller takes a matrix strip by strip; a prefetch may miss the matrix, and reads nothing.
+            // The caller takes the matrix strip by strip, so the next panels come next. A prefetch reads nothing: its address may lie outside.
             for p in 0..P {
                 _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(k * right.row_stride + (P + p) * right.panel_stride).cast());
             }
@@ -84,8 +86,8 @@ fn pairs(bits: __m512i) -> __m512bh {
     unsafe { std::mem::transmute(bits) }
 }
 
-/// `2ˣ` for finite x up to 0, 0 where that is too small for f32: `2ⁿ · p(r)`, `x = n + r`. The cubic p is within 7.5e-5 of `2ʳ`, relatively: a small part of
-/// what bf16, for which this is, rounds off.
+/// `2ˣ` for finite x up to 0; 0 if that is too small for f32: `2ⁿ · p(r)`, `x = n + r`. The relative error of the cubic p is 7.5e-5, small against the
+/// rounding to bf16 that follows.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn exp2(x: __m512) -> __m512 {
@@ -99,18 +101,17 @@ fn exp2(x: __m512) -> __m512 {
 }
 
 /// See [`super::Isa::softmax_step_pairs`]. All maxima come first: the exponentials of a row need not wait for its own.
-///
-/// # Safety
-/// The processor has AVX-512F and AVX512-BF16; `scores` holds a row of the same width, not zero, for each state, and `shares` half as many
-/// pairs as it has values, rounded up.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
-pub(super) unsafe fn softmax_step(scores: &[f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
-    let width = scores.len() / state.len();
+fn softmax_step_pairs(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
+    let width = scores.len() / state.len().max(1);
+    if width == 0 {
+        return;
+    }
     let scale = scale * std::f32::consts::LOG2_E;
     for (row, state) in scores.chunks_exact(width).zip(&mut *state) {
         let before = state.largest;
         state.largest = before.max(largest(row));
-        // Before the first block this is 2^−∞, of which `exp2` knows nothing.
+        // Before the first block this is 2^−∞, but `exp2` takes finite values only.
         state.shrink = _mm512_cvtss_f32(exp2(_mm512_set1_ps(((before - state.largest) * scale).max(-1000.0))));
     }
     for ((row, state), shares) in scores.chunks_exact(width).zip(state).zip(shares.chunks_exact_mut(width.div_ceil(2))) {
@@ -118,12 +119,12 @@ pub(super) unsafe fn softmax_step(scores: &[f32], scale: f32, state: &mut [Softm
         let mut sums = [_mm512_setzero_ps(); 2];
         let (whole, rest) = row.as_chunks::<{ 2 * PANEL }>();
         for (values, pairs) in whole.iter().zip(shares.chunks_mut(PANEL)) {
-            // SAFETY: a chunk has 32 values, which make 16 pairs.
+            // SAFETY: a chunk has 32 values.
             unsafe { powers(values, [0xffff; 2], line, &mut sums, pairs) };
         }
         if !rest.is_empty() {
             let masks = [0, PANEL].map(|first| lanes(rest.len().saturating_sub(first)));
-            // SAFETY: the masks are of the values there are, which the last pairs are for.
+            // SAFETY: the masks select the values that are there.
             unsafe { powers(rest, masks, line, &mut sums, &mut shares[whole.len() * PANEL..]) };
         }
         state.sum = state.sum.mul_add(state.shrink, _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])));
@@ -149,8 +150,7 @@ fn largest(row: &[f32]) -> f32 {
 /// Up to 32 values `x` become `2^(line[0] x + line[1])`, which are added to `sums` and written in pairs.
 ///
 /// # Safety
-/// The processor has AVX-512F and AVX512-BF16; `masks` have a bit for each of the values, those of 16 and more in the second; `pairs` is as
-/// long as they need.
+/// The processor has AVX-512F and AVX512-BF16; `masks` have a bit for each of the values, those of 16 and more in the second.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 #[inline]
 unsafe fn powers(values: &[f32], masks: [__mmask16; 2], line: [__m512; 2], sums: &mut [__m512; 2], pairs: &mut [u32]) {
@@ -161,21 +161,25 @@ unsafe fn powers(values: &[f32], masks: [__mmask16; 2], line: [__m512; 2], sums:
         *half = _mm512_maskz_mov_ps(masks[h], exp2(_mm512_fmadd_ps(values, line[0], line[1])));
         *sum = _mm512_add_ps(*sum, *half);
     }
-    // SAFETY: both are 64 bytes of which any value is valid; of the pairs only those that hold a value are written.
+    // SAFETY: both are 64 bytes of which any value is valid; no pair beyond the slice is written.
     unsafe {
         let bits: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(halves[1], halves[0]));
         _mm512_mask_storeu_epi32(pairs.as_mut_ptr().cast(), lanes(pairs.len()), bits);
     }
 }
 
-/// Rounds `row` to pairs, the last of which has a zero if the length is odd.
+/// Rounds a row to pairs; if the depth is odd, the last pair ends with zero.
 ///
 /// # Safety
-/// The processor has AVX-512F and AVX512-BF16; `pairs` holds half as many pairs as `row` has values, rounded up.
+/// The processor has AVX-512F and AVX512-BF16. If the values of the row are contiguous, there are `row.depth` of them, and `pairs`
+/// has half as many, rounded up.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
-pub(super) unsafe fn round(row: &[f32], pairs: &mut [u32]) {
+unsafe fn round_row(row: Left<'_>, pairs: &mut [u32]) {
+    if row.depth_stride != 1 {
+        return native::round_row(row, pairs);
+    }
     let to = pairs.as_mut_ptr();
-    for (i, values) in row.chunks(PANEL).enumerate() {
+    for (i, values) in row.data[..row.depth].chunks(PANEL).enumerate() {
         let mask: __mmask16 = 0xffff >> (PANEL - values.len());
         // SAFETY: lanes beyond the values are read as zero; of the eight pairs only those that hold a value are written.
         unsafe {
@@ -186,3 +190,13 @@ pub(super) unsafe fn round(row: &[f32], pairs: &mut [u32]) {
         }
     }
 }
+
+pub(super) static TABLE: Table = Table {
+    name: "avx512_bf16",
+    detected: || (avx512_vnni::TABLE.detected)() && is_x86_feature_detected!("avx512bf16"),
+    bf16: true,
+    strip_pairs: strip,
+    round_row,
+    compiled: Compiled { softmax_step_pairs, ..avx512_vnni::TABLE.compiled },
+    ..avx512_vnni::TABLE
+};

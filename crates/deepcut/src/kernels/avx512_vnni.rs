@@ -1,9 +1,10 @@
 //! AVX512-VNNI: products of int8, four to a lane, summed in 32-bit integers.
 
 use super::avx512::{begin, end, lanes, last_mask};
-use super::packed::PANEL;
+use super::operands::{PANEL, Start};
 use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
-use super::{Start, tiles};
+use super::table::Table;
+use super::{avx512, tiles};
 use std::arch::x86_64::*;
 
 /// See [`super::Isa::gemm_quantized`]: up to two panels of columns, up to eight rows at a time.
@@ -13,7 +14,7 @@ use std::arch::x86_64::*;
 /// `left`; there is a rounding for each row and a scale and a sum for each column; `out` holds `left.rows` rows of that many columns, `stride`
 /// apart; a bias holds that many values.
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(super) unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
     // SAFETY: the caller's contract, and as many panels as there are columns.
     unsafe {
         if right.quads.columns > PANEL {
@@ -93,7 +94,7 @@ unsafe fn block<const R: usize, const P: usize>(
 /// # Safety
 /// The processor has AVX-512F and BW; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
+unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let mut ends = [_mm512_set1_ps(f32::INFINITY), _mm512_set1_ps(f32::NEG_INFINITY)];
     for values in row.chunks(PANEL) {
         let mask = lanes(values.len());
@@ -114,3 +115,17 @@ pub(super) unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) ->
     }
     rounding
 }
+
+pub(super) static TABLE: Table = Table {
+    name: "avx512_vnni",
+    detected: || {
+        (avx512::TABLE.detected)()
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+    },
+    int8: true,
+    strip_quads: strip,
+    quantize_row,
+    ..avx512::TABLE
+};

@@ -1,48 +1,14 @@
-//! Activations as plain Rust that the compiler turns into vector code; `avx2.rs` instantiates them with its instructions.
+//! Activations, sums and the optimizer's step in plain Rust, which the compiler vectorizes; `compiled.rs` compiles it for each instruction set.
 //!
-//! `FMA` says whether a fused multiply-add is one instruction. Errors are measured by the tests beside [`super::Isa`].
+//! `FMA` states whether a fused multiply-add is one instruction. The tests of [`super::Isa`] measure the errors.
 
-use super::packed::{halves, to_bf16};
-use super::{Adam, SoftmaxRow};
-
-/// The bodies of this file compiled for some instructions, under their own names: for the file of an instruction set.
-macro_rules! instantiate {
-    ($features:literal) => {
-        elementwise::instantiate! { $features,
-            fn gelu(values: &mut [f32]) = gelu::<true>;
-            fn elu(values: &mut [f32]) = elu::<true>;
-            fn elu_gradient(output: &[f32], gradient: &mut [f32]) = elu_gradient;
-            fn softmax(values: &mut [f32], width: usize) = softmax::<true>;
-            fn softmax_step(scores: &mut [f32], scale: f32, state: &mut [super::SoftmaxRow]) = softmax_step::<true>;
-            fn layer_norm(rows: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) = layer_norm;
-            fn dots(row: &[f32], columns: &[f32], out: &mut [f32]) = dots::<true>;
-            fn pair_dots(row: &[u32], columns: &[f32], out: &mut [f32]) = pair_dots::<true>;
-            fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) = above;
-            fn expand(row: &[u64], values: [u16; 2], pairs: &mut [u32]) = expand;
-            fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) = bit_product;
-            fn add_columns(rows: &[f32], sums: &mut [f64]) = add_columns;
-            fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) = pair_rows;
-            fn adam(step: super::Adam, gradient: &[f32], state: [&mut [f32]; 3]) = adam;
-        }
-    };
-    ($features:literal, $(fn $name:ident($($argument:ident: $kind:ty),*) = $body:ident$(::<$fused:literal>)?;)*) => {
-        $(
-            #[target_feature(enable = $features)]
-            pub(super) fn $name($($argument: $kind),*) {
-                elementwise::$body$(::<$fused>)?($($argument),*);
-            }
-        )*
-    };
-}
-pub(super) use instantiate;
+use super::operands::{Adam, SoftmaxRow};
+use super::rounding::{ROUND, halves, to_bf16};
 
 #[inline(always)]
 fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
-
-/// 1.5 · 2²³: adding it leaves the nearest integer, of two the even one, in the low bits of the sum.
-pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// `eˣ` for x in [−87, 88] (clamped to it): `2ⁿ · p(r)`, `x = n ln 2 + r`, with Cephes' polynomial of degree 5 for `p`.
 #[inline(always)]
@@ -62,7 +28,7 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(scale)
 }
 
-/// `2ˣ` for x up to 0, at least 2⁻¹²⁶: `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
+/// `2ˣ` for x in [−126, 0] (clamped from below): `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
 #[inline(always)]
 fn exp2<const FMA: bool>(x: f32) -> f32 {
     let x = if x > -126.0 { x } else { -126.0 };
@@ -72,11 +38,11 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     for c in [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 0.240_226_48, std::f32::consts::LN_2, 1.0] {
         p = mul_add::<FMA>(p, r, c);
     }
-    // Adds n to the exponent of p, which lies in [√½, √2].
+    // p lies in [√½, √2]: adding n to its exponent multiplies it by 2ⁿ.
     f32::from_bits((shifted.to_bits() << 23).wrapping_add(p.to_bits()))
 }
 
-/// The error function by a ratio of polynomials on [−4, 4], the approximation used by Eigen and XLA.
+/// Error function: a ratio of polynomials on [−4, 4], the approximation of Eigen and XLA.
 #[inline(always)]
 fn erf<const FMA: bool>(x: f32) -> f32 {
     const P: [f32; 7] =
@@ -104,16 +70,16 @@ pub(super) fn gelu<const FMA: bool>(values: &mut [f32]) {
 #[inline(always)]
 pub(super) fn elu<const FMA: bool>(values: &mut [f32]) {
     for x in values {
-        // The exponential of a positive value is computed and dropped: a select vectorises, a branch does not.
+        // The exponential of a positive value is computed and dropped: a select vectorizes, a branch does not.
         let negative = exp::<FMA>(x.min(0.0)) - 1.0;
         *x = if *x > 0.0 { *x } else { negative };
     }
 }
 
-/// Sums and maxima run in this many lanes, so that the compiler keeps them in registers.
+/// Lanes of sums and maxima, which the compiler keeps in registers.
 const LANES: usize = 16;
 
-/// Joins the lanes two by two: half as many steps wait for one another as there are lanes at each of four levels.
+/// Joins the lanes two by two, in four levels: joined one after another, each step would wait for the one before.
 #[inline(always)]
 fn reduce(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
@@ -159,7 +125,7 @@ pub(super) fn dots<const FMA: bool>(row: &[f32], columns: &[f32], out: &mut [f32
     }
 }
 
-/// As [`dots`], for a row of pairs of bf16.
+/// Same as [`dots`], for a row of pairs of bf16.
 #[inline(always)]
 pub(super) fn pair_dots<const FMA: bool>(row: &[u32], columns: &[f32], out: &mut [f32]) {
     const STEP: usize = 2 * LANES;
@@ -224,7 +190,7 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
     for (row, state) in scores.chunks_exact(width).zip(&mut *state) {
         let before = state.largest;
         state.largest = before.max(largest(row));
-        // Before the first block this is 2^−∞: as good as zero, and what it scales is zero too.
+        // Before the first block this is 2^−∞, clamped to almost zero; the sums that it scales are zero.
         state.shrink = exp2::<FMA>((before - state.largest) * scale);
     }
     for (row, state) in scores.chunks_exact_mut(width).zip(state) {
@@ -242,6 +208,22 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
             *lane += *x;
         }
         state.sum = mul_add::<FMA>(state.sum, state.shrink, reduce(lanes, |a, b| a + b));
+    }
+}
+
+/// See [`super::Isa::softmax_step_pairs`].
+#[inline(always)]
+pub(super) fn softmax_step_pairs<const FMA: bool>(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
+    let width = scores.len() / state.len().max(1);
+    if width == 0 {
+        return;
+    }
+    softmax_step::<FMA>(scores, scale, state);
+    for (row, pairs) in scores.chunks_exact(width).zip(shares.chunks_exact_mut(width.div_ceil(2))) {
+        for (pair, two) in pairs.iter_mut().zip(row.chunks(2)) {
+            let high = two.get(1).map_or(0, |x| u32::from(to_bf16(*x)));
+            *pair = u32::from(to_bf16(two[0])) | high << 16;
+        }
     }
 }
 
@@ -284,31 +266,6 @@ pub(super) fn adam(step: Adam, gradient: &[f32], [parameters, first, second]: [&
     }
 }
 
-/// See [`super::Isa::expand`].
-#[inline(always)]
-pub(super) fn expand(row: &[u64], [clear, set]: [u16; 2], pairs: &mut [u32]) {
-    let (clear, set) = (u32::from(clear), u32::from(set));
-    for (word, pairs) in row.iter().zip(pairs.chunks_mut(32)) {
-        // Halves, whose bits shift in lanes as wide as the pairs.
-        for (half, pairs) in [*word as u32, (word >> 32) as u32].into_iter().zip(pairs.chunks_mut(16)) {
-            for (j, pair) in pairs.iter_mut().enumerate() {
-                let two = half >> (2 * j);
-                let (low, high) = (if two & 1 == 1 { set } else { clear }, if two & 2 == 2 { set } else { clear });
-                *pair = low | high << 16;
-            }
-        }
-    }
-}
-
-/// See [`super::Isa::above`].
-#[inline(always)]
-pub(super) fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {
-    for ((row, bounds), word) in row.chunks(64).zip(bounds.chunks(64)).zip(bits) {
-        let bit = |(j, (w, bound)): (usize, (&f32, &f32))| u64::from(*w > scale * bound) << j;
-        *word = row.iter().zip(bounds).enumerate().map(bit).fold(0, |word, bit| word | bit);
-    }
-}
-
 /// `sums[c] += Σ_r rows[r, c]`, row after row.
 #[inline(always)]
 pub(super) fn add_columns(rows: &[f32], sums: &mut [f64]) {
@@ -328,57 +285,6 @@ pub(super) fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) {
             for ((pair, low), high) in pairs.iter_mut().zip(low).zip(high) {
                 *pair = u32::from(to_bf16(*low)) | u32::from(to_bf16(*high)) << 16;
             }
-        }
-    }
-}
-
-/// Columns of a product with bits that are summed at a time.
-const COLUMNS: usize = 16;
-
-/// Adds to `total` what each four bits of a word select.
-#[inline(always)]
-fn add_subsets(total: &mut [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]; 16]; 16]) {
-    let mut sums = *total;
-    for (group, subsets) in subsets.iter().enumerate() {
-        let subset = &subsets[(word >> (4 * group) & 15) as usize];
-        for i in 0..COLUMNS {
-            sums[i] += subset[i];
-        }
-    }
-    *total = sums;
-}
-
-/// See [`super::Isa::bit_product`]: some columns at a time, for which the sums of a word's subsets and of all rows fit the first-level cache.
-#[inline(always)]
-pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
-    const NONE: [f32; COLUMNS] = [0.0; COLUMNS];
-    let mut subsets = [[NONE; 16]; 16];
-    let mut totals = vec![NONE; out.len() / width];
-    for first in (0..width).step_by(COLUMNS) {
-        let columns = first..(first + COLUMNS).min(width);
-        totals.fill(NONE);
-        for word in 0..words {
-            for (group, sums) in subsets.iter_mut().enumerate() {
-                for bit in 0..4 {
-                    let mut value = NONE;
-                    if let Some(row) = values.chunks_exact(width).nth(word * 64 + group * 4 + bit) {
-                        value[..columns.len()].copy_from_slice(&row[columns.clone()]);
-                    }
-                    // Subsets without this row are done: with it, they come to that much more.
-                    let (without, with) = sums.split_at_mut(1 << bit);
-                    for (without, with) in without.iter().zip(with) {
-                        for i in 0..COLUMNS {
-                            with[i] = without[i] + value[i];
-                        }
-                    }
-                }
-            }
-            for (row, total) in bits.chunks_exact(words).zip(&mut totals) {
-                add_subsets(total, row[word], &subsets);
-            }
-        }
-        for (total, out) in totals.iter().zip(out.chunks_exact_mut(width)) {
-            out[columns.clone()].copy_from_slice(&total[..columns.len()]);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Plain loops: the reference, and the kernels of machines without a faster set.
 
-use super::packed::{PANEL, halves, to_bf16};
+use super::compiled::compile;
+use super::operands::{Depthwise, Left, PANEL, Start, View};
 use super::quantized::{QUAD, QuadColumns, QuadRows, Rounding};
-use super::{Depthwise, Left, Start, View};
+use super::rounding::{halves, to_bf16};
+use super::table::Table;
 
-/// What the sums of a row begin with.
+/// Start values of the sums of a row.
 fn begin(start: Start<'_>, out: &[f32]) -> [f32; PANEL] {
     let columns = out.len();
     let mut sums = [0.0f32; PANEL];
@@ -18,7 +20,7 @@ fn begin(start: Start<'_>, out: &[f32]) -> [f32; PANEL] {
 }
 
 /// See [`super::Isa::gemm`]: one panel of columns.
-pub(super) fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     let columns = right.columns;
     for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
         let out = &mut out[..columns];
@@ -32,8 +34,8 @@ pub(super) fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out:
     }
 }
 
-/// As [`strip`], for pairs of bf16.
-pub(super) fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+/// Same as [`strip`], for pairs of bf16.
+fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
         for (p, out) in out[..right.columns].chunks_mut(PANEL).enumerate() {
             let mut sums = begin(start.at_column(p * PANEL), out);
@@ -59,8 +61,8 @@ pub(super) fn round_row(row: Left<'_>, pairs: &mut [u32]) {
     }
 }
 
-/// As [`strip`], for quads of int8.
-pub(super) fn strip_quads(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
+/// Same as [`strip`], for quads of int8.
+fn strip_quads(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
     let QuadRows { quads: left, roundings } = left;
     let QuadColumns { quads: right, scales, sums: columns } = right;
     for ((r, out), rounding) in out.chunks_mut(stride).enumerate().take(left.rows).zip(roundings) {
@@ -91,7 +93,7 @@ pub(super) fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Roundi
     rounding
 }
 
-/// Values as integers, rounded as said.
+/// Rounds values to integers by `rounding`.
 pub(super) fn round_quads(row: &[f32], rounding: Rounding, quads: &mut [u32]) {
     let inverse = rounding.inverse();
     for (quad, values) in quads.iter_mut().zip(row.chunks(QUAD)) {
@@ -101,8 +103,13 @@ pub(super) fn round_quads(row: &[f32], rounding: Rounding, quads: &mut [u32]) {
     }
 }
 
-/// Channels `first..` of one output row; see [`super::Isa::depthwise_row`].
-pub(super) fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], first: usize) {
+/// See [`super::Isa::depthwise_row`].
+fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
+    depthwise_channels(shape, input, out, 0);
+}
+
+/// Channels `first..` of one output row of a depthwise convolution.
+pub(super) fn depthwise_channels(shape: Depthwise<'_>, input: &[f32], out: &mut [f32], first: usize) {
     let Depthwise { weights, bias, kernel, channels, width } = shape;
     if first == channels {
         return;
@@ -123,10 +130,10 @@ pub(super) fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]
 }
 
 /// See [`super::Isa::masked_sums`].
-pub(super) fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
+fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     for (c, out) in out.iter_mut().enumerate() {
         let column = &columns[c * row.len() * 64..(c + 1) * row.len() * 64];
-        // Eight partial sums, as a register of eight lanes would keep them, so that long rows stay accurate.
+        // Eight partial sums keep long rows accurate.
         let mut lanes = [0.0f32; 8];
         for (word, values) in row.iter().zip(column.chunks_exact(64)) {
             let mut bits = *word;
@@ -139,3 +146,24 @@ pub(super) fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
         *out = lanes.iter().sum();
     }
 }
+
+compile!(false);
+
+pub(super) static TABLE: Table = Table {
+    name: "native",
+    detected: || true,
+    group: PANEL,
+    row_step: 8,
+    most_rows: 48,
+    bf16: false,
+    int8: false,
+    levels: u8::MAX,
+    strip,
+    strip_pairs,
+    strip_quads,
+    round_row,
+    quantize_row,
+    depthwise_row,
+    masked_sums,
+    compiled: COMPILED,
+};

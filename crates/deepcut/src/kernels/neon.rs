@@ -1,11 +1,13 @@
 //! NEON, which every 64-bit ARM processor has: 4 lanes, 32 registers.
 
-use super::packed::PANEL;
-use super::{Depthwise, Left, Start, View, elementwise, tiles};
+use super::compiled::compile;
+use super::operands::{Depthwise, Left, PANEL, Start, View};
+use super::table::Table;
+use super::{native, tiles};
 use std::arch::aarch64::*;
 
 const LANES: usize = 4;
-/// Vectors of a panel.
+/// Vectors in a panel.
 const VECTORS: usize = PANEL / LANES;
 
 /// See [`super::Isa::gemm`]: one panel of columns, up to six rows at a time.
@@ -14,9 +16,9 @@ const VECTORS: usize = PANEL / LANES;
 /// `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as `left`; `out` holds `left.rows` rows of
 /// that many columns, `stride` apart; a bias holds that many values.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
+unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
-        // Two tiles of four, not six and two: a tile of two rows waits for its loads.
+        // Eight rows are two tiles of four, not six and two: a tile of two rows waits for its loads.
         8 => block::<4>,
         6.. => block::<6>,
         4.. => block::<4>,
@@ -61,7 +63,7 @@ unsafe fn vectors<const R: usize, const V: usize>(
 ) {
     let load = |from: *const f32| -> [float32x4_t; V] {
         std::array::from_fn(|v| {
-            // SAFETY: every caller's pointer begins a row of the block's columns; of the last vector no more is read than it has.
+            // SAFETY: every caller's pointer begins a row of the block's columns; the last vector reads no more columns than there are.
             unsafe {
                 let from = from.add(v * LANES);
                 if v + 1 == V && tail > 0 { load_some(from, tail) } else { vld1q_f32(from) }
@@ -98,7 +100,7 @@ unsafe fn vectors<const R: usize, const V: usize>(
     }
     for (r, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
-            // SAFETY: R rows lie `stride` apart; of the last vector no more is written than it has columns.
+            // SAFETY: R rows lie `stride` apart; the last vector writes no more columns than there are.
             unsafe {
                 let to = out.add(r * stride + v * LANES);
                 if v + 1 == V && tail > 0 { store_some(to, tail, *sum) } else { vst1q_f32(to, *sum) }
@@ -107,7 +109,7 @@ unsafe fn vectors<const R: usize, const V: usize>(
     }
 }
 
-/// The first `count` lanes, the others zero.
+/// Reads the first `count` lanes; the others are zero.
 ///
 /// # Safety
 /// `from` begins at least `count` values, and `count` is at most 4.
@@ -137,18 +139,19 @@ unsafe fn store_some(to: *mut f32, count: usize, vector: float32x4_t) {
     }
 }
 
-/// Whole groups of eight channels of one output row; returns how many channels that was.
+/// See [`super::Isa::depthwise_row`]: whole groups of eight channels, then the others.
 ///
 /// # Safety
 /// `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights` `kernel * kernel` rows and `bias` one row
 /// of `channels`.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) -> usize {
-    tiles::in_runs! { shape, input, out, 2 * LANES;
+unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
+    let done = tiles::in_runs! { shape, input, out, 2 * LANES;
         8.. => depthwise_run::<8>,
         2.. => depthwise_run::<2>,
         _ => depthwise_run::<1>,
-    }
+    };
+    native::depthwise_channels(shape, input, out, done);
 }
 
 /// `P` pixels from `x`, eight channels from `channel`: each weight is loaded once for the whole run. Returns `P`.
@@ -189,7 +192,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
 /// # Safety
 /// `columns` holds `out.len()` columns of `64 * row.len()` values.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
+unsafe fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     tiles::in_groups! { row, columns, out; masked_group }
 }
 
@@ -222,4 +225,14 @@ unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [
     }
 }
 
-elementwise::instantiate!("neon");
+compile!(true, target_feature(enable = "neon"));
+
+pub(super) static TABLE: Table = Table {
+    name: "neon",
+    detected: || std::arch::is_aarch64_feature_detected!("neon"),
+    strip,
+    depthwise_row,
+    masked_sums,
+    compiled: COMPILED,
+    ..native::TABLE
+};

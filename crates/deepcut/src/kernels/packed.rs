@@ -1,20 +1,13 @@
-//! The right-hand side of a product, packed once so that a kernel reads it in order.
+//! Right-hand side of a product, packed so that a kernel reads it in order.
 
-use super::{Isa, Left, extent, is_shape, parallel, volume};
+pub use super::precision::Float;
+pub use super::rows::Rows;
+
+use super::operands::{PANEL, Panels, Right, View};
+use super::parallel;
+use super::rounding::to_bf16;
+use super::shape::{extent, is_shape, volume};
 use std::fmt;
-
-/// Columns of a panel: two AVX2 registers, or one of AVX-512.
-pub const PANEL: usize = 16;
-
-/// How a product's floating-point factors are rounded; sums are in f32 always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Float {
-    /// Not at all.
-    #[default]
-    F32,
-    /// To eight significant bits, of which processors with AVX512-BF16 multiply twice as many.
-    Bf16,
-}
 
 /// A `[depth, columns]` matrix in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, depth, 16]` in f32, or
 /// `[⌈columns / 16⌉, ⌈depth / 2⌉, 16]` pairs of bf16, the first row of each pair in the low half.
@@ -31,313 +24,6 @@ impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Packed[{}, {}] {:?}", self.depth, self.columns, self.precision)
     }
-}
-
-/// A row-major matrix kept as the left side of many products: rounded once.
-#[derive(Debug, Clone)]
-pub struct Rows {
-    depth: usize,
-    values: Values,
-}
-
-/// The values of [`Rows`].
-#[derive(Debug, Clone)]
-pub(super) enum Values {
-    /// `[rows, depth]`.
-    Single(Vec<f32>),
-    /// `[rows, ⌈depth / 2⌉]` pairs of neighbours in bf16, the first in the low half; an odd last value is paired with zero.
-    Pairs(Vec<u32>),
-}
-
-impl Rows {
-    /// `rows` rows of zeros.
-    pub(crate) fn zeros(rows: usize, depth: usize, precision: Float) -> Self {
-        let values = match precision {
-            Float::F32 => Values::Single(vec![0.0; rows * depth]),
-            Float::Bf16 => Values::Pairs(vec![0; rows * depth.div_ceil(2)]),
-        };
-        Self { depth, values }
-    }
-
-    /// Columns.
-    pub(super) fn depth(&self) -> usize {
-        self.depth
-    }
-
-    pub(super) fn values(&self) -> &Values {
-        &self.values
-    }
-
-    /// `rows` rows at a time, the last time perhaps fewer.
-    pub(crate) fn tasks_mut(&mut self, rows: usize) -> Box<dyn Iterator<Item = RowsMut<'_>> + Send + '_> {
-        let depth = self.depth;
-        match &mut self.values {
-            Values::Single(data) => Box::new(data.chunks_mut(rows * depth).map(RowsMut::Single)),
-            Values::Pairs(data) => Box::new(data.chunks_mut(rows * depth.div_ceil(2)).map(RowsMut::Pairs)),
-        }
-    }
-
-    /// Completes a symmetric matrix, of which every `block` rows, an even number, hold the columns from their own first on.
-    pub(crate) fn mirror(&mut self, block: usize) {
-        match &mut self.values {
-            Values::Single(data) => mirror(data, self.depth, 0, block, &mirror_single),
-            Values::Pairs(data) => mirror(data, self.depth.div_ceil(2), 0, block, &mirror_pairs),
-        }
-    }
-
-    /// How the values are rounded.
-    #[must_use]
-    pub fn precision(&self) -> Float {
-        match self.values {
-            Values::Single(_) => Float::F32,
-            Values::Pairs(_) => Float::Bf16,
-        }
-    }
-
-    /// The values, row-major.
-    #[must_use]
-    pub fn to_vec(&self) -> Vec<f32> {
-        let depth = self.depth;
-        match &self.values {
-            Values::Single(data) => data.clone(),
-            Values::Pairs(data) => {
-                let pairs = depth.div_ceil(2).max(1);
-                let mut out = vec![0.0; data.len() / pairs * depth];
-                out.chunks_exact_mut(depth.max(1)).zip(data.chunks_exact(pairs)).for_each(|(out, row)| load_pairs(row, out));
-                out
-            }
-        }
-    }
-
-    /// Rows of bits, `[rows, words]`, in bf16, in the memory of earlier ones: `values[bit j of row r]`, for `depth` columns.
-    pub(crate) fn fill_from_bits(&mut self, isa: Isa, bits: &[u64], words: usize, depth: usize, values: [f32; 2]) {
-        let mut data = if let Values::Pairs(data) = &mut self.values { std::mem::take(data) } else { Vec::new() };
-        let pairs = depth.div_ceil(2);
-        data.resize(bits.len() / words * pairs, 0);
-        data.chunks_exact_mut(pairs).zip(bits.chunks_exact(words)).for_each(|(row, bits)| isa.expand(bits, values, row));
-        *self = Self { depth, values: Values::Pairs(data) };
-    }
-
-    /// The transpose.
-    #[must_use]
-    pub fn transposed(&self) -> Self {
-        let depth = self.depth;
-        match &self.values {
-            Values::Single(data) => {
-                let rows = data.len() / depth.max(1);
-                let mut out = vec![0.0; data.len()];
-                parallel::for_each(out.chunks_mut((2 * TILE * rows).max(1)).enumerate(), |(task, out)| {
-                    // Tiles that fit the first-level cache both ways.
-                    for first in (0..rows).step_by(TILE) {
-                        let last = (first + TILE).min(rows);
-                        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
-                            let from = data[first * depth + 2 * TILE * task + column..].iter().step_by(depth);
-                            out[first..last].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-                        }
-                    }
-                });
-                Self { depth: rows, values: Values::Single(out) }
-            }
-            Values::Pairs(data) => {
-                let stride = depth.div_ceil(2);
-                let rows = data.len() / stride.max(1);
-                let pairs = rows.div_ceil(2);
-                let mut out = vec![0; depth * pairs];
-                parallel::for_each(out.chunks_mut((2 * TILE * pairs).max(1)).enumerate(), |(task, out)| {
-                    for first in (0..pairs).step_by(TILE) {
-                        for (column, two) in out.chunks_mut(2 * pairs).enumerate() {
-                            let (even, odd) = two.split_at_mut(pairs);
-                            let upper = &data[2 * first * stride + task * TILE + column..];
-                            for (at, pair) in (first..pairs.min(first + TILE)).enumerate() {
-                                let a = upper[2 * at * stride];
-                                // After an odd last row there is none.
-                                let b = upper.get((2 * at + 1) * stride).copied().unwrap_or_default();
-                                let square = transposed_square([a, b]);
-                                even[pair] = square[0];
-                                // After an odd last column there is none.
-                                if let Some(odd) = odd.get_mut(pair) {
-                                    *odd = square[1];
-                                }
-                            }
-                        }
-                    }
-                });
-                Self { depth: rows, values: Values::Pairs(out) }
-            }
-        }
-    }
-
-    /// One row.
-    pub(crate) fn load(&self, row: usize, out: &mut [f32]) {
-        let depth = self.depth;
-        match &self.values {
-            Values::Single(data) => out.copy_from_slice(&data[row * depth..(row + 1) * depth]),
-            Values::Pairs(data) => {
-                let pairs = depth.div_ceil(2);
-                load_pairs(&data[row * pairs..(row + 1) * pairs], out);
-            }
-        }
-    }
-
-    /// One value.
-    pub(crate) fn get(&self, row: usize, column: usize) -> f32 {
-        match &self.values {
-            Values::Single(data) => data[row * self.depth + column],
-            Values::Pairs(data) => halves(data[row * self.depth.div_ceil(2) + column / 2])[column % 2],
-        }
-    }
-
-    /// The columns of a row-major matrix, `[depth, k]`, in the order in which [`Isa::row_dots`] reads them: for pairs, first the values that
-    /// meet their low halves, then the others, padded with zeros.
-    pub(crate) fn columns(&self, matrix: &[f32], k: usize) -> Vec<f32> {
-        let (length, step) = match self.values {
-            Values::Single(_) => (self.depth, 1),
-            Values::Pairs(_) => (self.depth.div_ceil(2), 2),
-        };
-        let mut columns = vec![0.0; k * step * length];
-        if length > 0 {
-            for (at, half) in columns.chunks_exact_mut(length).enumerate() {
-                let from = matrix[(at % step * k).min(matrix.len())..].iter().skip(at / step).step_by(step * k);
-                half.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            }
-        }
-        columns
-    }
-
-    /// Takes over a row-major matrix of `depth` columns.
-    ///
-    /// # Panics
-    /// If the values are no whole number of rows.
-    #[must_use]
-    pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Float) -> Self {
-        assert!(values.len().is_multiple_of(depth), "rows of a matrix");
-        let values = match precision {
-            Float::F32 => Values::Single(values),
-            Float::Bf16 if values.is_empty() => Values::Pairs(Vec::new()),
-            Float::Bf16 => {
-                let pairs = depth.div_ceil(2);
-                let mut data = vec![0; values.len() / depth * pairs];
-                parallel::for_each(data.chunks_exact_mut(pairs).zip(values.chunks_exact(depth)), |(pairs, row)| {
-                    isa.round_row(Left::row_major(row, 1, depth), pairs);
-                });
-                Values::Pairs(data)
-            }
-        };
-        Self { depth, values }
-    }
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        Self { depth: 0, values: Values::Single(Vec::new()) }
-    }
-}
-
-/// Some rows of [`Rows`], to be written.
-pub(crate) enum RowsMut<'a> {
-    Single(&'a mut [f32]),
-    Pairs(&'a mut [u32]),
-}
-
-impl RowsMut<'_> {
-    /// Takes `[rows, depth - first]` values, from column `first`, which is even, on.
-    pub(crate) fn store(self, isa: Isa, values: &[f32], depth: usize, first: usize) {
-        let values = values.chunks_exact(depth - first);
-        match self {
-            Self::Single(data) => data.chunks_exact_mut(depth).zip(values).for_each(|(to, row)| to[first..].copy_from_slice(row)),
-            Self::Pairs(data) => {
-                for (pairs, row) in data.chunks_exact_mut(depth.div_ceil(2)).zip(values) {
-                    isa.round_row(Left::row_major(row, 1, depth - first), &mut pairs[first / 2..]);
-                }
-            }
-        }
-    }
-}
-
-/// Two rows of two values become two columns.
-#[inline(always)]
-fn transposed_square([a, b]: [u32; 2]) -> [u32; 2] {
-    [a & 0xffff | b << 16, a >> 16 | b & 0xffff_0000]
-}
-
-/// Rows that are transposed together, so that what is read and what is written stay in the nearest cache.
-const TILE: usize = 32;
-
-/// Columns that are mirrored together, so that what they are read from stays in the nearest cache.
-const MIRROR: usize = 64;
-
-/// Completes the square of `rows`, which begin with row `first` of a matrix: the rows' lower half from the upper one, then both alone.
-/// `copy` takes the upper rows and the first one's index, and some lower ones likewise.
-fn mirror<T: Send + Sync>(
-    rows: &mut [T],
-    stride: usize,
-    first: usize,
-    block: usize,
-    copy: &(impl Fn(&[T], usize, &mut [T], usize, usize) + Sync),
-) {
-    let count = rows.len() / stride.max(1);
-    if count <= block {
-        return;
-    }
-    let half = (count / 2).next_multiple_of(block);
-    let (upper, lower) = rows.split_at_mut(half * stride);
-    parallel::for_each(lower.chunks_mut(block * stride).enumerate(), |(task, lower)| {
-        copy(upper, first, lower, first + half + task * block, stride);
-    });
-    mirror(upper, stride, first, block, copy);
-    mirror(lower, stride, first + half, block, copy);
-}
-
-fn mirror_single(upper: &[f32], column: usize, lower: &mut [f32], row: usize, stride: usize) {
-    for (part, upper) in upper.chunks(MIRROR * stride).enumerate() {
-        for (r, lower) in lower.chunks_exact_mut(stride).enumerate() {
-            let from = upper.chunks_exact(stride).map(|upper| upper[row + r]);
-            lower[column + part * MIRROR..].iter_mut().zip(from).for_each(|(to, from)| *to = from);
-        }
-    }
-}
-
-/// The same, two rows by two columns at a time; `row` and `column` are even, as is the number of upper rows.
-fn mirror_pairs(upper: &[u32], column: usize, lower: &mut [u32], row: usize, stride: usize) {
-    for (part, upper) in upper.chunks(MIRROR * stride).enumerate() {
-        for (r, two) in lower.chunks_mut(2 * stride).enumerate() {
-            let (even, odd) = two.split_at_mut(stride);
-            let squares = upper.chunks_exact(2 * stride).map(|two| [two[row / 2 + r], two[stride + row / 2 + r]]);
-            for (p, [a, b]) in squares.enumerate() {
-                let at = (column + part * MIRROR) / 2 + p;
-                let square = transposed_square([a, b]);
-                even[at] = square[0];
-                // After an odd last row there is none.
-                if let Some(odd) = odd.get_mut(at) {
-                    *odd = square[1];
-                }
-            }
-        }
-    }
-}
-
-/// The two values of a pair of bf16, that of the low half first.
-#[inline(always)]
-pub(super) fn halves(pair: u32) -> [f32; 2] {
-    [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)]
-}
-
-/// The values of some pairs.
-fn load_pairs(pairs: &[u32], out: &mut [f32]) {
-    let mut chunks = out.chunks_exact_mut(2);
-    for (two, &pair) in (&mut chunks).zip(pairs) {
-        two.copy_from_slice(&halves(pair));
-    }
-    if let ([last], Some(&pair)) = (chunks.into_remainder(), pairs.last()) {
-        *last = halves(pair)[0];
-    }
-}
-
-/// The nearest bf16, ties to even, of a value that is not NaN; NaN gives some NaN or infinity.
-#[inline(always)]
-pub(super) fn to_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 impl Packed {
@@ -358,7 +44,7 @@ impl Packed {
         packed
     }
 
-    /// As [`Packed::from_rows`], in the memory of an earlier matrix and in its precision.
+    /// Same as [`Packed::from_rows`], but keeps the memory and the precision.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
@@ -378,7 +64,7 @@ impl Packed {
         packed
     }
 
-    /// As [`Packed::from_columns`], in the memory of an earlier matrix and in its precision.
+    /// Same as [`Packed::from_columns`], but keeps the memory and the precision.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values.
@@ -387,7 +73,7 @@ impl Packed {
         self.fill(matrix, [depth, columns], [1, depth]);
     }
 
-    /// As [`Packed::fill_from_rows`], row k multiplied by `scales[k]`.
+    /// Same as [`Packed::fill_from_rows`], with row k multiplied by `scales[k]`.
     ///
     /// # Panics
     /// If `matrix` does not hold `scales.len() * columns` values.
@@ -399,8 +85,7 @@ impl Packed {
         });
     }
 
-    /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`, in the memory of an
-    /// earlier one and in its precision.
+    /// Packs a `[depth, columns]` matrix whose element (k, j) is `values[k * strides[0] + j * strides[1]]`; keeps the memory and the precision.
     ///
     /// # Panics
     /// If `values` ends before the last element.
@@ -416,9 +101,9 @@ impl Packed {
         });
     }
 
-    /// Packs the matrix of which `read` tells some of a row's values, from a column on.
+    /// Packs a matrix; `read` writes the values of a row from a column on.
     fn fill_by(&mut self, [depth, columns]: [usize; 2], read: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        // Empty until it is whole: a closure that panics leaves no shape without its values.
+        // The matrix is empty until it is whole: if `read` panics, no shape is left without its values.
         (self.depth, self.columns) = (0, 0);
         let panels = columns.div_ceil(PANEL);
         let rows = if self.precision == Float::F32 { depth } else { depth.div_ceil(2) };
@@ -468,26 +153,16 @@ impl Packed {
         self.columns
     }
 
-    /// How its values are rounded.
+    /// Rounding of the values.
     #[must_use]
     pub fn precision(&self) -> Float {
         self.precision
-    }
-
-    /// The panels in f32, one after another.
-    pub(super) fn single(&self) -> &[f32] {
-        &self.single
-    }
-
-    /// The panels in bf16, one after another.
-    pub(super) fn pairs(&self) -> &[u32] {
-        &self.pairs
     }
 }
 
 /// Calls `fill` with every panel and its index, on several threads if there is much to do.
 fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
-    /// Less than this is done before another thread wakes up.
+    /// Fewer values are packed before another thread wakes up.
     const LARGE: usize = 1 << 16;
     if data.is_empty() {
         return;
@@ -496,5 +171,24 @@ fn for_each_panel<T: Send>(data: &mut [T], panel: usize, fill: impl Fn(usize, &m
         data.chunks_exact_mut(panel).enumerate().for_each(|(p, panel)| fill(p, panel));
     } else {
         parallel::for_each(data.chunks_exact_mut(panel).enumerate(), |(p, panel)| fill(p, panel));
+    }
+}
+
+impl<'a> From<&'a Packed> for Right<'a> {
+    fn from(packed: &'a Packed) -> Self {
+        let (depth, columns) = (packed.depth(), packed.columns());
+        // A matrix without columns has no panels, and any number of rows.
+        let view = |rows: usize| (rows, columns, PANEL, rows.saturating_mul(PANEL));
+        let panels = match packed.precision() {
+            Float::F32 => {
+                let (rows, columns, row_stride, panel_stride) = view(depth);
+                Panels::Single(View { data: &packed.single, rows, columns, row_stride, panel_stride })
+            }
+            Float::Bf16 => {
+                let (rows, columns, row_stride, panel_stride) = view(depth.div_ceil(2));
+                Panels::Pairs(View { data: &packed.pairs, rows, columns, row_stride, panel_stride })
+            }
+        };
+        Self { depth, panels }
     }
 }

@@ -1,4 +1,5 @@
-//! Products in int8: weights are rounded once, a scale a column; what they are multiplied with is rounded as it comes, a scale and an offset a row.
+//! Operands of products in int8. Weights are rounded once, with a scale for each column; the left side is rounded in every product, with a scale and an
+//! offset for each row.
 //!
 //! ```text
 //! w[k, j] ≈ scale[j] q[k, j]        q in −127..=127
@@ -6,20 +7,16 @@
 //! Σₖ x[i, k] w[k, j] ≈ scale[j] (step[i] Σₖ u[i, k] q[k, j] + least[i] Σₖ q[k, j])
 //! ```
 //!
-//! The sums of `u q` are exact, so a product does not depend on the instruction set but for how its row was rounded.
+//! The sums of `u q` are exact: instruction sets differ only in the range of `u`, and in the rounding of the last line.
 
-use super::elementwise::ROUND;
-use super::packed::PANEL;
-use super::{Isa, Left, Start, TASK_ROWS, View, check_product, is_shape, native};
-use std::cell::RefCell;
+use super::operands::{Left, PANEL, View};
+use super::rounding::ROUND;
+use super::shape::is_shape;
 
-#[cfg(target_arch = "x86_64")]
-use super::{Kind, avx2_int8, avx512_vnni};
-
-/// Values of the depth that one 32-bit lane holds.
+/// Values in one 32-bit lane: neighbours along the depth.
 pub(super) const QUAD: usize = 4;
 
-/// Rows of a matrix at most: the sum of so many products of eight bits and seven fits 32 bits.
+/// Largest depth of a matrix: the sum of that many products of 8 bits with 7 fits 32 bits.
 pub const MOST_DEPTH: usize = (i32::MAX / (255 * 127)) as usize;
 
 /// A `[depth, columns]` matrix of weights in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, ⌈depth / 4⌉, 16]` quads of
@@ -29,13 +26,13 @@ pub struct Quantized {
     depth: usize,
     columns: usize,
     quads: Vec<u32>,
-    /// `[columns]`.
-    scales: Vec<f32>,
-    /// Sums of the columns' integers, `[columns]`.
-    sums: Vec<f32>,
+    /// Scale of each column, `[columns]`.
+    pub(super) scales: Vec<f32>,
+    /// Sum of the integers of each column, `[columns]`.
+    pub(super) sums: Vec<f32>,
 }
 
-/// How a row was rounded: value = least + step · integer.
+/// Rounding of a row: value = least + step · integer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Rounding {
     pub step: f32,
@@ -43,18 +40,18 @@ pub(super) struct Rounding {
 }
 
 impl Rounding {
-    /// Of a row whose values lie between these, to integers up to `levels`.
+    /// Rounds values between `least` and `largest` to integers from 0 to `levels`.
     pub fn between(least: f32, largest: f32, levels: u8) -> Self {
         Self { step: (largest - least) / f32::from(levels), least }
     }
 
-    /// What a value less `least` is multiplied by, to be rounded to an integer; 0 for a row of equal values.
+    /// 1 / step, which turns `value - least` into an integer; 0 for a row of equal values.
     pub fn inverse(self) -> f32 {
         if self.step > 0.0 { 1.0 / self.step } else { 0.0 }
     }
 }
 
-/// The left side of a product in int8: some rows and how each was rounded.
+/// Left side of a product in int8: some rows and the rounding of each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QuadRows<'a> {
     pub quads: Left<'a, u32>,
@@ -73,7 +70,7 @@ impl QuadRows<'_> {
     }
 }
 
-/// The right side: some columns, their scales and the sums of their integers.
+/// Right side of a product in int8: some columns, their scales and the sums of their integers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QuadColumns<'a> {
     pub quads: View<'a, u32>,
@@ -122,13 +119,13 @@ impl Quantized {
         self.columns
     }
 
-    fn view(&self) -> View<'_, u32> {
+    pub(super) fn view(&self) -> View<'_, u32> {
         let rows = self.depth.div_ceil(QUAD);
         View { data: &self.quads, rows, columns: self.columns, row_stride: PANEL, panel_stride: rows * PANEL }
     }
 }
 
-/// `max |x|`, of sixteen lanes at a time.
+/// `max |x|`, in sixteen lanes.
 fn largest_magnitude(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b.abs() > a { b.abs() } else { a };
     let (whole, rest) = values.as_chunks::<PANEL>();
@@ -137,99 +134,4 @@ fn largest_magnitude(values: &[f32]) -> f32 {
         lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = larger(*lane, *x));
     }
     lanes.iter().chain(rest).fold(0.0, |a, b| larger(a, *b))
-}
-
-impl Isa {
-    /// Whether products in int8 are the fastest here.
-    #[must_use]
-    pub fn prefers_int8(self) -> bool {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 | Kind::Avx512Vnni | Kind::Avx512Bf16 => true,
-            _ => false,
-        }
-    }
-
-    /// [`Isa::gemm`] in int8: `left`, whose rows are contiguous, is rounded row by row.
-    ///
-    /// # Panics
-    /// If the shapes disagree.
-    pub fn gemm_quantized(self, left: Left<'_>, right: &Quantized, start: Start<'_>, out: &mut [f32]) {
-        thread_local! {
-            static ROUNDED: RefCell<(Vec<u32>, Vec<Rounding>)> = RefCell::default();
-        }
-        let (n, depth) = (right.columns, right.depth.div_ceil(QUAD));
-        assert!(left.depth == right.depth && left.depth_stride == 1, "inner dimensions of a product");
-        check_product(&left, n, start, out);
-        if out.is_empty() {
-            return;
-        }
-        ROUNDED.with_borrow_mut(|(quads, roundings)| {
-            for (task, out) in out.chunks_mut(TASK_ROWS.saturating_mul(n)).enumerate() {
-                let left = left.slice(task * TASK_ROWS, out.len() / n);
-                quads.resize(left.rows * depth, 0);
-                roundings.clear();
-                roundings.extend((0..left.rows).map(|r| {
-                    let row = &left.data[r * left.row_stride..][..left.depth];
-                    self.quantize_row(row, &mut quads[r * depth..(r + 1) * depth])
-                }));
-                let quads = Left { data: &quads[..], rows: left.rows, depth, row_stride: depth, depth_stride: 1 };
-                let left = QuadRows { quads, roundings };
-                for column in (0..n).step_by(self.group()) {
-                    let count = self.group().min(n - column);
-                    let quads = right.view().part(0, depth, column, count);
-                    let right = QuadColumns { quads, scales: &right.scales[column..], sums: &right.sums[column..] };
-                    self.strip_quads(left, right, start.at_column(column), &mut out[column..], n);
-                }
-            }
-        });
-    }
-
-    /// Rounds a row to quads; values beyond its end are zero.
-    pub(super) fn quantize_row(self, row: &[f32], quads: &mut [u32]) -> Rounding {
-        assert_eq!(row.len().div_ceil(QUAD), quads.len(), "quads of a row");
-        if row.is_empty() {
-            return Rounding::default();
-        }
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F, BW and VNNI were detected; the assertion is the kernel's contract.
-            Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512_vnni::quantize_row(row, self.levels(), quads) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 was detected; likewise.
-            Kind::Avx2 => unsafe { avx2_int8::quantize_row(row, self.levels(), quads) },
-            _ => native::quantize_row(row, self.levels(), quads),
-        }
-    }
-
-    /// Largest integer that a row is rounded to.
-    pub(super) fn levels(self) -> u8 {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2_int8::LEVELS,
-            _ => u8::MAX,
-        }
-    }
-
-    /// As [`Isa::strip`], for quads of int8 and rows rounded as said.
-    fn strip_quads(self, left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
-        if left.rows() == 0 {
-            return;
-        }
-        self.check_strip(left.quads, &right.quads, start, out, stride);
-        assert!(left.roundings.len() >= left.rows() && right.scales.len().min(right.sums.len()) >= right.quads.columns);
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX-512F and VNNI were detected; `check_strip` and the assertion are the kernel's contract.
-            Kind::Avx512Vnni | Kind::Avx512Bf16 => unsafe { avx512_vnni::strip(left, right, start, out, stride) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected; likewise.
-            Kind::Avx2 => unsafe { avx2_int8::strip(left, right, start, out, stride) },
-            _ => native::strip_quads(left, right, start, out, stride),
-        }
-    }
 }

@@ -1,8 +1,9 @@
-//! Every kernel under every instruction set of this machine, against a plain double-precision computation, on odd shapes.
+//! Every kernel of every instruction set of this machine against a plain computation in double precision, on odd shapes.
 
-use super::packed::{Packed, Rows};
+use super::packed::{Float, Packed, Rows};
 use super::quantized::Quantized;
-use super::*;
+use super::rounding::{halves, to_bf16};
+use super::{Adam, Depthwise, Isa, Left, Right, SoftmaxRow, Start, native};
 
 /// A fixed, irregular sequence in [−1, 1].
 fn sequence(len: usize, salt: u32) -> Vec<f32> {
@@ -15,9 +16,9 @@ fn sequence(len: usize, salt: u32) -> Vec<f32> {
         .collect()
 }
 
-/// To bf16.
+/// Rounds to bf16.
 fn round(x: f32) -> f32 {
-    f32::from_bits(u32::from(packed::to_bf16(x)) << 16)
+    f32::from_bits(u32::from(to_bf16(x)) << 16)
 }
 
 fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
@@ -71,7 +72,7 @@ fn products_match_double_precision() {
     }
 }
 
-/// Products of factors rounded to bf16 are as exact as those in f32 once both sides are rounded: every sum of two products is f32.
+/// Once both sides are rounded to bf16, their products are as exact as those in f32, since the sums are in f32.
 #[test]
 fn products_in_bf16_match_double_precision() {
     for isa in Isa::available() {
@@ -110,13 +111,13 @@ fn products_in_bf16_match_double_precision() {
     }
 }
 
-/// Ties go to even, and what rounds beyond the largest value becomes infinite, as in the processor.
+/// Ties go to even, and values that round beyond the largest become infinite, as in the processor.
 #[test]
 fn rounding_to_bf16_is_to_nearest_even() {
     let bits = [0x3f80_0000u32, 0x3f80_8000, 0x3f81_8000, 0x3f80_8001, 0x3f80_7fff, 0xc000_ffff, 0x7f7f_ffff, 0x8000_0000];
     let expected = [0x3f80u16, 0x3f80, 0x3f82, 0x3f81, 0x3f80, 0xc001, 0x7f80, 0x8000];
     let values: Vec<f32> = bits.iter().map(|b| f32::from_bits(*b)).collect();
-    assert_eq!(values.iter().map(|x| packed::to_bf16(*x)).collect::<Vec<_>>(), expected);
+    assert_eq!(values.iter().map(|x| to_bf16(*x)).collect::<Vec<_>>(), expected);
     for isa in Isa::available() {
         for len in 1..=values.len() {
             let mut pairs = vec![9; len.div_ceil(2)];
@@ -128,7 +129,7 @@ fn rounding_to_bf16_is_to_nearest_even() {
     }
 }
 
-/// Integers and their scale, as the documentation of `quantized` defines them, in double precision.
+/// Integers as the documentation of `quantized` defines them, in double precision.
 fn integers(values: &[f32], least: f32, step: f32) -> Vec<f64> {
     let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
     values.iter().map(|x| f64::from(((x - least) * inverse).round_ties_even())).collect()
@@ -154,7 +155,7 @@ fn products_in_int8_match_double_precision() {
             let mut expected = Vec::new();
             for row in (0..m).map(|r| &a[r * k..(r + 1) * k]) {
                 let [least, largest] = [f32::min, f32::max].map(|of| row.iter().copied().reduce(of).unwrap_or(0.0));
-                let step = (largest - least) / f32::from(isa.levels());
+                let step = (largest - least) / f32::from(isa.table().levels);
                 let units = integers(row, least, step);
                 let value = |u: f64| f64::from(least) + f64::from(step) * u;
                 for ((column, scale), bias) in columns.iter().zip(&bias) {
@@ -191,7 +192,7 @@ fn rows_are_rounded_to_their_nearest_integers() {
         let row = sequence(len, 9);
         let mut expected = vec![9; len.div_ceil(4)];
         for isa in Isa::available() {
-            native::quantize_row(&row, isa.levels(), &mut expected);
+            native::quantize_row(&row, isa.table().levels, &mut expected);
             let mut quads = vec![9; expected.len()];
             let rounding = isa.quantize_row(&row, &mut quads);
             assert_eq!(quads, expected, "{} {len}", isa.name());
@@ -338,7 +339,7 @@ fn layer_norm_matches_double_precision() {
     }
 }
 
-/// No thread has more than a task's rows to do beyond its share, and no task outgrows the cache.
+/// No choice of rows gives the busiest thread more work than the largest task would, and no task outgrows the cache.
 #[test]
 fn tasks_of_a_layer_are_balanced() {
     use super::attention::query_rows;
@@ -347,7 +348,7 @@ fn tasks_of_a_layer_are_balanced() {
             for (isa, tokens) in
                 Isa::available().into_iter().flat_map(|isa| [1, 7, 197, 785, 1226, 4762].map(|tokens| (isa, tokens)))
             {
-                let (step, most) = isa.task_rows();
+                let (step, most) = (isa.table().row_step, isa.table().most_rows);
                 let rows = query_rows(isa, tokens);
                 assert!(rows.is_multiple_of(step) && (most / 2..=most).contains(&rows), "{rows} of {tokens}");
                 let busiest = |rows: usize| tokens.div_ceil(rows).div_ceil(threads) * rows;
@@ -357,9 +358,9 @@ fn tasks_of_a_layer_are_balanced() {
     }
 }
 
-/// Streamed attention against the plain formula, on as many tokens as make no block, part of one, exactly one, and many; and with scores
-/// so far apart (to ±600) that a softmax which forgot its maximum would overflow; there the rounding of the scores themselves shows. In bf16
-/// the formula is given what the products are, and the rounding of the softmax is left: of each share up to 2⁻⁸ and the cubic's error.
+/// Streamed attention against the plain formula, for tokens that make part of a block, exactly one, or several. Some scores are so far apart (to ±600)
+/// that a softmax without its maximum would overflow; there the rounding of the scores shows. In bf16 the formula takes the rounded operands, so that
+/// only the rounding of the softmax is left: for each share up to 2⁻⁸ and the cubic's error.
 #[test]
 fn attention_matches_the_plain_formula() {
     use super::attention::{KeysValues, Scratch};
@@ -418,7 +419,7 @@ fn attention_matches_the_plain_formula() {
     }
 }
 
-/// Two blocks, the second with larger scores, against the exponentials themselves: within the rounding to bf16 and the cubic's error.
+/// Two blocks, the second with larger scores, against the exponentials: the error is the rounding to bf16 and the cubic's error.
 #[test]
 fn softmax_steps_in_bf16_match_double_precision() {
     for isa in Isa::available() {
@@ -438,7 +439,7 @@ fn softmax_steps_in_bf16_match_double_precision() {
                     let expected: Vec<f64> = row.iter().map(|x| power(*x)).collect();
                     sums[r] = sums[r] * power(before[r]) + expected.iter().sum::<f64>();
                     let pairs = &shares[r * width.div_ceil(2)..(r + 1) * width.div_ceil(2)];
-                    let half = |j: usize| packed::halves(pairs[j / 2])[j % 2];
+                    let half = |j: usize| halves(pairs[j / 2])[j % 2];
                     for (j, e) in expected.iter().enumerate() {
                         assert!(
                             (f64::from(half(j)) - e).abs() <= e * (2f64.powi(-8) + 1e-4),
@@ -488,7 +489,7 @@ fn dots_match_double_precision() {
 }
 
 #[test]
-fn bits_say_what_is_above() {
+fn bits_state_what_is_above() {
     for isa in Isa::available() {
         for len in [1, 63, 64, 65, 200] {
             let (row, bounds) = (sequence(len, 24), sequence(len, 25));

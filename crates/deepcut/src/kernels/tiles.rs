@@ -1,16 +1,17 @@
-//! How the kernels of every instruction set divide a product or a masked sum among what they keep in registers. Macros, since a function would not
-//! have the caller's instructions.
+//! Loops over the tiles that a kernel keeps in registers, shared by the instruction sets. They are macros, since a function would not be compiled with
+//! the caller's instructions.
 
-/// Takes the rows of a product as many at a time as the first pattern that fits says: `block` computes the first of them and returns how many.
+/// Loops over the rows of a product. The first pattern that matches the number of rows left selects the `block`, which computes some rows and returns
+/// how many.
 ///
-/// The caller's contract is that of a `strip`, and every block's is that there are as many rows as its pattern says.
+/// The caller has the contract of `strip`; a block may rely on as many rows as its pattern states.
 macro_rules! in_blocks {
     ($left:ident, $right:ident, $start:ident, $out:ident, $stride:ident; $($rows:pat => $block:path),+ $(,)?) => {
         let mut row = 0;
         while row < $left.rows() {
             let left = $left.slice(row, $left.rows() - row);
             let out = &mut $out[row * $stride..];
-            // SAFETY: the caller's contract, for the rows from `row` on, of which there are at least as many as each call takes.
+            // SAFETY: the caller's contract holds for the rows from `row` on, and each pattern ensures that its block has enough of them.
             row += unsafe {
                 match left.rows() {
                     $($rows => $block(left, $right, $start, out, $stride),)+
@@ -21,9 +22,9 @@ macro_rules! in_blocks {
 }
 pub(super) use in_blocks;
 
-/// Takes the columns of a masked sum four at a time, which share the expansion of the bits: `group::<G>` sums the first G of them.
+/// Loops over the columns of a masked sum, four at a time: they share the expansion of the bits. `group::<G>` sums the first G of them.
 ///
-/// The caller's contract is that of a `masked_sums`.
+/// The caller has the contract of `masked_sums`.
 macro_rules! in_groups {
     ($row:ident, $columns:ident, $out:ident; $group:ident) => {
         let stride = $row.len() * 64;
@@ -43,17 +44,17 @@ macro_rules! in_groups {
 }
 pub(super) use in_groups;
 
-/// Takes one row of a depthwise convolution, `lanes` channels at a time, as many pixels at a time as the first pattern that fits says: `run::<P>`
-/// computes P of them. The value is how many channels that was.
+/// Loops over one row of a depthwise convolution, `lanes` channels at a time. The first pattern that matches the number of pixels left selects
+/// `run::<P>`, which computes P pixels. Evaluates to the number of channels done.
 ///
-/// The caller's contract is that of a `depthwise_row`, and every run's is that it ends within the row and its channels within a pixel.
+/// The caller has the contract of `depthwise_row`; a run may rely on P pixels left in the row, and on `lanes` channels left in each.
 macro_rules! in_runs {
     ($shape:ident, $input:ident, $out:ident, $lanes:expr; $($pixels:pat => $run:path),+ $(,)?) => {{
         let whole = $shape.channels / $lanes * $lanes;
         for channel in (0..whole).step_by($lanes) {
             let mut x = 0;
             while x < $shape.width {
-                // SAFETY: the caller's contract; channel + lanes <= channels, and there are at least as many pixels as each call takes.
+                // SAFETY: the caller's contract; channel + lanes <= channels, and each pattern ensures that its run has enough pixels.
                 x += unsafe {
                     match $shape.width - x {
                         $($pixels => $run($shape, $input, $out, x, channel),)+

@@ -1,8 +1,8 @@
-//! Loops over integers, which are the same on any instruction set, compiled for the widest vectors too.
+//! Loops over integers, compiled for AVX2 too. Their results do not depend on the instruction set.
 
-/// Work to be compiled more than once: its [`Work::run`] and what that calls must be `#[inline(always)]`.
+/// Work that is compiled more than once: [`Work::run`] and the functions it calls must be `#[inline(always)]`.
 pub(crate) trait Work {
-    /// Does it.
+    /// Does the work.
     fn run(self);
 }
 
