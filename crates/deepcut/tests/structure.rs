@@ -18,7 +18,7 @@ const STAGES: [(&str, &[&str]); 16] = [
     ("train", &["graph", "gnn", "objective"]),
     ("baseline", &["graph", "train", "components", "random"]),
     ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "baseline", "components", "options"]),
-    ("export", &["image", "backbone", "segment"]),
+    ("export", &["image", "backbone", "segment", "components", "options"]),
     ("metrics", &["components", "random"]),
     ("dataset", &["image", "components"]),
     ("record", &["dataset", "metrics"]),

@@ -5,6 +5,9 @@ use crate::backbone::FeatureMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 
+/// What follows an image's name in the name of the file of its features, after a dot.
+pub const SUFFIX: &str = "features.safetensors";
+
 /// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`, if the map has them,
 /// with `metadata`.
 ///
