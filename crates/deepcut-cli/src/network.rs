@@ -10,7 +10,7 @@ use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::{self, Backbone, Identity, foreign};
 use deepcut::kernels::ISA_VARIABLE;
 use deepcut::{Isa, Options, Segmenter};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What timm and transformers write beside a network.
@@ -32,8 +32,7 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, mut options: Options) -> any
     options.precision = args.precision(isa.fastest_float().into());
     let network = load(args, run, isa)?;
     if run.verbose {
-        // Standard error may be closed; there is nowhere else to say so.
-        let _ = writeln!(std::io::stderr(), "{}", words::line(&description(network.identity())));
+        words::say(&description(network.identity()));
     }
     Ok(Segmenter::with_backbone(network, options, isa)?.with_memory(memory::limit(run.max_memory, 1.0)))
 }

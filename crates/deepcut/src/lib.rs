@@ -33,6 +33,8 @@
 
 pub mod backbone;
 pub mod baseline;
+#[cfg(feature = "batch")]
+pub mod batch;
 pub mod components;
 pub mod dataset;
 pub mod export;

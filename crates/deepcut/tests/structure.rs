@@ -5,7 +5,7 @@
 use std::path::Path;
 
 /// The stages in order, with what each may import beside `kernels` and itself.
-const STAGES: [(&str, &[&str]); 16] = [
+const STAGES: [(&str, &[&str]); 17] = [
     ("kernels", &[]),
     ("random", &[]),
     ("components", &[]),
@@ -19,6 +19,8 @@ const STAGES: [(&str, &[&str]); 16] = [
     ("baseline", &["graph", "train", "components", "random"]),
     ("segment", &["image", "backbone", "graph", "gnn", "objective", "train", "baseline", "components", "options"]),
     ("export", &["image", "backbone", "segment", "components", "options"]),
+    // The pipeline as a whole, and what goes in and out of it.
+    ("batch", &["image", "backbone", "segment", "options", "export", "Segmenter", "Error", "Image"]),
     ("metrics", &["components", "random"]),
     ("dataset", &["image", "components"]),
     ("record", &["dataset", "metrics"]),

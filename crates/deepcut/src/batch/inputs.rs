@@ -1,61 +1,111 @@
-//! From the command line's inputs to a list of pictures.
+//! From paths, folders and patterns to a list of images.
 //!
-//! A folder is walked as the pattern `FOLDER/**/*`. Of what a pattern matches, the pictures by name are taken; every file if the pattern
+//! A folder is walked as the pattern `FOLDER/**/*`. Of what a pattern matches, the images by name are taken; every file if the pattern
 //! ends in an extension (`*.dat`), in any case (`*.jpg` takes `A.JPG`). Hidden files and folders are passed over unless the pattern names
 //! their dot, so `._*`, which macOS leaves on foreign disks, is too. Links are followed; a folder is walked once, however many links lead to
-//! it, and by its own name rather than a link's. A file named on the command line is always taken.
+//! it, and by its own name rather than a link's. A file that is named itself is always taken.
 
-use crate::args::Format;
-use anyhow::{Context, anyhow};
-use deepcut::Image;
-use deepcut::image::{Foreign, foreign};
+use super::{InputError, JobError};
+use crate::export::{FEATURES_SUFFIX, Format};
+use crate::image::{Foreign, Image, foreign};
 use glob::{MatchOptions, Pattern};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-/// A picture to segment.
+/// An image to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// Where it is; None is standard input.
-    pub path: Option<PathBuf>,
-    /// The sub-folder of the output folder that its results go to.
-    pub folder: PathBuf,
+    path: Option<PathBuf>,
+    folder: PathBuf,
+    key: Option<Key>,
 }
 
 impl Input {
+    /// An image of the stream, such as standard input: see [`Batch::reader`](super::Batch::reader).
+    #[must_use]
+    pub fn stream() -> Self {
+        Self { path: None, folder: PathBuf::new(), key: None }
+    }
+
+    /// An image's file. Its results go to this sub-folder of the output folder.
+    #[must_use]
+    pub fn file(path: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self { key: key(&path), path: Some(path), folder: folder.into() }
+    }
+
+    /// The image's file; None is the stream.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The sub-folder of the output folder that its results go to.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What to call it in messages.
+    #[must_use]
     pub fn name(&self) -> String {
         self.path.as_ref().map_or_else(|| "standard input".into(), |path| path.display().to_string())
     }
 
     /// Its file's name.
+    #[must_use]
     pub fn file_name(&self) -> &OsStr {
         self.path.as_deref().map_or(Some(OsStr::new("stdin")), Path::file_name).unwrap_or(OsStr::new("picture"))
     }
+
+    /// Its file's name below the output folder, with `/` between folders: what it is called in a file about many images.
+    #[must_use]
+    pub fn relative_name(&self) -> String {
+        let path = self.folder.join(self.file_name());
+        path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    }
+
+    pub(super) fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
 }
 
-/// An input that names no picture, and why.
+/// An input that names no image, and why.
+#[derive(Debug)]
 pub struct Missing {
+    /// The path or pattern.
     pub name: String,
-    pub error: anyhow::Error,
+    /// Why.
+    pub error: JobError,
 }
 
-/// What the command line names.
-#[derive(Default)]
+/// Files in folders that look like images and are none to this library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    /// What they are, such as `HEIC`.
+    pub what: &'static str,
+    /// What to do about them.
+    pub remedy: &'static str,
+}
+
+/// What inputs name.
+#[derive(Debug, Default)]
 pub struct Collected {
+    /// The images in order, each once.
     pub inputs: Vec<Input>,
+    /// Inputs that name no image.
     pub missing: Vec<Missing>,
-    /// Files in folders that look like pictures and are none to this program: how many of a kind, and what to do about them.
-    pub left_out: BTreeMap<(&'static str, &'static str), usize>,
+    /// How many files of a kind were left out.
+    pub left_out: BTreeMap<LeftOut, usize>,
 }
 
 /// Tells a file from others, by whatever way it is named. Links of a name of their own are pictures of their own.
-pub type Key = (u64, u64, OsString);
+pub(super) type Key = (u64, u64, OsString);
 
 /// The key of what lies there.
 #[cfg(unix)]
-pub fn key(path: &Path) -> Option<Key> {
+pub(super) fn key(path: &Path) -> Option<Key> {
     use std::os::unix::fs::MetadataExt;
     let found = path.symlink_metadata().ok()?;
     Some((found.dev(), found.ino(), path.file_name()?.to_ascii_lowercase()))
@@ -63,7 +113,7 @@ pub fn key(path: &Path) -> Option<Key> {
 
 /// The key of what lies there.
 #[cfg(not(unix))]
-pub fn key(path: &Path) -> Option<Key> {
+pub(super) fn key(path: &Path) -> Option<Key> {
     Some((0, 0, path.canonicalize().ok()?.into_os_string().to_ascii_lowercase()))
 }
 
@@ -79,28 +129,29 @@ fn folder_key(path: &Path) -> std::io::Result<Key> {
     Ok((0, 0, path.canonicalize()?.into_os_string()))
 }
 
-/// Expands folders and patterns; an input that cannot be read does not hide the others. A picture named twice is taken once.
-pub fn collect(arguments: &[PathBuf]) -> Collected {
+/// Expands folders and patterns; `-` is the stream. An input that cannot be read does not hide the others. An image named twice is taken once.
+#[must_use]
+pub fn collect(arguments: &[impl AsRef<Path>]) -> Collected {
     let mut all = Collected::default();
     for argument in arguments {
+        let argument = argument.as_ref();
         let text = argument.to_string_lossy();
         if text == "-" {
-            all.inputs.push(Input { path: None, folder: PathBuf::new() });
+            all.inputs.push(Input::stream());
         } else if argument.is_dir() {
             let parts = [Part::Folders, Part::Name { stem: Glob::all(), extension: None }];
             let found = all.walk(argument, &parts, false);
             if found.is_some_and(|found| found.is_nothing()) {
-                let error = anyhow!("the folder holds no pictures ({})", Image::EXTENSIONS.join(", "));
-                all.missing.push(Missing { name: argument.display().to_string(), error });
+                all.missing.push(Missing { name: argument.display().to_string(), error: InputError::EmptyFolder.into() });
             }
         } else if argument.symlink_metadata().is_ok() || !text.contains(WILDCARDS) {
-            all.inputs.push(Input { path: Some(argument.clone()), folder: PathBuf::new() });
+            all.inputs.push(Input::file(argument, ""));
         } else if let Err(error) = all.pattern(&text) {
-            all.missing.push(Missing { name: text.into(), error });
+            all.missing.push(Missing { name: text.into(), error: error.into() });
         }
     }
     let mut seen = HashSet::new();
-    all.inputs.retain(|input| input.path.as_deref().and_then(key).is_none_or(|key| seen.insert(key)));
+    all.inputs.retain(|input| input.key.clone().is_none_or(|key| seen.insert(key)));
     all
 }
 
@@ -122,8 +173,9 @@ struct Glob {
 }
 
 impl Glob {
-    fn new(text: &str) -> anyhow::Result<Self> {
-        Ok(Self { pattern: Pattern::new(text).context("not a glob pattern")?, text: text.into() })
+    fn new(text: &str) -> Result<Self, InputError> {
+        let pattern = Pattern::new(text).map_err(|error| InputError::Pattern { reason: error.to_string() })?;
+        Ok(Self { pattern, text: text.into() })
     }
 
     fn all() -> Self {
@@ -137,7 +189,7 @@ impl Glob {
 }
 
 impl Part {
-    fn new(text: &str, is_last: bool) -> anyhow::Result<Self> {
+    fn new(text: &str, is_last: bool) -> Result<Self, InputError> {
         if text == "**" {
             return Ok(Self::Folders);
         }
@@ -177,13 +229,13 @@ impl Found {
 }
 
 impl Collected {
-    fn pattern(&mut self, text: &str) -> anyhow::Result<()> {
+    fn pattern(&mut self, text: &str) -> Result<(), InputError> {
         let (mut total, mut folders, mut left_out) = (0, 0, 0);
         for text in braces(text) {
             let literal = PathBuf::from(&text);
             // Without a wildcard it names a file, which is there or missing, as in a shell.
             if literal.is_file() || !text.contains(['*', '?', '[', '{']) && !literal.is_dir() {
-                self.inputs.push(Input { path: Some(literal), folder: PathBuf::new() });
+                self.inputs.push(Input::file(literal, ""));
                 total += 1;
                 continue;
             }
@@ -197,7 +249,7 @@ impl Collected {
             }
             let rest = &components[at..];
             let part = |(i, part): (usize, &Component<'_>)| Part::new(&part.as_os_str().to_string_lossy(), i + 1 == rest.len());
-            let mut parts: Vec<Part> = rest.iter().enumerate().map(part).collect::<anyhow::Result<_>>()?;
+            let mut parts: Vec<Part> = rest.iter().enumerate().map(part).collect::<Result<_, _>>()?;
             if matches!(parts.last(), Some(Part::Folders)) {
                 parts.push(Part::Name { stem: Glob::all(), extension: None });
             }
@@ -209,9 +261,9 @@ impl Collected {
             }
         }
         match (total, left_out, folders) {
-            (0, 0, 0) => Err(anyhow!("no file matches the pattern")),
-            (0, 0, _) => Err(anyhow!("the pattern matches folders, but no pictures; end it with /**/* to take what they hold")),
-            (0, ..) => Err(anyhow!("no picture matches the pattern, only what is left out")),
+            (0, 0, 0) => Err(InputError::NoMatch),
+            (0, 0, _) => Err(InputError::OnlyFolders),
+            (0, ..) => Err(InputError::OnlyLeftOut),
             _ => Ok(()),
         }
     }
@@ -229,24 +281,23 @@ impl Collected {
         }
         while let Some((folder, states)) = folders.pop().or_else(|| links.pop_front()) {
             let here = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
-            let mut fail = |path: &Path, error: std::io::Error, what: &'static str| {
-                let error = anyhow!(error).context(what);
-                self.missing.push(Missing { name: path.display().to_string(), error });
+            let mut fail = |path: &Path, error: InputError| {
+                self.missing.push(Missing { name: path.display().to_string(), error: error.into() });
                 found.missing += 1;
             };
             match folder_key(here).map(|key| seen.insert((key, states.clone()))) {
                 Ok(true) => {}
                 Ok(false) => continue,
-                Err(error) => {
-                    fail(here, error, "cannot read the folder");
+                Err(source) => {
+                    fail(here, InputError::Folder { source });
                     continue;
                 }
             }
             let entries: Result<Vec<_>, _> = std::fs::read_dir(here).and_then(Iterator::collect);
             let mut entries = match entries {
                 Ok(entries) => entries,
-                Err(error) => {
-                    fail(here, error, "cannot read the folder");
+                Err(source) => {
+                    fail(here, InputError::Folder { source });
                     continue;
                 }
             };
@@ -260,7 +311,7 @@ impl Collected {
                 let path = folder.join(&name);
                 let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
                 match path.metadata() {
-                    Err(error) => fail(&path, error, "cannot be read"),
+                    Err(source) => fail(&path, InputError::Unreadable { source }),
                     Ok(data) if data.is_dir() => {
                         found.folders += usize::from(is_last);
                         match (deeper.is_empty(), is_link) {
@@ -277,7 +328,7 @@ impl Collected {
                     Ok(_) if every || Image::is_named_by(&path) => taken.push(path),
                     Ok(_) => {
                         if let Some(Foreign { name, remedy }) = foreign(&path) {
-                            *self.left_out.entry((name, remedy)).or_default() += 1;
+                            *self.left_out.entry(LeftOut { what: name, remedy }).or_default() += 1;
                             found.left_out += 1;
                         }
                     }
@@ -288,13 +339,13 @@ impl Collected {
         found.inputs = taken.len();
         self.inputs.extend(taken.into_iter().map(|path| {
             let folder = path.parent().and_then(|parent| parent.strip_prefix(root).ok()).map(Path::to_owned).unwrap_or_default();
-            Input { folder, path: Some(path) }
+            Input::file(path, folder)
         }));
         Some(found)
     }
 }
 
-const OWN_RESULTS: (&str, &str) = ("of this program's results", "name them to segment them");
+const OWN_RESULTS: LeftOut = LeftOut { what: "of this program's results", remedy: "name them to segment them" };
 
 /// Where the name of a folder's entry leads from these parts: the parts of what lies in it, and whether it is the end of the pattern.
 fn next(parts: &[Part], states: &[usize], name: &str) -> (Vec<usize>, bool) {
@@ -349,7 +400,8 @@ fn braces(text: &str) -> Vec<String> {
 fn is_result(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_ascii_lowercase();
     let name = name.to_string_lossy();
-    Format::ALL.iter().any(|format| name.ends_with(&format!(".{}", format.suffix())) && *format != Format::Json)
+    let suffixes = Format::ALL.iter().filter(|format| **format != Format::Json).map(|format| format.suffix());
+    suffixes.chain([FEATURES_SUFFIX]).any(|suffix| name.strip_suffix(suffix).is_some_and(|stem| stem.ends_with('.')))
 }
 
 #[cfg(test)]
