@@ -189,7 +189,7 @@ pub enum BatchError {
         /// Suffix, or name of a file of the run.
         name: String,
     },
-    /// Two images have the same names of results.
+    /// Two images have the same names of results, or in a file about many images.
     #[error("{first} and {second} would write the same files; give their common folder, or run twice with two output folders")]
     SameFiles {
         /// One of them.

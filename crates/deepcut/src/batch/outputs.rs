@@ -1,16 +1,6 @@
-//! Where results go, what is there already, and writing them whole or not at all.
-//!
-//! A result keeps a [`Record`] of what it was made from, so the same command goes on where it was stopped:
-//!
-//! | there already                                        | what happens                                      |
-//! |------------------------------------------------------|---------------------------------------------------|
-//! | every result of the same picture and settings        | the picture is skipped                            |
-//! | some of them, or one cut short                       | the others are made                               |
-//! | results of the picture as it was before it changed   | all are made anew                                 |
-//! | results of other settings                            | they are left, and the exit status says so        |
-//! | a result without a record                            | it is left: someone may have corrected it by hand |
-//! | another picture's, or no result at all               | an error                                          |
+//! What is there already, what is to be made, and writing it whole or not at all. The table is in [`super`].
 
+use super::destination::{Destination, extension};
 use super::files::{list, make_folder, move_to, or_here, parent, try_writing, write_beside};
 use super::inputs::{self, Input, Key};
 use super::source::Source;
@@ -19,92 +9,13 @@ use crate::export::record::{self, Found};
 use crate::export::{FEATURES_SUFFIX, Format};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::SystemTime;
 use tempfile::NamedTempFile;
-
-/// Where the results of a run go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// A folder, with a file for each image and format.
-    Folder(PathBuf),
-    /// One file.
-    File(PathBuf),
-    /// A stream, such as standard output: see [`Batch::writer`](super::Batch::writer).
-    Stream,
-}
-
-impl Destination {
-    /// A file if the path ends as a result or an image does and is no folder, else a folder.
-    #[must_use]
-    pub fn of(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        if !path.is_dir() && is_file_name(&path) { Self::File(path) } else { Self::Folder(path) }
-    }
-
-    /// Whether there is room for one result only.
-    #[must_use]
-    pub fn is_single(&self) -> bool {
-        matches!(self, Self::Stream | Self::File(_))
-    }
-
-    /// The extension of the one file.
-    #[must_use]
-    pub fn extension(&self) -> Option<String> {
-        match self {
-            Self::File(file) => Some(file.extension()?.to_string_lossy().to_lowercase()),
-            _ => None,
-        }
-    }
-
-    /// The path of an image's result; None is the stream.
-    fn path(&self, stem: &Path, suffix: &str) -> Option<PathBuf> {
-        let mut name = stem.as_os_str().to_owned();
-        name.push(".");
-        name.push(suffix);
-        self.run_path(Path::new(&name))
-    }
-
-    /// The path of a file of the whole run.
-    fn run_path(&self, name: &Path) -> Option<PathBuf> {
-        match self {
-            Self::Folder(folder) => {
-                // Not `./a.png`.
-                let path = folder.join(name);
-                Some(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
-            }
-            Self::File(file) => Some(file.clone()),
-            Self::Stream => None,
-        }
-    }
-
-    /// The folder that is there as long as anything can be written.
-    fn root(&self) -> Option<&Path> {
-        match self {
-            Self::Folder(folder) => Some(or_here(folder)),
-            Self::File(file) => Some(parent(file)),
-            Self::Stream => None,
-        }
-    }
-}
-
-/// The last part of a suffix.
-fn extension(suffix: &str) -> &str {
-    suffix.rsplit_once('.').map_or(suffix, |(_, extension)| extension)
-}
-
-/// Whether a path is meant as a file: it ends as a result does, or as an image.
-fn is_file_name(path: &Path) -> bool {
-    let ends_in_separator = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
-    let mut ours = Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX]);
-    let is_image = || crate::Image::is_named_by(path) || crate::image::foreign(path).is_some();
-    let is_file = |e: &OsStr| ours.any(|suffix| e.eq_ignore_ascii_case(extension(suffix))) || is_image();
-    !ends_in_separator && path.extension().is_some_and(is_file)
-}
 
 /// A result to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +122,15 @@ impl Outputs {
     /// [`BatchError`] if nothing can be written there, two images would write the same files, or a file of the whole run is there.
     pub fn prepare(&mut self, inputs: &[Input]) -> Result<Vec<PathBuf>, BatchError> {
         let stems = |whole| inputs.iter().map(move |input| stem(input, whole)).collect::<Vec<_>>();
+        // In a file about many images each has its own name.
+        if !self.wanted.run_files.is_empty() {
+            let mut seen = HashMap::new();
+            for input in inputs {
+                if let Some(first) = seen.insert(input.relative_name(), input) {
+                    return Err(BatchError::SameFiles { first: first.name(), second: input.name() });
+                }
+            }
+        }
         let (Some(root), true) = (self.destination.root().map(Path::to_owned), self.writes()) else {
             return Ok(stems(false));
         };
@@ -507,16 +427,6 @@ mod tests {
         assert_eq!(names(&cases, false).unwrap(), ["a", "A"].map(PathBuf::from));
         assert_eq!(names(&cases, true).unwrap(), ["a.jpg", "A.png"].map(PathBuf::from));
         assert!(names(&[input("", "a.jpg"), input("", "A.jpg")], true).is_err());
-    }
-
-    #[test]
-    fn what_ends_as_a_file_is_a_file() {
-        for name in ["m.png", "x/M.JPG", "m.json", "m.heic", "m.safetensors", "m.jfif"] {
-            assert!(is_file_name(Path::new(name)), "{name}");
-        }
-        for name in ["out", "out.v2", "m.png/", "png", ".png", "out/"] {
-            assert!(!is_file_name(Path::new(name)), "{name}");
-        }
     }
 
     #[test]

@@ -1,9 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::export::{ExportError, Page};
-use crate::{Options, export::png};
-use crate::{Segmentation, export::Report};
+use crate::export::{ExportError, File, Page, png};
+use crate::{Image, Options, Segmentation};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -142,6 +141,13 @@ fn one_path_takes_one_file_of_the_run() {
     assert_eq!(outcomes(&batch, &inputs).1.failures, 0);
     drop(batch);
     assert_eq!(stream, b"{}");
+    // An image is told from others by its name there.
+    std::fs::create_dir(at("other")).unwrap();
+    std::fs::copy(at("in/a.png"), at("other/a.png")).unwrap();
+    let batch = Batch::new().exporter(Table).output(at("more.json"));
+    let refused = batch.prepare(&collect(&[at("in"), at("other")])).err().unwrap();
+    assert!(matches!(refused, BatchError::SameFiles { .. }), "{refused}");
+    assert!(batch.prepare(&collect(&[at(".")])).is_ok());
     // No image is replaced, not even if overwriting is allowed.
     std::fs::rename(at("in/a.png"), at("in/areas.txt")).unwrap();
     let batch = Batch::new().exporter(Areas::default()).overwrite(true).output(at("in"));
