@@ -5,14 +5,10 @@ use crate::reporter::{Describe, Reporter, Status};
 use crate::{memory, stop, words};
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
-use deepcut::batch::{Batch, BatchError, Collected, Destination, Event, Prepared, Summary, WORKER_THREAD, Workers};
+use deepcut::batch::{Batch, BatchError, Collected, Destination, Event, Listener, Prepared, Summary, WORKER_THREAD, Workers};
 use deepcut::image::Decoder;
 use deepcut::memory::Memory;
 use std::io::IsTerminal;
-use std::ops::ControlFlow;
-
-/// Hears of what becomes of the pictures, and says it.
-pub type Listener<'a, D> = dyn FnMut(Event<'_, D>) -> ControlFlow<()> + 'a;
 
 /// Where results go, by the command line.
 pub fn destination(files: &FileArgs, found: &Collected) -> Destination {
@@ -69,7 +65,7 @@ pub fn run<D: Describe, T>(
             // Whoever is in the middle of a picture is left there, but nothing is half-written.
             std::process::exit(reporter.finish(summary).into())
         }
-        event => reporter.hear(event),
+        event => reporter.handle(event),
     });
     Ok(reporter.finish(&summary.map_err(flagged)?))
 }

@@ -68,7 +68,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says what happened. `Break` if there is no use in going on.
-    pub fn hear<D: Describe>(&mut self, event: Event<'_, D>) -> ControlFlow<()> {
+    pub fn handle<D: Describe>(&mut self, event: Event<'_, D>) -> ControlFlow<()> {
         match event {
             Event::Begin { images, writes } => {
                 (self.images, self.writes, self.begin) = (images, writes, Instant::now());

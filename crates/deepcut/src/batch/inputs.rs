@@ -80,7 +80,7 @@ pub struct Missing {
     pub error: JobError,
 }
 
-/// Files in folders that look like images and are none to this library.
+/// Files in folders that look like images but are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
     /// What they are, such as `HEIC`.
@@ -96,7 +96,7 @@ pub struct Collected {
     pub inputs: Vec<Input>,
     /// Inputs that name no image.
     pub missing: Vec<Missing>,
-    /// How many files of a kind were left out.
+    /// How many files of each kind were left out.
     pub left_out: BTreeMap<LeftOut, usize>,
 }
 

@@ -74,10 +74,10 @@ use std::sync::Mutex;
 /// Everything that decides a result beside the image: the network, and every option that is not the default.
 pub type Settings = BTreeMap<String, Value>;
 
-/// Hears of a batch's [`Event`]s, and ends the batch early with `Break`: images at hand are still finished.
+/// Receives the [`Event`]s of a batch. `Break` ends the batch early; images that were begun are still finished.
 pub type Listener<'a, D> = dyn FnMut(Event<'_, D>) -> ControlFlow<()> + 'a;
 
-/// How a batch runs: where results go, which ones, and who may stop it.
+/// A batch of images: which results are written, where, and how.
 pub struct Batch<'a> {
     destination: Destination,
     exporters: Vec<Box<dyn Export + 'a>>,
@@ -136,20 +136,20 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// Expects files of these suffixes from a [`Task`].
+    /// Names the files that a custom [`Task`] writes for each image, by what follows the image's name (`mask.png`).
     #[must_use]
     pub fn suffixes(mut self, suffixes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.suffixes.extend(suffixes.into_iter().map(Into::into));
         self
     }
 
-    /// Where results go: [`Destination::of`] the path. A folder is created if it is missing. Default: the current folder.
+    /// Writes results to this path, as [`Destination::of`] takes it. A folder is created if it is missing. Default: the current folder.
     #[must_use]
     pub fn output(self, path: impl Into<PathBuf>) -> Self {
         self.destination(Destination::of(path))
     }
 
-    /// As [`Batch::output`], where a path does not say it.
+    /// As [`Batch::output`], also for a stream.
     #[must_use]
     pub fn destination(self, destination: Destination) -> Self {
         Self { destination, ..self }
@@ -173,32 +173,33 @@ impl<'a> Batch<'a> {
         Self { threads: threads.into(), ..self }
     }
 
-    /// Reads images: limits, damage, memory.
+    /// Reads images with this decoder: it says how large they may be, and what happens to damaged ones.
     #[must_use]
     pub fn decoder(self, decoder: Decoder) -> Self {
         Self { decoder, ..self }
     }
 
-    /// Adds to what decides the results beside the image: results of other values are not taken for these.
+    /// Adds to the [`Settings`] that each result keeps: results of another value are results of other settings.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
     }
 
-    /// Asked often, from any thread: once true, no more images are begun, and those at hand are given up.
+    /// Stops the batch once this returns true: no more images are begun, and those at hand are left for the next run. Called often, from any
+    /// thread.
     #[must_use]
     pub fn cancelled(self, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
         Self { cancelled, ..self }
     }
 
-    /// Where the image of the input `-` is read from, such as standard input.
+    /// Reads the image of the input `-` from here, such as standard input.
     #[must_use]
     pub fn reader(self, reader: impl Read + Send + 'a) -> Self {
         Self { reader: Mutex::new(Some(Box::new(reader))), ..self }
     }
 
-    /// Where the result for [`Destination::Stream`] goes, such as standard output.
+    /// Writes the result for [`Destination::Stream`] here, such as standard output.
     #[must_use]
     pub fn writer(self, writer: impl Write + Send + 'a) -> Self {
         Self { writer: Mutex::new(Some(Box::new(writer))), ..self }
@@ -217,8 +218,8 @@ impl<'a> Batch<'a> {
         self.prepare(&collect(inputs))?.segment(segmenter, listener)
     }
 
-    /// Checks that everything can be written, before anything costly is begun, and makes the output folder. It is removed again if nothing
-    /// comes of the run.
+    /// Checks that results can be written and creates the output folder, before anything costly such as a network is loaded. An output folder that
+    /// was created and stays empty is removed again.
     ///
     /// # Errors
     /// [`BatchError`] if results have no room where they should go, nothing can be written there, or two images have the same names of results.

@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How many items' files wait for the disk at once: a disk takes many as fast as one.
 const SETTLERS: usize = 4;
 
-/// Who works, and who can stop it.
+/// Threads to work with, and a way to stop them.
 #[derive(Clone, Copy)]
 pub struct Workers<'a> {
     /// Threads of all work together. None: one for each core.
     pub threads: Option<usize>,
-    /// Asked often: once true, no more items are begun.
+    /// Called often, from any thread: once it returns true, no more items are begun.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// So many images in a row whose results cannot be written are enough.
 const HOPELESS: usize = 3;
 
-/// What a batch reports. `D` is what its task tells of an image that is done.
+/// What a batch reports. `D` is what its task returns for an image.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a, D = Report> {
@@ -53,7 +53,7 @@ pub enum Event<'a, D = Report> {
 pub enum Outcome<D = Report> {
     /// Its results were made.
     Done {
-        /// What its task tells.
+        /// What the task returned.
         done: D,
         /// What the decoder did that may matter.
         notes: Vec<String>,
@@ -131,7 +131,7 @@ pub struct Summary {
     pub files: usize,
     /// Paths of the files of the whole run.
     pub run_files: Vec<String>,
-    /// Files in folders that look like images and are none to this library: how many of a kind.
+    /// Files in folders that look like images but are not read: how many of each kind.
     pub left_out: BTreeMap<LeftOut, usize>,
     /// Why images were not done, if any were not.
     pub stopped: Option<Stopped>,

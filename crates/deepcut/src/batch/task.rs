@@ -7,10 +7,10 @@ use crate::image::Image;
 
 /// What to do with each image of a batch. Segmenting is [`Batch::segment`](super::Batch::segment).
 pub trait Task: Sync {
-    /// What is told of an image that is done.
+    /// What [`Task::run`] returns for an image; the listener gets it in [`Outcome::Done`](super::Outcome::Done).
     type Done: Send;
 
-    /// What decides its results beside the image.
+    /// Everything that decides the results beside the image.
     fn settings(&self) -> Settings;
 
     /// Makes an image's results and puts them where the job says.
@@ -45,7 +45,7 @@ pub struct Job<'a> {
     pub targets: Vec<Target>,
     /// Paths of all results of the image, those that were there before too.
     pub outputs: Vec<String>,
-    /// Whether the batch was cancelled: long work asks now and then, and returns [`JobError::Cancelled`].
+    /// Whether the batch was cancelled. Long work calls it now and then, and returns [`JobError::Cancelled`] if so.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     pub(super) put: &'a Put<'a>,
 }
