@@ -1,16 +1,17 @@
 //! The command line.
 
 use crate::memory::MemoryArg;
-use crate::outputs::Destination;
+use crate::words;
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::config::Config;
 use deepcut::backbone::facet::Facets;
 use deepcut::backbone::vit::{Family, VitOptions};
+use deepcut::batch::Destination;
+use deepcut::export::Format;
 use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine};
 use serde_json::Value;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
@@ -228,7 +229,7 @@ pub struct SegmentArgs {
     pub files: FileArgs,
     /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
     #[arg(short, long, value_enum, value_delimiter = ',')]
-    pub format: Vec<Format>,
+    pub format: Vec<FormatArg>,
     /// Set any option by its JSON name in reports: `--set dropout=0.25`, `--set edges=relu`, `--set upsampling=nearest`; wins over other flags
     #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method")]
     pub sets: Vec<String>,
@@ -385,8 +386,8 @@ pub enum ModelsCommand {
 }
 
 /// A file to write for each picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FormatArg {
     /// Palette PNG whose indices are the labels; 0 is background
     Labels,
     /// Grey PNG, 255 in the foreground
@@ -397,30 +398,17 @@ pub enum Format {
     Cutout,
     /// Boxes, areas, confidence and everything else, as JSON
     Json,
-    /// What the command `features` writes
-    #[value(skip)]
-    Features,
 }
 
-impl Format {
-    pub const ALL: [Self; 6] = [Self::Labels, Self::Mask, Self::Overlay, Self::Cutout, Self::Json, Self::Features];
-
-    /// What follows the stem of the picture's name.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Labels => "labels.png",
-            Self::Mask => "mask.png",
-            Self::Overlay => "overlay.png",
-            Self::Cutout => "cutout.png",
-            Self::Json => "json",
-            Self::Features => "features.safetensors",
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Labels => Self::Labels,
+            FormatArg::Mask => Self::Mask,
+            FormatArg::Overlay => Self::Overlay,
+            FormatArg::Cutout => Self::Cutout,
+            FormatArg::Json => Self::Json,
         }
-    }
-
-    /// The last part of the suffix.
-    pub fn extension(self) -> &'static str {
-        let suffix = self.suffix();
-        suffix.rsplit_once('.').map_or(suffix, |(_, extension)| extension)
     }
 }
 
@@ -547,8 +535,7 @@ impl MethodArgs {
     /// Says which of the options given have no effect beside the others.
     pub fn warn_of_ignored(&self, options: &Options, sets: &[String]) {
         for warning in self.ignored(options, sets) {
-            // Standard error may be closed; there is nowhere else to say so.
-            let _ = writeln!(std::io::stderr(), "deepcut: {warning}");
+            words::say(&format!("deepcut: {warning}"));
         }
     }
 
@@ -605,12 +592,12 @@ impl SegmentArgs {
     /// What to write for each picture; `--json` alone writes no file.
     pub fn formats(&self, to: &Destination) -> Vec<Format> {
         if !self.format.is_empty() {
-            let mut formats = Vec::new();
-            self.format.iter().for_each(|f| {
-                if !formats.contains(f) {
-                    formats.push(*f)
+            let mut formats: Vec<Format> = Vec::new();
+            for format in self.format.iter().map(|&format| format.into()) {
+                if !formats.contains(&format) {
+                    formats.push(format);
                 }
-            });
+            }
             return formats;
         }
         let data = if matches!(self.method.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };

@@ -3,10 +3,9 @@
 //! A file is named after everything its features depend on: the picture's pixels, the network and what of it is used, how the picture is
 //! resized, the kernels and this program's version. It is written whole or not at all, so that a run can be stopped at any time.
 
-use crate::files::list;
-use crate::outputs::write;
 use anyhow::{Context, bail};
 use deepcut::backbone::weights::hexadecimal;
+use deepcut::batch::files::{remove_partial, write};
 use deepcut::export::tensors;
 use deepcut::{FeatureMap, Image, Segmenter, View};
 use serde_json::json;
@@ -37,7 +36,7 @@ impl Cache {
         let cannot = || format!("cannot use the cache folder {}; name another with --cache", folder.display());
         std::fs::create_dir_all(folder).with_context(cannot)?;
         // What a killed run left half-written counts nowhere, and goes.
-        list(folder, folder);
+        remove_partial(folder);
         let cache = Self { folder: folder.into(), most_bytes: (gigabytes * 1e9) as u64, bytes: Mutex::new(0) };
         let bytes = cache.files().with_context(cannot)?.iter().map(|(_, _, size)| size).sum();
         Ok(Self { bytes: Mutex::new(bytes), ..cache })

@@ -1,57 +1,77 @@
 //! The command `features`: read, compute, write.
 
-use crate::args::{FeaturesArgs, Format};
-use crate::batch::{self, Done, Job, Status, Task};
-use crate::network;
-use crate::segment::settings;
-use crate::source::Settings;
+use crate::args::FeaturesArgs;
+use crate::reporter::{Describe, Status};
+use crate::{batch, network};
 use deepcut::Segmenter;
-use deepcut::export::tensors;
-use serde_json::json;
+use deepcut::batch::{Job, JobError, Settings, Task, collect, settings};
+use deepcut::export::{FEATURES_SUFFIX, tensors};
+use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Writes the features of everything the command line names.
 pub fn run(args: &FeaturesArgs) -> anyhow::Result<Status> {
     let options = args.options();
     options.validate()?;
+    let found = collect(&args.files.inputs);
+    let destination = batch::destination(&args.files, &found);
+    batch::check_stdout(&args.files, &destination, &[FEATURES_SUFFIX])?;
+    let work = batch::batch(&args.files, &args.run, &args.network, destination).suffixes([FEATURES_SUFFIX]);
     batch::run(
         &args.files,
         &args.run,
-        |_| vec![Format::Features],
-        || {
-            let segmenter = network::segmenter(&args.network, &args.run, options)?;
-            let mut settings = settings(&segmenter, &args.network);
-            // The others come after the features.
-            settings.retain(|name, _| {
-                ["backbone", "precision", "deterministic", "resolution", "framing", "filter", "log_bin"].contains(&&**name)
-            });
-            Ok(Work { segmenter, settings })
-        },
+        &work,
+        &found,
+        || Ok(Work { segmenter: network::segmenter(&args.network, &args.run, options)? }),
+        |prepared, work, listener| prepared.run(work, listener),
     )
 }
 
 struct Work {
     segmenter: Segmenter,
-    settings: Settings,
+}
+
+/// What is told of a picture whose features are written.
+pub struct Features {
+    grid: [usize; 2],
+    dim: usize,
+    seconds: f64,
+    report: serde_json::Map<String, Value>,
+}
+
+impl Describe for Features {
+    fn text(&self) -> String {
+        format!("{} × {} × {}, {:.0} ms", self.grid[0], self.grid[1], self.dim, 1000.0 * self.seconds)
+    }
+
+    fn json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&self.report)
+    }
 }
 
 impl Task for Work {
+    type Done = Features;
+
     fn settings(&self) -> Settings {
-        self.settings.clone()
+        let mut settings = settings(&self.segmenter);
+        // The others come after the features.
+        settings.retain(|name, _| ["backbone", "resolution", "framing", "filter", "log_bin"].contains(&&**name));
+        settings
     }
 
-    fn run(&self, job: &mut Job<'_>) -> anyhow::Result<Done> {
+    fn run(&self, job: &mut Job<'_>) -> Result<Features, JobError> {
         let image = &job.image;
         let begin = Instant::now();
         let map = self.segmenter.features(image)?;
         let seconds = begin.elapsed().as_secs_f64();
         let options = self.segmenter.options();
+        let grid = map.grid().into();
         let mut metadata = vec![
             ("input", json!(job.input.name())),
             ("height", json!(image.height())),
             ("width", json!(image.width())),
             ("damaged", json!(image.damage().is_some())),
-            ("grid", json!(map.grid())),
+            ("grid", json!(grid)),
             ("backbone", json!(self.segmenter.backbone().identity())),
             ("resolution", json!(options.view.resolution)),
             ("framing", json!(options.view.framing)),
@@ -66,7 +86,6 @@ impl Task for Work {
         for target in &job.targets {
             job.put(target, &bytes)?;
         }
-        let told = format!("{} × {} × {}, {:.0} ms", map.grid().0, map.grid().1, map.dim(), 1000.0 * seconds);
         let mut report: serde_json::Map<_, _> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         report.extend([
             ("type".to_owned(), json!("picture")),
@@ -75,6 +94,6 @@ impl Task for Work {
             ("seconds".to_owned(), json!({ "features": seconds })),
             ("record".to_owned(), json!(job.record)),
         ]);
-        Ok(Done { told, json: serde_json::to_vec(&report)? })
+        Ok(Features { grid, dim: map.dim(), seconds, report })
     }
 }

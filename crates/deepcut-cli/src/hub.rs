@@ -151,8 +151,7 @@ impl Hub {
 
     fn say(&self, text: &str) {
         if self.talk != Talk::Nothing {
-            // If standard error is closed there is nowhere to say so.
-            let _ = writeln!(std::io::stderr(), "{}", words::line(text));
+            words::say(text);
         }
     }
 

@@ -8,18 +8,13 @@ mod batch;
 mod cache;
 mod eval;
 mod features;
-mod files;
 mod hub;
-mod inputs;
 mod memory;
 mod models;
 mod network;
-mod outputs;
+mod reporter;
 mod segment;
-mod source;
 mod stop;
-mod stopwatch;
-mod talk;
 mod words;
 
 use args::{Cli, Command};
@@ -53,8 +48,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            // Standard error may be closed too; there is nowhere else to say so.
-            let _ = writeln!(std::io::stderr(), "deepcut: {}", words::line(&words::chain(&error)));
+            words::say(&format!("deepcut: {}", words::chain(&error)));
             ExitCode::from(2)
         }
     }
@@ -66,24 +60,24 @@ fn refused(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && std::env::args_os().any(is_odd) {
         // Without colours, which are commands too.
         let text = error.render().to_string();
-        text.lines().for_each(|line| drop(writeln!(std::io::stderr(), "{}", words::line(line))));
+        text.lines().for_each(words::say);
         return ExitCode::from(2);
     }
     error.exit()
 }
 
-/// Prints a list or a page: whoever closed standard output has seen enough. Of pictures `talk` knows what was left unsaid.
+/// Prints a list or a page: whoever closed standard output has seen enough. Of pictures the reporter knows what was left unsaid.
 fn show(bytes: &[u8]) -> anyhow::Result<()> {
     match print(bytes) {
-        Err(error) if talk::has_kind(&error, &[ErrorKind::BrokenPipe]) => Ok(()),
-        printed => printed,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
     }
 }
 
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
+fn print(bytes: &[u8]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes)?;
-    Ok(stdout.flush()?)
+    stdout.flush()
 }
 
 fn man(command: Option<&str>) -> anyhow::Result<bool> {

@@ -12,7 +12,6 @@ use deepcut::backbone::{self, Backbone};
 use deepcut::{Cpu, Precision};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Does the command. True if nothing failed.
@@ -65,7 +64,7 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
             Ok(text) => crate::show(format!("{name}: {text}\n").as_bytes())?,
             Err(error) => {
                 all = false;
-                let _ = writeln!(std::io::stderr(), "deepcut: {}", words::line(&format!("{name}: {}", words::chain(&error))));
+                words::say(&format!("deepcut: {name}: {}", words::chain(&error)));
             }
         }
     }

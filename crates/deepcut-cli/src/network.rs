@@ -9,7 +9,7 @@ use deepcut::backbone::config::Config;
 use deepcut::backbone::{self, Backbone, Identity, foreign};
 use deepcut::kernels::ISA_VARIABLE;
 use deepcut::{Cpu, Isa, Options, Segmenter};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What timm and transformers write beside a network.
@@ -31,8 +31,7 @@ pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow:
     let cpu = Cpu::builder().isa(isa).build()?;
     let network = load(args, run, &cpu)?;
     if run.verbose {
-        // Standard error may be closed; there is nowhere else to say so.
-        let _ = writeln!(std::io::stderr(), "{}", words::line(&description(network.identity())));
+        words::say(&description(network.identity()));
     }
     Ok(Segmenter::new(network, options, cpu)?.with_memory(memory::limit(run.max_memory, 1.0)))
 }

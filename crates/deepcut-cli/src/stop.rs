@@ -2,7 +2,6 @@
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -23,9 +22,4 @@ pub fn listen() -> std::io::Result<()> {
 /// The exit status that a signal asked for.
 pub fn asked() -> Option<u8> {
     u8::try_from(STATUS.load(Ordering::Relaxed)).ok().filter(|&status| status > 0)
-}
-
-/// What an observer answers: `Break` once a signal came.
-pub fn flow() -> ControlFlow<()> {
-    if asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

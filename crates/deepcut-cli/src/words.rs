@@ -1,11 +1,41 @@
 //! What reaches the terminal: errors without repetition, and no control characters of file names.
 
+use deepcut::batch::Remedy;
 use std::error::Error;
+use std::io::Write as _;
+
+/// A line on standard error. If that is closed there is nowhere to say so.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", line(text));
+}
 
 /// An error and its causes, each but those that an earlier one quotes.
 pub fn chain(error: &anyhow::Error) -> String {
+    join(error.to_string(), error.chain().nth(1))
+}
+
+/// As [`chain`], of an error of the library that ends with a remedy: the flags that do it are named.
+pub fn with_flags(error: &(dyn Error + 'static), remedy: Option<Remedy>) -> String {
     let mut text = error.to_string();
-    let mut cause: Option<&(dyn Error + 'static)> = error.chain().nth(1);
+    let flags = match remedy {
+        Some(Remedy::WritableFolder) => Some("give a writable one with -o"),
+        Some(Remedy::OverwriteOrFolder) => Some("pass --overwrite to replace it, or another folder with -o"),
+        Some(Remedy::OverwriteOrName) => Some("pass --overwrite to replace it, or another name with -o"),
+        Some(Remedy::AnotherFolder) => Some("give another folder with -o"),
+        Some(Remedy::FolderOrOneFormat) => Some("give a folder with -o, or one --format"),
+        Some(Remedy::FewerThreads) => Some("ask for fewer with --threads"),
+        _ => None,
+    };
+    if let (Some(flags), Some(remedy)) = (flags, remedy)
+        && let Some(what) = text.strip_suffix(&remedy.to_string())
+    {
+        text = format!("{what}{flags}");
+    }
+    join(text, error.source())
+}
+
+/// An error's text and its causes.
+fn join(mut text: String, mut cause: Option<&(dyn Error + 'static)>) -> String {
     while let Some(next) = cause {
         let words = next.to_string();
         let said = plain_words(&text);
@@ -66,6 +96,22 @@ mod tests {
         assert_eq!(told(twice), "Cannot read file a: gone");
         assert_eq!(told(anyhow!("the same.").context("The same").context("first")), "first: The same");
         assert_eq!(told(Err::<(), _>(anyhow!("c")).context("b").context("a").unwrap_err()), "a: b: c");
+    }
+
+    #[test]
+    fn remedies_name_the_flags() {
+        let told = |error: deepcut::batch::BatchError| with_flags(&error, error.remedy());
+        use deepcut::batch::{BatchError, FileError};
+        let source = std::io::Error::other("no such folder");
+        assert_eq!(
+            told(FileError::MakeFolder { folder: "x".into(), source }.into()),
+            "cannot make the folder x; give a writable one with -o: no such folder"
+        );
+        assert_eq!(
+            told(BatchError::OneResult { formats: 1, images: 2 }),
+            "one file or standard output takes one result of one picture, not 1 format of 2 pictures; give a folder with -o, or one --format"
+        );
+        assert_eq!(told(BatchError::StreamTwice), "standard input can be read only once");
     }
 
     #[test]

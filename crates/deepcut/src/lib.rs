@@ -36,6 +36,8 @@
 
 pub mod backbone;
 pub mod baseline;
+#[cfg(feature = "batch")]
+pub mod batch;
 pub mod components;
 pub mod cpu;
 pub mod dataset;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "kernels",
     "random",
     "setting",
@@ -30,15 +30,17 @@ const ORDER: [&str; 23] = [
     "record",
     "options",
     "segmenter",
+    "batch",
 ];
 
 /// Pairs that do not know each other, although one comes first.
-const STRANGERS: [(&str, &str); 6] = [
+const STRANGERS: [(&str, &str); 7] = [
     ("objective", "gnn"),
     ("graph", "backbone"),
     ("segment", "backbone"),
     ("export", "segment"),
     ("export", "backbone"),
+    ("export", "baseline"),
     ("segmentation", "segment"),
 ];
 

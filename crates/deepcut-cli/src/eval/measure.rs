@@ -1,8 +1,8 @@
 //! One picture, measured with every contender.
 
 use super::{Contender, Evaluation};
-use crate::stopwatch::Stopwatch;
 use anyhow::Context;
+use deepcut::batch::Stopwatch;
 use deepcut::components::BoundingBox;
 use deepcut::dataset::{Known, Note, Sample};
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};

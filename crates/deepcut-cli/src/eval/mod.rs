@@ -8,17 +8,17 @@ mod table;
 
 use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs};
 use crate::cache::Cache;
-use crate::outputs::write;
+use crate::reporter::progress_bar;
 use crate::{batch, network, show, words};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use deepcut::batch::files::write;
 use deepcut::dataset::{self, Dataset, Layout, Note};
 use deepcut::record::Picture;
 use deepcut::{Method, Options, Segmenter};
 use log::Log;
 use measure::measure;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::Path;
 pub use sweep::run as sweep;
 use table::{Table, Tables};
@@ -160,7 +160,7 @@ impl Evaluation {
             Some(path) => Log::open(path, self)?,
             None => (Log::none(), Default::default()),
         };
-        let bar = batch::progress_bar(&study.run, self.set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
+        let bar = progress_bar(&study.run, self.set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
         let mut tables: Tables = self.contenders.iter().map(|contender| Table::new(&contender.name)).collect();
         let (mut failures, mut notes) = (0, BTreeMap::new());
         batch::in_order(
@@ -249,9 +249,8 @@ impl Evaluation {
     }
 }
 
-/// A line on standard error. If that is closed there is nowhere to say so.
 fn say(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{}", words::line(&text.to_string()));
+    words::say(&text.to_string());
 }
 
 fn find(args: &StudyArgs) -> anyhow::Result<Dataset> {

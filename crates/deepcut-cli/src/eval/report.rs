@@ -3,11 +3,11 @@
 use super::table::{Row, Table};
 use super::{Evaluation, Outcome};
 use crate::args::EvalArgs;
-use crate::outputs::write;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deepcut::Image;
+use deepcut::batch::files::write;
 use deepcut::components::BoundingBox;
 use deepcut::dataset::Known;
 use deepcut::image::Filter;

@@ -1,8 +1,98 @@
 //! From a segmentation to files' bytes.
+//!
+//! An [`Export`] makes files of each image, of the whole run, or both. [`Format`] names the exporters that there are.
 
+mod format;
 pub mod png;
 pub mod record;
+mod report;
 pub mod tensors;
+
+pub use format::{Format, UnknownFormat};
+pub use report::{ComponentReport, LabelReport, Provenance, Report};
+pub use tensors::SUFFIX as FEATURES_SUFFIX;
+
+use crate::image::Image;
+use crate::segmentation::Segmentation;
+
+/// A segmented image, as exporters get it.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// The image's file name below the folder of results, with `/` between folders: unique in a run.
+    pub name: &'a str,
+    /// The image.
+    pub image: &'a Image,
+    /// Its segmentation, of the same size.
+    pub segmentation: &'a Segmentation,
+    /// What else is known: boxes, components, and where the segmentation comes from.
+    pub report: &'a Report,
+}
+
+/// A file's name and content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// What follows the image's name, after a dot (`mask.png`); the whole name if the file is about the whole run (`annotations.json`).
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Makes files of segmented images.
+///
+/// Several threads export images at once and in any order. An exporter of one file for the whole run therefore keeps what it needs behind a
+/// lock, and sorts it by the images' names in [`Export::finish`], so that the same images make the same bytes.
+///
+/// ```
+/// use deepcut::export::{Export, ExportError, File, Page};
+/// use std::collections::BTreeMap;
+/// use std::sync::{Mutex, PoisonError};
+///
+/// /// A table of areas, a row for each image.
+/// #[derive(Default)]
+/// struct Areas(Mutex<BTreeMap<String, usize>>);
+///
+/// impl Export for Areas {
+///     fn run_files(&self) -> &[&str] {
+///         &["areas.csv"]
+///     }
+///
+///     fn image(&self, page: &Page<'_>) -> Result<Vec<File>, ExportError> {
+///         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(page.name.to_owned(), page.report.area);
+///         Ok(Vec::new())
+///     }
+///
+///     fn finish(&self) -> Result<Vec<File>, ExportError> {
+///         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         let text: String = rows.iter().map(|(name, area)| format!("{name},{area}\n")).collect();
+///         Ok(vec![File { name: "areas.csv".into(), bytes: text.into_bytes() }])
+///     }
+/// }
+/// ```
+pub trait Export: Send + Sync {
+    /// The [`File::name`]s that [`Export::image`] makes for every image, known before: a run skips images that have all of them.
+    fn suffixes(&self) -> &[&str] {
+        &[]
+    }
+
+    /// The [`File::name`]s that [`Export::finish`] makes. If there are any, no image of a run is skipped: the file tells of each.
+    fn run_files(&self) -> &[&str] {
+        &[]
+    }
+
+    /// The files of one image.
+    ///
+    /// # Errors
+    /// [`ExportError`] if the image cannot be exported; the other images go on.
+    fn image(&self, page: &Page<'_>) -> Result<Vec<File>, ExportError>;
+
+    /// The files of the whole run, once all images are done. Images that failed are not in them.
+    ///
+    /// # Errors
+    /// [`ExportError`] if they cannot be made.
+    fn finish(&self) -> Result<Vec<File>, ExportError> {
+        Ok(Vec::new())
+    }
+}
 
 /// Why a result could not be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +107,19 @@ pub enum ExportError {
     /// A file's values are no features.
     #[error("the file holds no features")]
     Features(#[from] crate::features::FeatureMapError),
-    /// Picture and segmentation differ in size.
+    /// The JSON encoder refused.
+    #[error("cannot encode the JSON file")]
+    Json(#[from] serde_json::Error),
+    /// An exporter made a file that it did not announce in [`Export::suffixes`] or [`Export::run_files`].
+    #[error("the exporter made a file {name} that it did not announce")]
+    Unannounced {
+        /// The file's name.
+        name: String,
+    },
+    /// An exporter outside this library failed.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
+    /// Image and segmentation differ in size.
     #[error("a segmentation of {segmentation:?} pixels cannot be laid over a picture of {image:?}")]
     Size {
         /// Height and width of the picture.

@@ -5,6 +5,8 @@ use crate::features::FeatureMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 
+/// What follows an image's name in the name of the file of its features, after a dot.
+pub const SUFFIX: &str = "features.safetensors";
 /// The key of the metadata that says that the image was of one color.
 const CONSTANT: &str = "constant";
 

@@ -371,8 +371,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(all(test, feature = "parallel"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(feature = "parallel")]
+
     use super::*;
 
     fn pool(threads: usize) -> rayon::ThreadPool {

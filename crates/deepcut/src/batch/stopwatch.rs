@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Adds up the time between one stage's beginning and the next's.
+/// Adds up the time that each stage takes; a stage lasts until the next begins.
+#[derive(Debug, Clone)]
 pub struct Stopwatch {
     since: Instant,
     stage: &'static str,
@@ -12,19 +13,20 @@ pub struct Stopwatch {
 
 impl Stopwatch {
     /// Begins with this stage.
+    #[must_use]
     pub fn new(stage: &'static str) -> Self {
         Self { since: Instant::now(), stage, seconds: BTreeMap::new() }
     }
 
-    /// The stage before ends here.
+    /// Begins a stage; the one before ends here.
     pub fn begin(&mut self, stage: &'static str) {
         *self.seconds.entry(self.stage.into()).or_default() += self.since.elapsed().as_secs_f64();
         (self.since, self.stage) = (Instant::now(), stage);
     }
 
-    /// Ends the last stage.
+    /// Seconds of every stage so far.
     pub fn seconds(&mut self) -> BTreeMap<String, f64> {
-        self.begin("");
-        std::mem::take(&mut self.seconds)
+        self.begin(self.stage);
+        self.seconds.clone()
     }
 }

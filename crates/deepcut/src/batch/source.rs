@@ -1,22 +1,22 @@
 //! A picture's file, and whether a result was made from it as it is now.
 //!
 //! A picture has changed if its length has; or if its file was touched since the result was written and its time is later than the result's or
-//! its checksum is another. With `--checksum` the content alone decides.
+//! its checksum is another. If checksums are asked for, the content alone decides.
 
-use crate::files::parent;
-use crate::inputs::Input;
-use deepcut::backbone::weights::{hexadecimal, sha256_of_reader};
-use deepcut::export::record::Record;
-use serde_json::Value;
+use super::Settings;
+use super::files::parent;
+use super::inputs::Input;
+use crate::backbone::weights::{hexadecimal, sha256, sha256_of_reader};
+use crate::export::record::Record;
+use crate::image::{Decoder, Image, ImageError, foreign};
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::time::SystemTime;
 
-/// Everything that decides a result beside the picture: the network, and every option that is not the default.
-pub type Settings = BTreeMap<String, Value>;
+/// Longer files are read twice, for pixels and checksum, rather than kept in memory; the decoder refuses some of them by their length.
+const ONCE_BYTES: u64 = 1 << 26;
 
 /// A picture's file as it is now.
 pub struct Source<'a> {
@@ -29,13 +29,33 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Looks at the file, without reading it.
     pub fn new(input: &'a Input) -> Self {
-        let data = input.path.as_deref().and_then(|path| path.metadata().ok());
+        let data = input.path().and_then(|path| path.metadata().ok());
         Self { input, bytes: data.as_ref().map_or(0, Metadata::len), data, sha256: OnceCell::new() }
     }
 
-    /// What was read from standard input.
+    /// What was read from the stream.
     pub fn of_stream<R>(input: &'a Input, read: Hashing<R>) -> Self {
         Self { input, data: None, bytes: read.bytes, sha256: OnceCell::from(read.sum()) }
+    }
+
+    /// Decodes the file. One of moderate length is read once, for pixels and checksum.
+    ///
+    /// # Errors
+    /// As [`Decoder::open`].
+    pub fn decode(&self, decoder: &Decoder) -> Result<Image, ImageError> {
+        let Some(path) = self.input.path() else { return Err(ImageError::Read(io::Error::other("the stream was read before"))) };
+        let is_moderate = self.data.as_ref().is_some_and(|data| data.is_file() && data.len() <= ONCE_BYTES);
+        // What is named as a format that is not read gets the decoder's words for it.
+        if !is_moderate || foreign(path).is_some() {
+            return decoder.open(path);
+        }
+        let mut bytes = Vec::with_capacity(self.bytes as usize);
+        File::open(path).and_then(|file| file.take(ONCE_BYTES + 1).read_to_end(&mut bytes)).map_err(ImageError::Read)?;
+        let image = decoder.decode(&bytes)?;
+        if bytes.len() as u64 == self.bytes {
+            self.sha256.get_or_init(|| sha256(&bytes));
+        }
+        Ok(image)
     }
 
     /// The checksum of its content.
@@ -44,7 +64,7 @@ impl<'a> Source<'a> {
             return Ok(sum);
         }
         // Opening a named pipe would wait for a writer.
-        let (Some(path), true) = (&self.input.path, self.data.as_ref().is_none_or(Metadata::is_file)) else {
+        let (Some(path), true) = (self.input.path(), self.data.as_ref().is_none_or(Metadata::is_file)) else {
             return Err(io::Error::other("it is no file"));
         };
         let sum = sha256_of_reader(File::open(path)?)?;
@@ -53,7 +73,7 @@ impl<'a> Source<'a> {
 
     /// Whether it is another file than it was, or is written to.
     pub fn is_unstable(&self) -> bool {
-        let now = self.input.path.as_deref().and_then(|path| path.metadata().ok());
+        let now = self.input.path().and_then(|path| path.metadata().ok());
         let state = |data: &Option<Metadata>| data.as_ref().map(|data| (data.len(), data.modified().ok()));
         state(&now) != state(&self.data)
     }
@@ -75,7 +95,7 @@ impl<'a> Source<'a> {
 
     /// A digest: results may be published, and where they were made is nobody's business.
     fn folder(&self) -> String {
-        let folder = self.input.path.as_deref().map(parent).and_then(|folder| folder.canonicalize().ok());
+        let folder = self.input.path().map(parent).and_then(|folder| folder.canonicalize().ok());
         folder.map(|folder| hexadecimal(&Sha256::digest(folder.as_os_str().as_encoded_bytes())[..8])).unwrap_or_default()
     }
 
@@ -85,7 +105,7 @@ impl<'a> Source<'a> {
             return Ok(true);
         }
         // A folder that was moved or copied holds the same pictures; all that comes from standard input has one name.
-        let may_be = self.input.path.is_none() || record.folder != self.folder();
+        let may_be = self.input.path().is_none() || record.folder != self.folder();
         Ok(may_be && !self.has_content_of(record)?)
     }
 
@@ -118,7 +138,7 @@ impl<'a> Source<'a> {
             SystemTime::UNIX_EPOCH.checked_add(since)
         };
         // A link may lead elsewhere now.
-        let link = self.input.path.as_deref()?.symlink_metadata().ok()?;
+        let link = self.input.path()?.symlink_metadata().ok()?;
         Some(time(self.data.as_ref()?)?.max(time(&link)?))
     }
 

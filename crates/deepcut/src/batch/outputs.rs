@@ -1,115 +1,30 @@
-//! Where results go, what is there already, and writing them whole or not at all.
-//!
-//! A result keeps a [`Record`] of what it was made from, so the same command goes on where it was stopped:
-//!
-//! | there already                                        | what happens                                      |
-//! |------------------------------------------------------|---------------------------------------------------|
-//! | every result of the same picture and settings        | the picture is skipped                            |
-//! | some of them, or one cut short                       | the others are made                               |
-//! | results of the picture as it was before it changed   | all are made anew                                 |
-//! | results of other settings                            | they are left, and the exit status says so        |
-//! | a result without a record                            | it is left: someone may have corrected it by hand |
-//! | another picture's, or no result at all               | an error                                          |
+//! What is there already, what is to be made, and writing it whole or not at all. The table is in [`super`].
 
-use crate::args::{FileArgs, Format};
-pub use crate::files::write;
-use crate::files::{Fault, list, make_folder, move_to, or_here, parent, try_writing, write_beside};
-use crate::inputs::{self, Input, Key};
-use crate::source::{Settings, Source};
-use crate::words::count;
-use anyhow::{Context, anyhow, bail};
-use deepcut::export::record::{self, Found};
+use super::destination::{Destination, extension};
+use super::files::{list, make_folder, move_to, or_here, parent, try_writing, write_beside};
+use super::inputs::{self, Input, Key};
+use super::source::Source;
+use super::{BatchError, FileError, JobError, Settings};
+use crate::export::record::{self, Found};
+use crate::export::{FEATURES_SUFFIX, Format};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::SystemTime;
 use tempfile::NamedTempFile;
 
-/// Where the results of a run go.
-#[derive(Debug)]
-pub enum Destination {
-    /// A folder, with a file for each picture and format.
-    Folder(PathBuf),
-    /// One file.
-    File(PathBuf),
-    /// Standard output.
-    Stdout,
-}
-
-impl Destination {
-    /// Decides from the command line.
-    fn new(args: &FileArgs, inputs: &[Input]) -> Self {
-        let from_stdin = matches!(inputs, [Input { path: None, .. }]);
-        match &args.output {
-            Some(out) if out.as_os_str() == "-" => Self::Stdout,
-            Some(out) if !out.is_dir() && is_file_name(out) => Self::File(out.clone()),
-            Some(out) => Self::Folder(out.clone()),
-            None if from_stdin && !args.json => Self::Stdout,
-            None => Self::Folder(PathBuf::from(".")),
-        }
-    }
-
-    /// Whether there is room for one result only.
-    pub fn is_single(&self) -> bool {
-        matches!(self, Self::Stdout | Self::File(_))
-    }
-
-    /// The extension of the one file.
-    pub fn extension(&self) -> Option<String> {
-        match self {
-            Self::File(file) => Some(file.extension()?.to_string_lossy().to_lowercase()),
-            _ => None,
-        }
-    }
-
-    /// The path of a result; None is standard output.
-    fn path(&self, stem: &Path, format: Format) -> Option<PathBuf> {
-        match self {
-            Self::Folder(folder) => {
-                let mut name = folder.join(stem).into_os_string();
-                name.push(".");
-                name.push(format.suffix());
-                // Not `./a.png`.
-                let name = PathBuf::from(name);
-                Some(name.strip_prefix(".").map(Path::to_owned).unwrap_or(name))
-            }
-            Self::File(file) => Some(file.clone()),
-            Self::Stdout => None,
-        }
-    }
-
-    /// The folder that is there as long as anything can be written.
-    fn root(&self) -> Option<&Path> {
-        match self {
-            Self::Folder(folder) => Some(or_here(folder)),
-            Self::File(file) => Some(parent(file)),
-            Self::Stdout => None,
-        }
-    }
-}
-
-/// Whether a path is meant as a file: it ends as a result does, or as a picture.
-fn is_file_name(path: &Path) -> bool {
-    let ends_in_separator = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
-    let is_ours = |e: &OsStr| Format::ALL.iter().any(|format| e.eq_ignore_ascii_case(format.extension()));
-    let is_picture = || deepcut::Image::is_named_by(path) || deepcut::image::foreign(path).is_some();
-    !ends_in_separator && path.extension().is_some_and(|e| is_ours(e) || is_picture())
-}
-
-/// As the decoder says it.
-const CANNOT_READ: &str = "cannot read the file";
-
-/// A result to write.
-#[derive(Debug, PartialEq, Eq)]
+/// A result to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    pub format: Format,
-    /// None is standard output.
+    /// What follows the image's name, such as `mask.png`.
+    pub suffix: String,
+    /// None is the stream.
     pub path: Option<PathBuf>,
-    replace: bool,
+    pub(super) replace: bool,
 }
 
 /// A result that is written, but not yet in its place.
@@ -119,7 +34,7 @@ pub struct Pending {
     replace: bool,
 }
 
-/// What to do with a picture.
+/// What to do with an image.
 #[derive(Debug)]
 pub enum Plan {
     /// Make these.
@@ -133,12 +48,21 @@ pub enum Plan {
     Differs(String),
 }
 
+/// Which results are made, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Suffixes of the files of each image.
+    pub suffixes: Vec<String>,
+    /// Names of the files of the whole run.
+    pub run_files: Vec<String>,
+    pub overwrite: bool,
+    pub checksum: bool,
+}
+
 /// The results of a run.
 pub struct Outputs {
     destination: Destination,
-    formats: Vec<Format>,
-    overwrite: bool,
-    checksum: bool,
+    wanted: Wanted,
     /// What is read is never written.
     read: HashSet<Key>,
     /// Held to read by those who write.
@@ -152,47 +76,34 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Decides from the command line where results go; `formats` are those for a destination. Nothing is written.
+    /// Checks that the destination has room for what is wanted. Nothing is written.
     ///
     /// # Errors
-    /// If a file or standard output is asked to take more than one result, or a result of another format than its name says.
-    pub fn new(args: &FileArgs, formats: impl Fn(&Destination) -> Vec<Format>, inputs: &[Input]) -> anyhow::Result<Self> {
-        let destination = Destination::new(args, inputs);
-        let formats = formats(&destination);
-        let single = matches!(inputs, [] | [_]) && formats.len() == 1;
-        match &destination {
-            Destination::Folder(_) => {}
-            _ if !single => bail!(
-                "one file or standard output takes one result of one picture, not {} of {}; give a folder with -o, or one --format",
-                count(formats.len(), "format"),
-                count(inputs.len(), "picture")
-            ),
-            Destination::Stdout if args.json => {
-                bail!("--json and a result cannot both go to standard output; give a file or folder with -o")
+    /// [`BatchError`] if a file or the stream is asked to take more than one result, or a result of another format than its name says.
+    pub fn new(destination: Destination, wanted: Wanted, inputs: &[Input]) -> Result<Self, BatchError> {
+        let mut names = HashSet::new();
+        if let Some(name) = wanted.suffixes.iter().chain(&wanted.run_files).find(|name| !names.insert(*name)) {
+            return Err(BatchError::SameName { name: name.clone() });
+        }
+        if destination.is_single() {
+            let suffix = match (&wanted.suffixes[..], &wanted.run_files[..]) {
+                ([suffix], []) if inputs.len() <= 1 => suffix,
+                ([], [name]) => name,
+                (suffixes, names) => {
+                    return Err(BatchError::OneResult { formats: suffixes.len() + names.len(), images: inputs.len() });
+                }
+            };
+            if let Destination::File(path) = &destination
+                && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension(suffix)))
+            {
+                let name = path.with_extension(extension(suffix));
+                return Err(BatchError::Extension { path: path.clone(), suffix: suffix.clone(), name });
             }
-            Destination::Stdout if formats[0] != Format::Json && io::stdout().is_terminal() => {
-                bail!(
-                    "a {} file would go to the terminal; redirect standard output or give a file with -o",
-                    formats[0].extension()
-                )
-            }
-            Destination::File(out) if !out.extension().is_some_and(|e| e.eq_ignore_ascii_case(formats[0].extension())) => {
-                let name = out.with_extension(formats[0].extension());
-                bail!(
-                    "{} does not end as its format does (`.{}`): name it {}; for a folder of that name, end it with /",
-                    out.display(),
-                    formats[0].suffix(),
-                    name.display()
-                )
-            }
-            _ => {}
         }
         Ok(Self {
             destination,
-            formats,
-            overwrite: args.overwrite,
-            checksum: args.checksum,
-            read: inputs.iter().filter_map(|input| inputs::key(input.path.as_deref()?)).collect(),
+            wanted,
+            read: inputs.iter().filter_map(|input| input.key().cloned()).collect(),
             writing: RwLock::new(()),
             touched: Mutex::default(),
             ignores_case: false,
@@ -200,17 +111,26 @@ impl Outputs {
         })
     }
 
-    /// Whether results are written, rather than only told.
+    /// Whether results are written, rather than only reported.
     pub fn writes(&self) -> bool {
-        !self.formats.is_empty()
+        !self.wanted.suffixes.is_empty() || !self.wanted.run_files.is_empty()
     }
 
-    /// Makes the output folder, tries to write there, removes what a killed run left, and gives every picture the name of its results.
+    /// Makes the output folder, tries to write there, removes what a killed run left, and gives every image the name of its results.
     ///
     /// # Errors
-    /// If nothing can be written there, or two pictures would write the same files.
-    pub fn prepare(&mut self, inputs: &[Input]) -> anyhow::Result<Vec<PathBuf>> {
+    /// [`BatchError`] if nothing can be written there, two images would write the same files, or a file of the whole run is there.
+    pub fn prepare(&mut self, inputs: &[Input]) -> Result<Vec<PathBuf>, BatchError> {
         let stems = |whole| inputs.iter().map(move |input| stem(input, whole)).collect::<Vec<_>>();
+        // In a file about many images each has its own name.
+        if !self.wanted.run_files.is_empty() {
+            let mut seen = HashMap::new();
+            for input in inputs {
+                if let Some(first) = seen.insert(input.relative_name(), input) {
+                    return Err(BatchError::SameFiles { first: first.name(), second: input.name() });
+                }
+            }
+        }
         let (Some(root), true) = (self.destination.root().map(Path::to_owned), self.writes()) else {
             return Ok(stems(false));
         };
@@ -220,8 +140,16 @@ impl Outputs {
             make_folder(&root)?;
         }
         self.ignores_case = try_writing(&root)?;
+        for path in self.wanted.run_files.iter().filter_map(|name| self.destination.run_path(Path::new(name))) {
+            if inputs::key(&path).is_some_and(|key| self.read.contains(&key)) {
+                return Err(BatchError::ReplacesInput { path });
+            }
+            if !self.wanted.overwrite && path.symlink_metadata().is_ok() {
+                return Err(BatchError::Exists { path });
+            }
+        }
         let folders: HashSet<PathBuf> = match &self.destination {
-            Destination::Folder(folder) => inputs.iter().map(|input| folder.join(&input.folder)).collect(),
+            Destination::Folder(folder) => inputs.iter().map(|input| folder.join(input.folder())).collect(),
             _ => [root].into(),
         };
         let there: HashSet<PathBuf> = folders.iter().flat_map(|folder| list(or_here(folder), folder)).collect();
@@ -233,7 +161,7 @@ impl Outputs {
 
     /// The stem of each picture's results, with its folder: the picture's own, unless another picture of this run or on the disk has it; then its
     /// whole name. What has results keeps their name.
-    fn names(&self, inputs: &[Input], there: &HashSet<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+    fn names(&self, inputs: &[Input], there: &HashSet<PathBuf>) -> Result<Vec<PathBuf>, BatchError> {
         let key = |path: &Path| match self.ignores_case {
             true => path.as_os_str().to_ascii_lowercase(),
             false => path.as_os_str().to_owned(),
@@ -267,11 +195,7 @@ impl Outputs {
             }
             let Some((a, b)) = clash else { return Ok(names) };
             let Some(at) = [b, a].into_iter().find(|&at| !whole[at]) else {
-                bail!(
-                    "{} and {} would write the same files; give their common folder, or run twice with two output folders",
-                    inputs[a].name(),
-                    inputs[b].name()
-                );
+                return Err(BatchError::SameFiles { first: inputs[a].name(), second: inputs[b].name() });
             };
             (names[at], whole[at]) = (stem(&inputs[at], true), true);
         }
@@ -280,7 +204,10 @@ impl Outputs {
     /// The picture whose results have this stem; None if there are none, an inner None if they do not say.
     fn owner(&self, stem: &Path, there: impl Fn(&Path) -> bool) -> Option<Option<String>> {
         let mut owner = None;
-        for path in Format::ALL.iter().filter_map(|&format| self.destination.path(stem, format)) {
+        let known = Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX]);
+        let mut suffixes: Vec<&str> = self.wanted.suffixes.iter().map(String::as_str).collect();
+        suffixes.extend(known.filter(|suffix| !self.wanted.suffixes.iter().any(|wanted| wanted == suffix)));
+        for path in suffixes.into_iter().filter_map(|suffix| self.destination.path(stem, suffix)) {
             if !there(&path) {
                 continue;
             }
@@ -293,92 +220,100 @@ impl Outputs {
         owner
     }
 
-    /// The paths of a picture's results.
+    /// The paths of an image's results.
     pub fn paths(&self, name: &Path) -> Vec<String> {
-        let paths = self.formats.iter().filter_map(|&format| self.destination.path(name, format));
+        let paths = self.wanted.suffixes.iter().filter_map(|suffix| self.destination.path(name, suffix));
         paths.map(|path| path.display().to_string()).collect()
     }
 
-    /// What to do with a picture whose results are called `name`.
+    /// What to do with an image whose results are called `name`.
     ///
     /// # Errors
-    /// If what is there is no result, or another picture's.
-    pub fn plan(&self, source: &Source<'_>, name: &Path, settings: &Settings) -> anyhow::Result<Plan> {
+    /// [`JobError`] if what is there is no result, or another image's.
+    pub fn plan(&self, source: &Source<'_>, name: &Path, settings: &Settings) -> Result<Plan, JobError> {
         let mut targets = Vec::new();
         let mut records = Vec::new();
         let (mut unrecorded, mut missing) = (0, 0);
-        for &format in &self.formats {
-            let path = self.destination.path(name, format);
-            let Some(place) = &path else {
-                targets.push((Target { format, path, replace: false }, true));
+        let read = |source| JobError::Read { source };
+        for suffix in &self.wanted.suffixes {
+            let target = |path, replace| Target { suffix: suffix.clone(), path, replace };
+            let Some(place) = self.destination.path(name, suffix) else {
+                targets.push((target(None, false), true));
                 missing += 1;
                 continue;
             };
-            let found = look(place).with_context(|| format!("cannot read {}", place.display()))?;
-            if found.is_some() && inputs::key(place).is_some_and(|key| self.read.contains(&key)) {
-                bail!("its result would replace {}, one of the pictures; give another folder with -o", place.display());
+            let found = match look(&place) {
+                Ok(found) => found,
+                Err(source) => return Err(JobError::ReadResult { path: place, source }),
+            };
+            if found.is_some() && inputs::key(&place).is_some_and(|key| self.read.contains(&key)) {
+                return Err(JobError::ReplacesInput { path: place });
             }
             let (replace, wanted) = match found {
                 None => (false, true),
-                Some(_) if self.overwrite => (true, true),
-                Some((Found::Other, _)) => {
-                    bail!(
-                        "{} exists and is no result; pass --overwrite to replace it, or another folder with -o",
-                        place.display()
-                    )
-                }
-                Some((Found::Whole(None), _)) if self.destination.is_single() => {
-                    bail!("{} exists; pass --overwrite to replace it, or another name with -o", place.display())
-                }
+                Some(_) if self.wanted.overwrite => (true, true),
+                Some((Found::Other, _)) => return Err(JobError::NoResult { path: place }),
+                Some((Found::Whole(None), _)) if self.destination.is_single() => return Err(JobError::Exists { path: place }),
                 Some((Found::Partial, _)) => (true, true),
                 Some((Found::Whole(None), _)) => {
                     unrecorded += 1;
                     continue;
                 }
                 Some((Found::Whole(Some(record)), written)) => {
-                    if source.is_another(&record).context(CANNOT_READ)? {
-                        bail!(
-                            "{} is the result of another picture, {}; pass --overwrite to replace it, or another folder with -o",
-                            place.display(),
-                            record.input
-                        );
+                    if source.is_another(&record).map_err(read)? {
+                        return Err(JobError::OtherImage { path: place, input: record.input });
                     }
                     records.push((record, written));
                     (true, false)
                 }
             };
             missing += usize::from(wanted);
-            targets.push((Target { format, path, replace }, wanted));
+            targets.push((target(Some(place), replace), wanted));
         }
         for (record, written) in &records {
-            if source.has_changed(record, *written, self.checksum).context(CANNOT_READ)? {
+            if source.has_changed(record, *written, self.wanted.checksum).map_err(read)? {
                 return Ok(Plan::Make(targets.into_iter().map(|(target, _)| target).collect()));
             }
         }
         if let Some(difference) = records.iter().find_map(|(record, _)| difference(&record.settings, settings)) {
             return Ok(Plan::Differs(difference));
         }
-        // Without files to write the picture is told.
-        if missing == 0 && self.writes() {
+        // Without files to write the image is reported; a file of the whole run needs every image.
+        if missing == 0 && !self.wanted.suffixes.is_empty() && self.wanted.run_files.is_empty() {
             return Ok(Plan::Skip { unrecorded });
         }
         Ok(Plan::Make(targets.into_iter().filter_map(|(target, wanted)| wanted.then_some(target)).collect()))
     }
 
-    /// Writes a result to standard output, or beside its place: [`Outputs::settle`] moves it there.
+    /// The file of the whole run of this name.
+    pub fn run_target(&self, name: &str) -> Target {
+        Target { suffix: name.into(), path: self.destination.run_path(Path::new(name)), replace: self.wanted.overwrite }
+    }
+
+    /// What to call the files of the whole run.
+    pub fn run_names(&self) -> String {
+        self.wanted.run_files.join(", ")
+    }
+
+    /// Writes a result to the stream, or beside its place: [`Outputs::settle`] moves it there.
     ///
     /// # Errors
-    /// If it cannot be written; a [`Fault`] says that the disk is why.
-    pub fn put(&self, target: &Target, bytes: &[u8]) -> anyhow::Result<Option<Pending>> {
+    /// [`JobError::Stream`], or [`JobError::File`] if the disk is why it cannot be written.
+    pub fn put(
+        &self,
+        target: &Target,
+        bytes: &[u8],
+        stream: Option<&mut (dyn Write + Send)>,
+    ) -> Result<Option<Pending>, JobError> {
         let Some(path) = &target.path else {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to standard output")?;
-            return Ok(None);
+            let stream = stream.ok_or(ErrorKind::BrokenPipe.into());
+            let written = stream.and_then(|stream| stream.write_all(bytes).and_then(|()| stream.flush()));
+            return written.map(|()| None).map_err(|source| JobError::Stream { source });
         };
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         // A disk that was taken away must not be made anew as a folder.
         if let Some(root) = self.is_gone() {
-            return Err(anyhow!(Fault(format!("the output folder {} is gone", root.display()))));
+            return Err(FileError::Gone { folder: root.into() }.into());
         }
         Ok(Some(Pending { file: write_beside(path, bytes)?, path: path.clone(), replace: target.replace }))
     }
@@ -387,7 +322,7 @@ impl Outputs {
     ///
     /// # Errors
     /// As [`Outputs::put`], or if its place was taken meanwhile.
-    pub fn settle(&self, Pending { file, path, replace }: Pending) -> anyhow::Result<String> {
+    pub fn settle(&self, Pending { file, path, replace }: Pending) -> Result<String, FileError> {
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         move_to(file, &path, replace)?;
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(parent(&path).into());
@@ -432,7 +367,7 @@ impl Drop for Outputs {
 /// The stem of a picture's results, with its folder; the whole file name if another picture has the same stem.
 fn stem(input: &Input, whole: bool) -> PathBuf {
     let name = Path::new(input.file_name());
-    input.folder.join(if whole { Some(name.as_os_str()) } else { name.file_stem() }.unwrap_or(name.as_os_str()))
+    input.folder().join(if whole { Some(name.as_os_str()) } else { name.file_stem() }.unwrap_or(name.as_os_str()))
 }
 
 /// What lies at a path and when it was written; None if nothing.
@@ -471,28 +406,17 @@ mod tests {
 
     use super::*;
 
-    fn input(folder: &str, path: &str) -> Input {
-        Input { path: Some(path.into()), folder: folder.into() }
-    }
-
-    /// The names of pictures whose results go to an empty folder.
-    fn names(inputs: &[Input], ignores_case: bool) -> anyhow::Result<Vec<PathBuf>> {
-        let outputs = Outputs {
-            destination: Destination::Folder("nowhere".into()),
-            formats: vec![Format::Mask],
-            overwrite: false,
-            checksum: false,
-            read: HashSet::new(),
-            writing: RwLock::new(()),
-            touched: Mutex::default(),
-            ignores_case,
-            made: None,
-        };
+    /// The names of images whose results go to an empty folder.
+    fn names(inputs: &[Input], ignores_case: bool) -> Result<Vec<PathBuf>, BatchError> {
+        let wanted = Wanted { suffixes: vec!["mask.png".into()], ..Wanted::default() };
+        let mut outputs = Outputs::new(Destination::Folder("nowhere".into()), wanted, &[]).unwrap();
+        outputs.ignores_case = ignores_case;
         outputs.names(inputs, &HashSet::new())
     }
 
     #[test]
     fn shared_stems_keep_the_whole_name() {
+        let input = |folder: &str, path: &str| Input::file(path, folder);
         let inputs = [input("", "a.jpg"), input("", "a.png"), input("", "b.jpg"), input("x", "x/a.jpg"), input("", "a.jpg.jpg")];
         let expected: Vec<PathBuf> = ["a.jpg", "a.png", "b", "x/a", "a.jpg.jpg"].map(PathBuf::from).into();
         assert_eq!(names(&inputs, false).unwrap(), expected);
@@ -503,16 +427,6 @@ mod tests {
         assert_eq!(names(&cases, false).unwrap(), ["a", "A"].map(PathBuf::from));
         assert_eq!(names(&cases, true).unwrap(), ["a.jpg", "A.png"].map(PathBuf::from));
         assert!(names(&[input("", "a.jpg"), input("", "A.jpg")], true).is_err());
-    }
-
-    #[test]
-    fn what_ends_as_a_file_is_a_file() {
-        for name in ["m.png", "x/M.JPG", "m.json", "m.heic", "m.safetensors", "m.jfif"] {
-            assert!(is_file_name(Path::new(name)), "{name}");
-        }
-        for name in ["out", "out.v2", "m.png/", "png", ".png", "out/"] {
-            assert!(!is_file_name(Path::new(name)), "{name}");
-        }
     }
 
     #[test]

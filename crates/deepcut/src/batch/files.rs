@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all.
 
-use anyhow::Context;
+use super::FileError;
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -8,29 +8,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::{NamedTempFile, PersistError};
 
-/// The disk, not the picture, is why a result could not be written.
-#[derive(Debug)]
-pub struct Fault(pub String);
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-pub fn or_here(folder: &Path) -> &Path {
+pub(super) fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-pub fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().map_or(Path::new("."), or_here)
 }
 
 const PREFIX: &str = ".deepcut-";
 const SUFFIX: &str = ".part";
 
-/// The files of a folder, called as if it were `called`. Files that a killed run left half-written are removed.
-pub fn list(folder: &Path, called: &Path) -> Vec<PathBuf> {
+/// Removes the files of a folder that a killed run left half-written.
+pub fn remove_partial(folder: &Path) {
+    list(folder, folder);
+}
+
+/// Lists a folder's entries, with paths below `called` instead of `folder`, and removes what a killed run left half-written.
+pub(super) fn list(folder: &Path, called: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -64,16 +59,15 @@ fn remove_left(path: &Path) {
     }
 }
 
-pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    let context = || Fault(format!("cannot make the folder {}; give a writable one with -o", folder.display()));
-    std::fs::create_dir_all(folder).with_context(context)
+pub(super) fn make_folder(folder: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(folder).map_err(|source| FileError::MakeFolder { folder: folder.into(), source })
 }
 
 /// Writes and removes a small file. True if the disk takes `A` and `a` for one name.
-pub fn try_writing(folder: &Path) -> anyhow::Result<bool> {
-    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
-    let mut file = begin(folder).with_context(context)?;
-    file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).with_context(context)?;
+pub(super) fn try_writing(folder: &Path) -> Result<bool, FileError> {
+    let refused = |source| FileError::WriteFolder { folder: folder.into(), source };
+    let mut file = begin(folder).map_err(refused)?;
+    file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).map_err(refused)?;
     let other = file.path().file_name().map(OsStr::to_ascii_uppercase).unwrap_or_default();
     Ok(folder.join(other).symlink_metadata().is_ok())
 }
@@ -102,33 +96,28 @@ fn begin(folder: &Path) -> io::Result<NamedTempFile> {
 /// Writes a file beside its place and moves it there once it is on the disk: it is there whole or not at all.
 ///
 /// # Errors
-/// If the folder cannot be made, the disk is full, or the file exists and may not be replaced.
-pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
+/// [`FileError`] if the folder cannot be made, the disk is full, or the file exists and may not be replaced.
+pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> Result<(), FileError> {
     move_to(write_beside(path, bytes)?, path, overwrite)
 }
 
-pub fn write_beside(path: &Path, bytes: &[u8]) -> anyhow::Result<NamedTempFile> {
+pub(super) fn write_beside(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, FileError> {
     let folder = parent(path);
     make_folder(folder)?;
-    let context = || Fault(format!("cannot write into the folder {}; give a writable one with -o", folder.display()));
-    let mut file = begin(folder).with_context(context)?;
-    file.as_file_mut().write_all(bytes).with_context(|| is_full(path))?;
+    let mut file = begin(folder).map_err(|source| FileError::WriteFolder { folder: folder.into(), source })?;
+    file.as_file_mut().write_all(bytes).map_err(|source| FileError::Write { path: path.into(), source })?;
     Ok(file)
 }
 
-fn is_full(path: &Path) -> Fault {
-    Fault(format!("cannot write {}; is the disk full?", path.display()))
-}
-
-pub fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+pub(super) fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> Result<(), FileError> {
     // Else a power failure could leave the name without the content.
-    file.as_file().sync_data().with_context(|| is_full(path))?;
+    file.as_file().sync_data().map_err(|source| FileError::Write { path: path.into(), source })?;
     let moved = if overwrite {
         file.persist(path).map(drop).map_err(|e| e.error)
     } else {
         move_to_free(file, path, |file, path| file.persist_noclobber(path))
     };
-    moved.with_context(|| Fault(format!("cannot write {}", path.display())))
+    moved.map_err(|source| FileError::Move { path: path.into(), source })
 }
 
 /// Moves a file to a name that must be free. Where the disk can neither link nor move without replacing, an empty file takes the name first.

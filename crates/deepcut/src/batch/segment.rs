@@ -1,0 +1,94 @@
+//! Segmenting the images of a batch: the one place where the pipeline meets exporters and reports.
+
+use super::{Job, JobError, Settings, Task};
+use crate::export::{Export, ExportError, File, Page, Provenance, Report};
+use crate::options::Options;
+use crate::segmenter::Segmenter;
+use serde::Serialize;
+use serde_json::Value;
+use std::ops::ControlFlow;
+
+/// Segments images and exports them.
+pub(super) struct Segment<'a> {
+    pub segmenter: &'a Segmenter,
+    pub exporters: &'a [Box<dyn Export + 'a>],
+}
+
+/// What decides the results of a segmenter beside the image: its network, and every option that is not the default. How products are rounded
+/// is not part of it, since it is the machine's choice: another machine may go on where this one stopped.
+#[must_use]
+pub fn settings(segmenter: &Segmenter) -> Settings {
+    let mut usual = Options::default().flat();
+    let mut settings: Settings =
+        segmenter.options().flat().into_iter().filter(|(name, value)| usual.remove(name).as_ref() != Some(value)).collect();
+    let mut network = json(segmenter.backbone().identity());
+    network.as_object_mut().map(|network| network.remove("precision"));
+    settings.insert("backbone".into(), network);
+    settings.remove("precision");
+    settings
+}
+
+/// The value as JSON; of what is serialized here nothing can fail.
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// The file, if it is one of those that the exporter announced.
+fn announced(file: File, names: &[&str]) -> Result<File, ExportError> {
+    if names.contains(&&*file.name) { Ok(file) } else { Err(ExportError::Unannounced { name: file.name }) }
+}
+
+impl Task for Segment<'_> {
+    type Done = Report;
+
+    fn settings(&self) -> Settings {
+        settings(self.segmenter)
+    }
+
+    fn run(&self, job: &mut Job<'_>) -> Result<Report, JobError> {
+        let (watch, cancelled) = (&mut job.watch, job.cancelled);
+        let segmentation = self.segmenter.segment_observed(&job.image, &mut |step| {
+            watch.begin(step.name());
+            if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        job.watch.begin("write");
+        let provenance = Provenance {
+            input: job.input.name(),
+            outputs: std::mem::take(&mut job.outputs),
+            seconds: Default::default(),
+            backbone: json(self.segmenter.backbone().identity()),
+            kernels: self.segmenter.cpu().isa().name(),
+            options: json(self.segmenter.options()),
+            seed: self.segmenter.options().seed,
+            record: job.record.clone(),
+        };
+        let mut report = Report::new(&job.image, &segmentation, provenance);
+        let name = job.input.relative_name();
+        for exporter in self.exporters {
+            let is_wanted = exporter.suffixes().iter().any(|suffix| job.target(suffix).is_some());
+            if !is_wanted && exporter.run_files().is_empty() {
+                continue;
+            }
+            report.seconds = job.watch.seconds();
+            let page = Page { name: &name, image: &job.image, segmentation: &segmentation, report: &report };
+            for file in exporter.image(&page)? {
+                let File { name, bytes } = announced(file, exporter.suffixes())?;
+                if let Some(target) = job.target(&name) {
+                    job.put(target, &job.record.into_png(bytes))?;
+                }
+            }
+        }
+        report.seconds = job.watch.seconds();
+        Ok(report)
+    }
+
+    fn finish(&self) -> Result<Vec<File>, JobError> {
+        let mut files = Vec::new();
+        for exporter in self.exporters.iter().filter(|exporter| !exporter.run_files().is_empty()) {
+            for file in exporter.finish()? {
+                files.push(announced(file, exporter.run_files())?);
+            }
+        }
+        Ok(files)
+    }
+}
