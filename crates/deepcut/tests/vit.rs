@@ -343,7 +343,8 @@ fn of_several_networks_one_is_asked_for() {
     let student = plain.renamed(|name| Some(format!("student.module.backbone.{name}")));
     both.0.extend(student.0.into_iter().map(|(name, shape, values)| (name, shape, values.iter().map(|v| v * 0.9).collect())));
     let load = |prefix: Option<&str>| {
-        let options = VitOptions { heads: Some(2), prefix: prefix.map(str::to_owned), ..VitOptions::default() };
+        let options =
+            VitOptions { precision: Precision::F32, heads: Some(2), prefix: prefix.map(str::to_owned), ..VitOptions::default() };
         VisionTransformer::from_bytes("test", &both.bytes(), &Cpu::default(), &options)
     };
     let error = load(None).unwrap_err().to_string();
@@ -396,7 +397,12 @@ fn shaped(dim: usize, depth: usize, position: f32) -> File {
 fn the_number_of_heads_is_known_or_asked_for() {
     let load = |file: &[u8], heads: Option<usize>, config: &str| {
         let config = Config::parse(config).unwrap();
-        VisionTransformer::from_bytes("test", file, &Cpu::default(), &VitOptions { heads, config, ..VitOptions::default() })
+        VisionTransformer::from_bytes(
+            "test",
+            file,
+            &Cpu::default(),
+            &VitOptions { precision: Precision::F32, heads, config, ..VitOptions::default() },
+        )
     };
     let small = shaped(384, 12, 0.5).bytes();
     let found = |file: &[u8], heads, config: &str| load(file, heads, config).unwrap().identity().heads;
@@ -442,7 +448,7 @@ fn a_config_decides_the_input_the_norms_and_the_family() {
             "test",
             &bytes,
             &Cpu::default(),
-            &VitOptions { heads: Some(2), config, ..VitOptions::default() },
+            &VitOptions { precision: Precision::F32, heads: Some(2), config, ..VitOptions::default() },
         )
         .unwrap()
     };
