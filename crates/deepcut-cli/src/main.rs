@@ -12,6 +12,7 @@ mod hub;
 mod memory;
 mod models;
 mod network;
+mod processor;
 mod reporter;
 mod segment;
 mod stop;
