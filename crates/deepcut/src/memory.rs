@@ -1,4 +1,4 @@
-//! A budget of bytes that threads share, so that a large picture waits for room instead of failing.
+//! A budget of bytes that threads share, so that a large image waits for room instead of failing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -107,7 +107,7 @@ impl Drop for Reservation {
     (*needed as f64 / 1e6).ceil(), (*limit as f64 / 1e6).floor()
 )]
 pub struct MemoryError {
-    /// Patches of the picture.
+    /// Patches of the image.
     pub nodes: usize,
     /// The method's name.
     pub method: &'static str,

@@ -2,16 +2,16 @@
 //!
 //! | metric      | of what                        | protocol                                                                    |
 //! |-------------|--------------------------------|-----------------------------------------------------------------------------|
-//! | mean IoU    | masks                          | [`iou`] of each picture's foreground at its own size, averaged              |
-//! | accuracy    | masks                          | [`accuracy`] of each picture, averaged                                      |
-//! | MAE         | soft masks                     | [`mean_absolute_error`] of each picture, averaged                           |
+//! | mean IoU    | masks                          | [`iou`] of each image's foreground at its own size, averaged              |
+//! | accuracy    | masks                          | [`accuracy`] of each image, averaged                                      |
+//! | MAE         | soft masks                     | [`mean_absolute_error`] of each image, averaged                           |
 //! | maxF        | soft masks                     | [`MaxF`], two forms that are not comparable                                 |
-//! | CorLoc      | one box a picture              | share of the pictures whose box has [`box_iou`] ≥ 0.5 with any true box     |
+//! | CorLoc      | one box an image              | share of the images whose box has [`box_iou`] ≥ 0.5 with any true box     |
 //! | NMI, ARI    | labels of one set of points    | [`normalized_mutual_information`], [`adjusted_rand_index`]                  |
 //!
 //! For the keypoints of parts NMI and ARI are those of all points of a data set together (Choudhury et al., arXiv 2111.06349).
 //!
-//! [`bootstrap`] gives a mean the interval that another draw of pictures might have given.
+//! [`bootstrap`] gives a mean the interval that another draw of images might have given.
 
 use crate::components::BoundingBox;
 use crate::random::Random;
@@ -60,7 +60,7 @@ pub fn mean_absolute_error(soft: &[u8], truth: &[bool]) -> f64 {
     soft.iter().zip(truth).map(error).sum::<u64>() as f64 / (255.0 * soft.len() as f64)
 }
 
-/// How many pixels of a soft mask have each value, 0 to 255, outside and inside the truth: all that [`MaxF`] needs of a picture.
+/// How many pixels of a soft mask have each value, 0 to 255, outside and inside the truth: all that [`MaxF`] needs of an image.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Histogram {
     outside: Vec<u32>,
@@ -68,7 +68,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one picture's pixels.
+    /// Counts one image's pixels.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -105,7 +105,7 @@ impl Default for MaxF {
 }
 
 impl MaxF {
-    /// Takes in one picture. Pixels at or above a threshold are foreground; no foreground has precision 1. A picture whose truth is empty is left
+    /// Takes in one image. Pixels at or above a threshold are foreground; no foreground has precision 1. An image whose truth is empty is left
     /// out: there is nothing to recall.
     pub fn add(&mut self, counts: &Histogram) {
         let positives = counts.inside.iter().fold(0u32, |sum, n| sum.saturating_add(*n));
@@ -126,8 +126,8 @@ impl MaxF {
         self.pictures += 1;
     }
 
-    /// Of precision and recall averaged over the pictures at each threshold, the best threshold's F with β² = 0.3: as in the saliency literature
-    /// and TokenCut (arXiv 2202.11539). NaN without pictures.
+    /// Of precision and recall averaged over the images at each threshold, the best threshold's F with β² = 0.3: as in the saliency literature
+    /// and TokenCut (arXiv 2202.11539). NaN without images.
     #[must_use]
     pub fn of_the_set(&self) -> f64 {
         let n = self.pictures as f64;
@@ -135,8 +135,8 @@ impl MaxF {
         values.fold(f64::NAN, f64::max)
     }
 
-    /// The mean of every picture's own best F with β² = 0.09: as in the published code of FOUND (arXiv 2212.07834), which squares 0.3 once more.
-    /// NaN without pictures.
+    /// The mean of every image's own best F with β² = 0.09: as in the published code of FOUND (arXiv 2212.07834), which squares 0.3 once more.
+    /// NaN without images.
     #[must_use]
     pub fn per_picture(&self) -> f64 {
         self.per_picture / self.pictures as f64
@@ -272,7 +272,7 @@ mod tests {
         // Above 150: P 1, R ½. Down to 101: P ½, R ½. Down to 1: P ⅔, R 1.
         assert_eq!(f.of_the_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
         assert_eq!(f.per_picture(), at(1.0, 0.5, 0.09));
-        // Another picture whose best threshold differs: the set's one threshold cannot suit both.
+        // Another image whose best threshold differs: the set's one threshold cannot suit both.
         f.add(&Histogram::new(&[10, 5, 0, 0], &truth));
         assert_eq!(f.per_picture(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
         assert!(f.of_the_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
