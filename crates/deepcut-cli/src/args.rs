@@ -188,7 +188,7 @@ pub struct MethodArgs {
     /// How patches are clustered: `deepcut` trains its graph network on each image, the others are classical methods on the same features
     #[arg(long, value_parser = method_parser(), default_value = "deepcut", help_heading = "Method")]
     pub method: Method,
-    /// What the graph network minimises; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
+    /// What the graph network minimizes; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
     #[arg(long, value_enum, help_heading = "Method")]
     pub objective: Option<ObjectiveArg>,
     /// Correlation: patches repel each other below the largest affinity divided by this; larger gives fewer clusters [default: 3]
@@ -200,7 +200,7 @@ pub struct MethodArgs {
     /// Training epochs, one number or three: image,parts,background [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
-    /// deep-spectral: what patches near each other in colour and place weigh, 0 to 1000; its authors use 0 and 10 [default: 0]
+    /// deep-spectral: what patches near each other in color and place weigh, 0 to 1000; its authors use 0 and 10 [default: 0]
     #[arg(long, visible_alias = "colour", value_name = "WEIGHT", help_heading = "Method")]
     pub color: Option<f32>,
     /// Learning rate [default: 0.003; paper: 0.001]
@@ -390,9 +390,9 @@ pub enum ModelsCommand {
 pub enum FormatArg {
     /// Palette PNG whose indices are the labels; 0 is background
     Labels,
-    /// Grey PNG, 255 in the foreground
+    /// Gray PNG, 255 in the foreground
     Mask,
-    /// The image under its labels' colours
+    /// The image under its labels' colors
     Overlay,
     /// The image, transparent outside the foreground
     Cutout,

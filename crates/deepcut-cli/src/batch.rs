@@ -91,17 +91,17 @@ fn is_asked() -> bool {
     stop::asked().is_some()
 }
 
-/// Works on `count` images, as many at once as there are threads, and tells their results in order. An error of `tell` ends it.
+/// Works on `count` images, as many at once as there are threads, and reports their results in order. An error of `report` ends it.
 ///
 /// # Errors
-/// What `tell` returns, or that the threads cannot be started.
+/// What `report` returns, or that the threads cannot be started.
 pub fn in_order<R: Send>(
     args: &RunArgs,
     count: usize,
     work: impl Fn(usize) -> anyhow::Result<R> + Sync,
-    tell: impl FnMut(usize, anyhow::Result<R>) -> anyhow::Result<()>,
+    report: impl FnMut(usize, anyhow::Result<R>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    Workers { threads: args.threads.map(usize::from), cancelled: &is_asked }.in_order(count, work, tell)
+    Workers { threads: args.threads.map(usize::from), cancelled: &is_asked }.in_order(count, work, report)
 }
 
 /// From now on a panic of an image's thread prints nothing: it becomes a line of its own. With `RUST_BACKTRACE` it prints as ever.

@@ -60,13 +60,13 @@ pub struct Hub {
     endpoint: String,
     offline: bool,
     patience: Patience,
-    talk: Talk,
+    progress: Progress,
 }
 
 /// What is said on standard error meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Talk {
-    Nothing,
+pub enum Progress {
+    Silent,
     Lines,
     /// Lines, and a bar while bytes come.
     Bar,
@@ -93,15 +93,15 @@ impl Hub {
     ///
     /// # Errors
     /// If no variable tells where the cache is.
-    pub fn from_env(offline: bool, talk: Talk) -> anyhow::Result<Self> {
-        Self::resolve(|name| std::env::var_os(name).filter(|value| !value.is_empty()), std::env::home_dir(), offline, talk)
+    pub fn from_env(offline: bool, progress: Progress) -> anyhow::Result<Self> {
+        Self::resolve(|name| std::env::var_os(name).filter(|value| !value.is_empty()), std::env::home_dir(), offline, progress)
     }
 
     fn resolve(
         variable: impl Fn(&str) -> Option<OsString>,
         home: Option<PathBuf>,
         offline: bool,
-        talk: Talk,
+        progress: Progress,
     ) -> anyhow::Result<Self> {
         let path = |name: &str| variable(name).map(|value| expand(value, &variable, home.as_deref()));
         let text = |name: &str| variable(name).map(|value| value.to_string_lossy().trim().to_owned());
@@ -124,7 +124,8 @@ impl Hub {
             .or_else(|| std::fs::read_to_string(token_file?).ok())
             .map(|token| token.replace(['\r', '\n'], "").trim().to_owned())
             .filter(|token| !token.is_empty() && !switch("HF_HUB_DISABLE_IMPLICIT_TOKEN"));
-        let talk = if talk == Talk::Bar && switch("HF_HUB_DISABLE_PROGRESS_BARS") { Talk::Lines } else { talk };
+        let progress =
+            if progress == Progress::Bar && switch("HF_HUB_DISABLE_PROGRESS_BARS") { Progress::Lines } else { progress };
         Ok(Self {
             cache,
             token,
@@ -132,7 +133,7 @@ impl Hub {
             // The second counts where the first says nothing, even a no.
             offline: offline || switch(if text("HF_HUB_OFFLINE").is_some() { "HF_HUB_OFFLINE" } else { "TRANSFORMERS_OFFLINE" }),
             patience: Patience { answer: seconds("HF_HUB_ETAG_TIMEOUT")?, stall: seconds("HF_HUB_DOWNLOAD_TIMEOUT")? },
-            talk,
+            progress,
         })
     }
 
@@ -150,7 +151,7 @@ impl Hub {
     }
 
     fn say(&self, text: &str) {
-        if self.talk != Talk::Nothing {
+        if self.progress != Progress::Silent {
             words::say(text);
         }
     }
@@ -293,9 +294,9 @@ impl Hub {
         make(&folder.join("refs"))?;
         let path = snapshot.join(FILE);
         link(&about.etag, &blob, &path).with_context(|| unwritable(&path))?;
-        let (reference, beside) =
+        let (reference, temporary) =
             (folder.join("refs").join("main"), folder.join("refs").join(format!(".main.{}", std::process::id())));
-        let noted = std::fs::write(&beside, &about.commit).and_then(|()| std::fs::rename(&beside, &reference));
+        let noted = std::fs::write(&temporary, &about.commit).and_then(|()| std::fs::rename(&temporary, &reference));
         noted.with_context(|| unwritable(&reference))?;
         Ok(path)
     }
@@ -431,7 +432,7 @@ impl Hub {
 
     /// A bar on standard error while a file comes.
     fn bar(&self, name: &'static str, size: Option<u64>, have: u64) -> ProgressBar {
-        let target = if self.talk == Talk::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if self.progress == Progress::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
         let bar = ProgressBar::with_draw_target(size, target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.with_message(name).with_position(have).with_finish(indicatif::ProgressFinish::AndClear)
@@ -503,21 +504,21 @@ pub fn verify(entry: &Entry, path: &Path) -> anyhow::Result<()> {
 
 /// Makes a snapshot's file of a blob: a link, or where there are none a copy. What was there is replaced.
 fn link(etag: &str, blob: &Path, path: &Path) -> std::io::Result<()> {
-    let beside = path.with_file_name(format!(".{}.{}", std::process::id(), etag));
+    let temporary = path.with_file_name(format!(".{}.{}", std::process::id(), etag));
     // Of a process of the same number that was killed here; through it a copy would write into the blob.
-    let _ = std::fs::remove_file(&beside);
+    let _ = std::fs::remove_file(&temporary);
     let target = Path::new("..").join("..").join("blobs").join(etag);
     #[cfg(unix)]
-    let linked = std::os::unix::fs::symlink(&target, &beside);
+    let linked = std::os::unix::fs::symlink(&target, &temporary);
     #[cfg(windows)]
-    let linked = std::os::windows::fs::symlink_file(&target, &beside);
+    let linked = std::os::windows::fs::symlink_file(&target, &temporary);
     #[cfg(not(any(unix, windows)))]
     let linked = Err::<(), _>(std::io::Error::other(target.display().to_string()));
     if linked.is_err() {
-        std::fs::hard_link(blob, &beside).or_else(|_| std::fs::copy(blob, &beside).map(|_| ()))?;
+        std::fs::hard_link(blob, &temporary).or_else(|_| std::fs::copy(blob, &temporary).map(|_| ()))?;
     }
-    std::fs::rename(&beside, path).inspect_err(|_| {
-        let _ = std::fs::remove_file(&beside);
+    std::fs::rename(&temporary, path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
     })
 }
 
@@ -548,7 +549,7 @@ mod tests {
 
     fn resolve(variables: &[(&str, &str)], offline: bool) -> Hub {
         let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into());
-        Hub::resolve(find, Some("/home/a".into()), offline, Talk::Nothing).unwrap()
+        Hub::resolve(find, Some("/home/a".into()), offline, Progress::Silent).unwrap()
     }
 
     #[test]
@@ -565,7 +566,7 @@ mod tests {
         {
             assert_eq!(cache(&[("HF_HUB_CACHE", value), ("X", "/x")]), Path::new(expected));
         }
-        assert!(Hub::resolve(|_| None, None, false, Talk::Nothing).unwrap_err().to_string().contains("HF_HOME"));
+        assert!(Hub::resolve(|_| None, None, false, Progress::Silent).unwrap_err().to_string().contains("HF_HOME"));
     }
 
     #[test]
@@ -586,8 +587,12 @@ mod tests {
         assert_eq!(resolve(&[("HF_TOKEN", "t"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")], false).token, None);
         let patience = resolve(&[("HF_HUB_ETAG_TIMEOUT", "3"), ("HF_HUB_DOWNLOAD_TIMEOUT", "0")], false).patience;
         assert_eq!((patience.answer.as_secs(), patience.stall.as_secs()), (3, 10));
-        let talk =
-            Hub::resolve(|name| (name == "HF_HUB_DISABLE_PROGRESS_BARS").then(|| "1".into()), Some("/".into()), false, Talk::Bar);
-        assert_eq!(talk.unwrap().talk, Talk::Lines);
+        let progress = Hub::resolve(
+            |name| (name == "HF_HUB_DISABLE_PROGRESS_BARS").then(|| "1".into()),
+            Some("/".into()),
+            false,
+            Progress::Bar,
+        );
+        assert_eq!(progress.unwrap().progress, Progress::Lines);
     }
 }

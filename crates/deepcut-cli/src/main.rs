@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 fn refused(error: &clap::Error) -> ExitCode {
     let is_odd = |argument: std::ffi::OsString| words::line(&argument.to_string_lossy()) != argument.to_string_lossy();
     if error.use_stderr() && std::env::args_os().any(is_odd) {
-        // Without colours, which are commands too.
+        // Without colors, which are commands too.
         let text = error.render().to_string();
         text.lines().for_each(words::say);
         return ExitCode::from(2);

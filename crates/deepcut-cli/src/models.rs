@@ -1,7 +1,7 @@
 //! The command `models`: list, download, path, verify.
 
 use crate::args::ModelsCommand;
-use crate::hub::{Checked, Hub, Talk, check};
+use crate::hub::{Checked, Hub, Progress, check};
 use crate::words;
 use anyhow::Context;
 use deepcut::backbone::catalogue::{ENTRIES, Entry};
@@ -19,7 +19,7 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
     match command {
         ModelsCommand::List { json } => list(*json).map(|()| true),
         ModelsCommand::Download { names, no_progress } => {
-            let hub = Hub::from_env(false, if *no_progress { Talk::Lines } else { Talk::Bar })?;
+            let hub = Hub::from_env(false, if *no_progress { Progress::Lines } else { Progress::Bar })?;
             each(names, |name| {
                 let entry = entry(name)?;
                 if let Some(path) = hub.cached(entry)
@@ -31,7 +31,7 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
             })
         }
         ModelsCommand::Path { name, offline } => {
-            let (hub, entry) = (Hub::from_env(*offline, Talk::Nothing)?, entry(name)?);
+            let (hub, entry) = (Hub::from_env(*offline, Progress::Silent)?, entry(name)?);
             let path = hub.cached(entry).with_context(|| {
                 let download =
                     if hub.is_offline() { String::new() } else { format!("run `deepcut models download {name}`; or ") };
@@ -40,7 +40,7 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<bool> {
             crate::show(format!("{}\n", path.display()).as_bytes()).map(|()| true)
         }
         ModelsCommand::Verify { networks } => {
-            let hub = Hub::from_env(true, Talk::Nothing)?;
+            let hub = Hub::from_env(true, Progress::Silent)?;
             let mut networks = networks.clone();
             if networks.is_empty() {
                 networks
@@ -72,7 +72,7 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
 }
 
 fn list(json: bool) -> anyhow::Result<()> {
-    let hub = Hub::from_env(true, Talk::Nothing)?;
+    let hub = Hub::from_env(true, Progress::Silent)?;
     let mut text = String::new();
     if json {
         let embedded = backbone::embedded::load(&Cpu::default(), Precision::F32)?;

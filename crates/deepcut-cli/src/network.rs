@@ -1,7 +1,7 @@
 //! The feature network that the command line names, loaded.
 
 use crate::args::{NetworkArgs, RunArgs};
-use crate::hub::{Hub, Talk};
+use crate::hub::{Hub, Progress};
 use crate::{memory, processor, words};
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
@@ -65,13 +65,13 @@ fn load(args: &NetworkArgs, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<dyn 
         return from_bytes("embedded", backbone::embedded::BYTES, Config::default()).context("cannot use the embedded network");
     }
     if let Some(entry) = Entry::by_name(&name) {
-        let talk = match (run.quiet, run.no_progress) {
-            (true, _) => Talk::Nothing,
-            (false, true) => Talk::Lines,
-            (false, false) => Talk::Bar,
+        let progress = match (run.quiet, run.no_progress) {
+            (true, _) => Progress::Silent,
+            (false, true) => Progress::Lines,
+            (false, false) => Progress::Bar,
         };
         let vit = args.vit_options(Config::default());
-        return Ok(Box::new(Hub::from_env(args.offline, talk)?.load(entry, cpu, &vit)?));
+        return Ok(Box::new(Hub::from_env(args.offline, progress)?.load(entry, cpu, &vit)?));
     }
     if !args.backbone.exists() {
         let names: Vec<_> = ENTRIES.iter().map(|entry| entry.name).collect();

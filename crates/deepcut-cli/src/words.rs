@@ -81,37 +81,37 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_said_once() {
         let missing = || std::io::Error::other("No such file or directory (os error 2)");
-        let told = |error: anyhow::Error| chain(&error);
+        let shown = |error: anyhow::Error| chain(&error);
         assert_eq!(
-            told(anyhow!(missing()).context("cannot read the file")),
+            shown(anyhow!(missing()).context("cannot read the file")),
             "cannot read the file: No such file or directory (os error 2)"
         );
         // A cause that quotes its own.
         let quoting =
             anyhow!(missing()).context("IO error for a.jpg: No such file or directory (os error 2)").context("cannot be read");
-        assert_eq!(told(quoting), "cannot be read: IO error for a.jpg: No such file or directory (os error 2)");
+        assert_eq!(shown(quoting), "cannot be read: IO error for a.jpg: No such file or directory (os error 2)");
         let twice = anyhow!("Cannot read file a: gone").context("cannot read");
-        assert_eq!(told(twice), "Cannot read file a: gone");
-        assert_eq!(told(anyhow!("the same.").context("The same").context("first")), "first: The same");
-        assert_eq!(told(Err::<(), _>(anyhow!("c")).context("b").context("a").unwrap_err()), "a: b: c");
+        assert_eq!(shown(twice), "Cannot read file a: gone");
+        assert_eq!(shown(anyhow!("the same.").context("The same").context("first")), "first: The same");
+        assert_eq!(shown(Err::<(), _>(anyhow!("c")).context("b").context("a").unwrap_err()), "a: b: c");
     }
 
     #[test]
     fn remedies_name_the_flags() {
-        let told = |error: deepcut::batch::BatchError| with_flags(&error, error.remedy());
+        let shown = |error: deepcut::batch::BatchError| with_flags(&error, error.remedy());
         use deepcut::batch::{BatchError, FileError};
         let source = std::io::Error::other("no such folder");
         assert_eq!(
-            told(FileError::MakeFolder { folder: "x".into(), source }.into()),
+            shown(FileError::MakeFolder { folder: "x".into(), source }.into()),
             "cannot make the folder x; give a writable one with -o: no such folder"
         );
         assert_eq!(
-            told(BatchError::OneResult { formats: 1, images: 2 }),
+            shown(BatchError::OneResult { formats: 1, images: 2 }),
             "one file or standard output takes one result of one image, not 1 format of 2 images; give a folder with -o, or one --format"
         );
-        assert_eq!(told(BatchError::StreamTwice), "standard input can be read only once");
+        assert_eq!(shown(BatchError::StreamTwice), "standard input can be read only once");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Options {
         /// Sets how the cut becomes pixels.
         finish: Finish,
         /// Sets the seed.
-        seed: u64,
+        seed: u64;
     }
 
     /// The behavior of the published code; what it leaves undefined is defined here (see `PARITY.md`).

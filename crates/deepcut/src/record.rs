@@ -67,7 +67,7 @@ pub enum RecordError {
 /// The line of an image, with its end.
 ///
 /// # Errors
-/// None but those of the serialiser.
+/// None but those of the serializer.
 pub fn line(name: &str, picture: &Picture) -> serde_json::Result<String> {
     Ok(serde_json::to_string(&Line { picture: name.into(), values: Cow::Borrowed(picture) })? + "\n")
 }

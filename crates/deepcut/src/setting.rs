@@ -28,14 +28,23 @@ pub(crate) fn check_range(
     check(name, value, (low..=high).contains(&value), expected)
 }
 
-/// A method that sets a field, for each field: options are written as `Recipe::default().mode(Mode::Parts)`.
+/// A method that sets a field, for each field: options are written as `Recipe::default().mode(Mode::Parts)`. A field that may be None, marked
+/// by `?`, takes a value or an option.
 macro_rules! builders {
-    ($($(#[$doc:meta])* $name:ident: $type:ty),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty),* $(,)?; $($(#[$other_doc:meta])* $other:ident?: $other_type:ty),* $(,)?) => {
         $(
             $(#[$doc])*
             #[must_use]
-            pub fn $name(mut self, $name: impl Into<$type>) -> Self {
-                self.$name = $name.into();
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.$name = $name;
+                self
+            }
+        )*
+        $(
+            $(#[$other_doc])*
+            #[must_use]
+            pub fn $other(mut self, $other: impl Into<Option<$other_type>>) -> Self {
+                self.$other = $other.into();
                 self
             }
         )*

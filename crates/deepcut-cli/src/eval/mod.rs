@@ -42,7 +42,7 @@ pub struct Evaluation {
 pub struct Outcome {
     pub tables: Tables,
     pub failures: usize,
-    /// Of how many images there is what to tell.
+    /// Notes on images, and how many images each is about.
     pub notes: BTreeMap<Note, usize>,
 }
 
@@ -83,7 +83,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     if let Some(folder) = &args.report {
         report::write_to(folder, &evaluation, &outcome, args)?;
     }
-    evaluation.tell(study, &outcome, || outcome.tables.markdown(args.seeds.is_some()))
+    evaluation.print(study, &outcome, || outcome.tables.markdown(args.seeds.is_some()))
 }
 
 /// One of the command line's options; two of `--compare`; or one for each seed.
@@ -144,12 +144,12 @@ impl Evaluation {
                 say(format_args!("{}", set.truth));
             }
         }
-        const MOST: usize = 20;
-        for (name, problem) in set.incomplete.iter().take(MOST) {
+        const MAX_MESSAGES: usize = 20;
+        for (name, problem) in set.incomplete.iter().take(MAX_MESSAGES) {
             say(format_args!("deepcut: {name} {problem}"));
         }
-        if set.incomplete.len() > MOST {
-            say(format_args!("deepcut: and so {} more", set.incomplete.len() - MOST));
+        if set.incomplete.len() > MAX_MESSAGES {
+            say(format_args!("deepcut: and so {} more", set.incomplete.len() - MAX_MESSAGES));
         }
         Ok(Self { segmenter, set, contenders, cache })
     }
@@ -177,8 +177,8 @@ impl Evaluation {
                         if is_new {
                             log.note(&sample.name, &picture)?;
                         }
-                        let Picture { features_seconds, results, notes: told } = picture;
-                        for note in told {
+                        let Picture { features_seconds, results, notes: image_notes } = picture;
+                        for note in image_notes {
                             let count: &mut usize = notes.entry(note).or_default();
                             *count += 1;
                             if *count == 1 && !study.run.quiet {
@@ -234,7 +234,7 @@ impl Evaluation {
 
     /// Prints what came of it: as JSON, or as a line of its setting, the text that `markdown` makes, and what else is to be known. True if every
     /// image of the data set was measured.
-    pub fn tell(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce() -> String) -> anyhow::Result<bool> {
+    pub fn print(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce() -> String) -> anyhow::Result<bool> {
         let (incomplete, failures, images) = (self.set.incomplete.len(), outcome.failures, outcome.tables.pictures());
         let text = if study.json {
             let object = outcome.tables.json(&self.segmenter, &self.set, &self.contenders, failures, &outcome.notes);

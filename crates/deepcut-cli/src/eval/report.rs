@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// The longer side of the images on the page.
 const SIDE: usize = 240;
-/// Truth and the contenders, told apart by colour-blind readers.
+/// Truth and the contenders, told apart by color-blind readers.
 const TRUTH: [u8; 3] = [240, 228, 66];
 const COLORS: [[u8; 3]; 2] = [[0, 158, 255], [230, 85, 13]];
 const STYLE: &str = "\
@@ -237,13 +237,13 @@ fn picture(page: &mut String, thumb: &Image, inside: &[bool], color: [u8; 3], wh
     let mut rgb = thumb.rgb().to_vec();
     for (i, pixel) in rgb.chunks_exact_mut(3).enumerate().filter(|(i, _)| inside[*i]) {
         let (y, x) = (i / width, i % width);
-        let beside = [
+        let neighbors = [
             (y > 0).then(|| i - width),
             (y + 1 < height).then_some(i + width),
             (x > 0).then(|| i - 1),
             (x + 1 < width).then_some(i + 1),
         ];
-        let share = if beside.into_iter().flatten().any(|j| !inside[j]) { 1.0 } else { 0.4 };
+        let share = if neighbors.into_iter().flatten().any(|j| !inside[j]) { 1.0 } else { 0.4 };
         pixel.iter_mut().zip(color).for_each(|(p, c)| *p = (f32::from(*p) * (1.0 - share) + f32::from(c) * share) as u8);
     }
     let mut jpeg = Vec::new();

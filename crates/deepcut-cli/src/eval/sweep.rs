@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 /// Combinations at most: a slip of the hand should not take a week.
-const MOST: usize = 1000;
+const MAX_COMBINATIONS: usize = 1000;
 
 /// Evaluates what the command line names. True if every image of the data set was measured.
 pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
@@ -20,13 +20,13 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
     let outcome = evaluation.run(study)?;
     let mut tables: Vec<&Table> = outcome.tables.iter().collect();
     tables.sort_by(|a, b| mean(b.main().1).total_cmp(&mean(a.main().1)));
-    evaluation.tell(study, &outcome, || markdown(&tables))
+    evaluation.print(study, &outcome, || markdown(&tables))
 }
 
 fn combine(base: &Options, profile: Profile, sets: &[(String, Vec<Value>)]) -> anyhow::Result<Vec<Contender>> {
     let count: usize = sets.iter().map(|(_, values)| values.len()).product();
-    if count > MOST {
-        bail!("--set: {count} combinations; {MOST} at most");
+    if count > MAX_COMBINATIONS {
+        bail!("--set: {count} combinations; {MAX_COMBINATIONS} at most");
     }
     let mut found = vec![(String::new(), base.clone())];
     for (name, values) in sets {
@@ -77,9 +77,9 @@ mod tests {
     fn every_combination_is_made_and_checked() {
         let sets = ["tau=0.1,null", "epochs=[1,2,3],[4,5,6]", "objective=mincut"].map(|set| parse_set(set).unwrap());
         let found = combine(&Options::default(), Profile::Default, &sets).unwrap();
-        let told: Vec<_> = found.iter().map(|c| (c.options.recipe.edges, c.options.recipe.epochs)).collect();
+        let found_options: Vec<_> = found.iter().map(|c| (c.options.recipe.edges, c.options.recipe.epochs)).collect();
         let (tau, relu) = (Edges::Threshold(0.1), Edges::Relu);
-        assert_eq!(told, [(tau, [1, 2, 3]), (tau, [4, 5, 6]), (relu, [1, 2, 3]), (relu, [4, 5, 6])]);
+        assert_eq!(found_options, [(tau, [1, 2, 3]), (tau, [4, 5, 6]), (relu, [1, 2, 3]), (relu, [4, 5, 6])]);
         assert_eq!(found[2].name, "tau null, epochs [1,2,3], objective mincut");
         let fails = |set: &str| {
             parse_set(set).and_then(|set| combine(&Options::default(), Profile::Default, &[set]).map(|_| ())).is_err()

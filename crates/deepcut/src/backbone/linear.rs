@@ -2,7 +2,7 @@
 
 use crate::cpu::{Cpu, Precision};
 use crate::kernels::packed::{Float, Packed};
-use crate::kernels::quantized::{MOST_DEPTH, Quantized};
+use crate::kernels::quantized::{MAX_DEPTH, Quantized};
 use crate::kernels::{Left, Start};
 
 /// The layer, its weights packed for the product.
@@ -31,7 +31,7 @@ impl Linear {
             Precision::F32 | Precision::Auto => pack(Float::F32),
             Precision::Bf16 => pack(Float::Bf16),
             // Its sums are of 32 bits; no published layer is so deep.
-            Precision::Int8 if inputs > MOST_DEPTH => pack(Float::F32),
+            Precision::Int8 if inputs > MAX_DEPTH => pack(Float::F32),
             Precision::Int8 => Weights::Int8(Quantized::from_columns(weights, inputs, bias.len())),
         };
         Self { weights, bias }

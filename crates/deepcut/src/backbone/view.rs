@@ -67,8 +67,6 @@ pub enum ViewError {
 
 impl View {
     builders! {
-        /// Sets the side of the network's input.
-        resolution: Option<usize>,
         /// Sets how the image is brought to the resolution.
         framing: Framing,
         /// Sets the filter of resizing.
@@ -76,7 +74,9 @@ impl View {
         /// Sets whether a patch is described by its surroundings too.
         log_bin: bool,
         /// Sets whether the features come with the patches' mean colors.
-        patch_colors: bool,
+        patch_colors: bool;
+        /// Sets the side of the network's input.
+        resolution?: usize,
     }
 
     /// The published code's: squashed to 280 × 280 by Lanczos' filter.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Parts are numbered from 1; the set has fifteen.
-const MOST_PARTS: usize = 1000;
+const MAX_PARTS: usize = 1000;
 
 pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
     let not_found = |expected| DatasetError::NotFound { root: root.into(), expected };
@@ -27,7 +27,7 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
             let number = |text: &str| text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| wrong(text));
             if visible == "1" {
                 let (y, x) = (number(&y)?, number(&x)?);
-                let part = part.parse().ok().filter(|part| *part <= MOST_PARTS).ok_or_else(|| wrong(&part))?;
+                let part = part.parse().ok().filter(|part| *part <= MAX_PARTS).ok_or_else(|| wrong(&part))?;
                 keypoints.entry(id).or_default().push(Keypoint { part, y, x });
             }
         }

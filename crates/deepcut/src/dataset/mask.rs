@@ -7,9 +7,9 @@
 //! |-------------------------------------------------|-------------------------------------|
 //! | up to more than 127                             | above 127, as the protocols of ECSSD, DUTS and DUT-OMRON say |
 //! | 0 and one other, at most 127                    | above 0                             |
-//! | black and one colour                            | what is not black                   |
+//! | black and one color                            | what is not black                   |
 //! | transparent and opaque parts                    | alpha above 127                     |
-//! | labels: several colours, or several small or large areas between | refused: nothing says which is meant |
+//! | labels: several colors, or several small or large areas between | refused: nothing says which is meant |
 //!
 //! A value is the largest of a pixel's channels. Sixteen bits are brought to eight unless none of them is above 255.
 
@@ -20,11 +20,11 @@ use std::path::{Path, PathBuf};
 
 /// Values closer than this to black or to the brightest are as good as these.
 const NEAR: u8 = 16;
-/// Channels of a lossy file may differ by this in what was grey.
+/// Channels of a lossy file may differ by this in what was gray.
 const NOISE: u8 = 48;
 /// From this share of a mask on a value between is an area; or from this share of what is not black, if it is not a few pixels.
 const AREA: (f64, f64) = (0.02, 0.15);
-/// From this share of the coloured pixels on a colour counts.
+/// From this share of the colored pixels on a color counts.
 const PATCH: f64 = 0.05;
 const FEW: usize = 32;
 
@@ -51,12 +51,12 @@ pub(super) struct File {
     values: Vec<u8>,
     /// If the format says that a pixel might be transparent.
     alpha: Option<Vec<u8>>,
-    /// If any pixel is not grey.
+    /// If any pixel is not gray.
     rgb: Option<Vec<[u8; 3]>>,
     lossy: bool,
 }
 
-/// Whether a pixel is not grey.
+/// Whether a pixel is not gray.
 fn is_colored(pixel: &[u8; 3], lossy: bool) -> bool {
     let [least, most] = [pixel.iter().min(), pixel.iter().max()].map(|v| v.copied().unwrap_or(0));
     most - least > if lossy { NOISE } else { 0 }
@@ -67,12 +67,12 @@ struct Summary {
     values: BTreeSet<u8>,
     alpha: BTreeSet<u8>,
     has_alpha: bool,
-    /// Colours that are not grey and cover a patch.
+    /// Colors that are not gray and cover a patch.
     colors: BTreeSet<[u8; 3]>,
-    /// Of all colours that cover a patch together: which channels are bright beside the brightest.
+    /// Of all colors that cover a patch together: which channels are bright beside the brightest.
     hues: BTreeSet<[bool; 3]>,
     has_color: bool,
-    /// White beside colours.
+    /// White beside colors.
     has_white: bool,
     /// Values that cover an area.
     areas: BTreeSet<u8>,
@@ -180,7 +180,7 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
     let first = |is: &dyn Fn(&Summary) -> bool| masks.iter().find(|(_, summary)| is(summary)).map(|(path, _)| *path);
     if let Some(varying) = first(&|s| s.alpha.len() > 1) {
         if let Some(path) = first(&|s| s.alpha.len() > 1 && s.is_mask_too) {
-            return Err((path, format!("holds a mask in its colours and another in its transparency; {REMEDY}")));
+            return Err((path, format!("holds a mask in its colors and another in its transparency; {REMEDY}")));
         }
         if masks.iter().all(|(_, s)| s.alpha.last().is_none_or(|alpha| *alpha <= 127)) {
             return Err((varying, format!("is nowhere more opaque than not, as all others: what is the mask? {REMEDY}")));
@@ -202,10 +202,10 @@ fn decide<'a>(masks: &[(&'a Path, Summary)], votes: bool) -> Result<(Rule, Strin
         let colors: BTreeSet<[u8; 3]> = masks.iter().flat_map(|(_, s)| s.colors.iter().copied()).collect();
         let hues: BTreeSet<[bool; 3]> = masks.iter().flat_map(|(_, s)| s.hues.iter().copied()).collect();
         if values.len() == 2 && values.contains(&0) && colors.len() == 1 {
-            return Ok((Rule::NOT_BLACK, "the masks are black and one colour: what is not black is the object".into()));
+            return Ok((Rule::NOT_BLACK, "the masks are black and one color: what is not black is the object".into()));
         }
         if hues.len() > 1 || masks.iter().any(|(_, s)| s.has_white || has_area(s) && !s.colors.is_empty()) {
-            return Err((path, format!("holds labels of several colours: which is the object? {REMEDY}")));
+            return Err((path, format!("holds labels of several colors: which is the object? {REMEDY}")));
         }
     }
     if brightest == 0 {
@@ -293,8 +293,8 @@ mod tests {
         let color = |color: [u8; 3]| png(RgbImage::from_fn(10, 6, |x, y| Rgb(if is_object(x, y) { color } else { [0; 3] })));
         is_read(&[color([255; 3])], "above 127");
         is_read(&[color([1; 3])], "0 and 1");
-        is_read(&[color([0, 64, 0]), empty.clone()], "one colour");
-        is_read(&[color([255, 0, 0])], "one colour");
+        is_read(&[color([0, 64, 0]), empty.clone()], "one color");
+        is_read(&[color([255, 0, 0])], "one color");
         let alpha = |inside: [u8; 4], outside: [u8; 4]| {
             png(RgbaImage::from_fn(10, 6, |x, y| Rgba(if is_object(x, y) { inside } else { outside })))
         };
@@ -314,7 +314,7 @@ mod tests {
             let row = |y: u32| (0..10).fold(0u16, |bits, x| bits << 1 | u16::from(is_object(x, y))) << 6;
             let packed: Vec<u8> = (0..6).flat_map(|y| row(y).to_be_bytes()).collect();
             encoder.write_header().unwrap().write_image_data(&packed).unwrap();
-            is_read(&[bytes], if palette.is_some() { "one colour" } else { "above 127" });
+            is_read(&[bytes], if palette.is_some() { "one color" } else { "above 127" });
         }
         // Soft edges, and JPEG's noise.
         let soft = GrayImage::from_fn(100, 60, |x, y| {
@@ -351,17 +351,17 @@ mod tests {
         fails(&[bands(&[0, 128, 255])], "areas between");
         fails(&[grey(1, 0), grey(2, 0)], "labels, the set's being 0, 1, 2");
         let colors = |colors: [[u8; 3]; 3]| png(RgbImage::from_fn(10, 6, |x, _| Rgb(colors[x as usize % 3])));
-        fails(&[colors([[0; 3], [128, 0, 0], [224, 224, 192]])], "several colours");
-        fails(&[colors([[0; 3], [255, 0, 0], [0, 255, 0]])], "several colours");
-        fails(&[colors([[0; 3], [192, 128, 128], [224, 224, 192]])], "several colours");
-        fails(&[colors([[255; 3], [255, 0, 0], [255, 0, 0]])], "several colours");
-        fails(&[colors([[0; 3], [64, 0, 0], [128, 0, 0]])], "several colours");
+        fails(&[colors([[0; 3], [128, 0, 0], [224, 224, 192]])], "several colors");
+        fails(&[colors([[0; 3], [255, 0, 0], [0, 255, 0]])], "several colors");
+        fails(&[colors([[0; 3], [192, 128, 128], [224, 224, 192]])], "several colors");
+        fails(&[colors([[255; 3], [255, 0, 0], [255, 0, 0]])], "several colors");
+        fails(&[colors([[0; 3], [64, 0, 0], [128, 0, 0]])], "several colors");
         // A few pixels of another label.
         fails(
             &[png(RgbImage::from_fn(100, 100, |x, y| {
                 Rgb(if (x, y) == (9, 9) { [0, 128, 0] } else { [if x == 3 && y < 9 { 128 } else { 0 }, 0, 0] })
             }))],
-            "several colours",
+            "several colors",
         );
         let half = |x: u32| if x < 5 { 255 } else { 0 };
         fails(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// No image has a side beyond this.
-const MOST: f64 = 1e9;
+const MAX_COORDINATE: f64 = 1e9;
 
 pub(super) fn find(root: &Path, folders: &Folders, year: u16) -> Result<All, DatasetError> {
     let mut bases: Vec<_> = folders
@@ -57,7 +57,7 @@ pub(super) fn boxes(text: &str) -> Result<Boxes, String> {
     let root = document.root_element();
     let number = |node: roxmltree::Node<'_, '_>, name: &str| {
         let text = node.children().find(|node| node.has_tag_name(name)).and_then(|node| node.text());
-        text.and_then(|text| text.trim().parse::<f64>().ok()).filter(|value| value.abs() < MOST)
+        text.and_then(|text| text.trim().parse::<f64>().ok()).filter(|value| value.abs() < MAX_COORDINATE)
     };
     let mut sides = Vec::new();
     for object in root.children().filter(|node| node.has_tag_name("object")) {

@@ -5,7 +5,7 @@ use crate::image::Image;
 use crate::segmentation::Segmentation;
 use png::{BitDepth, ColorType, Compression, Encoder};
 
-/// Colours of labels 1, 2, …: Okabe and Ito's seven and Paul Tol's "muted" ones, all told apart by colour-blind readers next to one
+/// Colors of labels 1, 2, …: Okabe and Ito's seven and Paul Tol's "muted" ones, all told apart by color-blind readers next to one
 /// another; labels beyond them begin again.
 pub const PALETTE: [[u8; 3]; 16] = [
     [230, 159, 0],
@@ -26,10 +26,10 @@ pub const PALETTE: [[u8; 3]; 16] = [
     [170, 68, 153],
 ];
 
-/// Share of the label's colour in an overlay.
+/// Share of the label's color in an overlay.
 const OVERLAY_OPACITY: f32 = 0.5;
 
-/// The colour of a label; black for label 0.
+/// The color of a label; black for label 0.
 #[must_use]
 pub fn color(label: u8) -> [u8; 3] {
     match usize::from(label) {
@@ -48,7 +48,7 @@ pub fn labels(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     encode(segmentation, ColorType::Indexed, Some(palette), segmentation.labels())
 }
 
-/// 8-bit grey image: 255 in the foreground, 0 elsewhere.
+/// 8-bit gray image: 255 in the foreground, 0 elsewhere.
 ///
 /// # Errors
 /// [`ExportError::Png`] if the encoder refuses.
@@ -56,7 +56,7 @@ pub fn mask(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     encode(segmentation, ColorType::Grayscale, None, &segmentation.mask())
 }
 
-/// The image with its labels' colours over it and a line where labels meet.
+/// The image with its labels' colors over it and a line where labels meet.
 ///
 /// # Errors
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
@@ -90,7 +90,7 @@ pub fn overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, Ex
     encode(segmentation, ColorType::Rgb, None, &out)
 }
 
-/// The image in its own colours, transparent outside the foreground and where it is so itself.
+/// The image in its own colors, transparent outside the foreground and where it is so itself.
 ///
 /// # Errors
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::segmentation::{Kind, Meaning};
 
-    /// Size, colour type and raw bytes of a PNG file.
+    /// Size, color type and raw bytes of a PNG file.
     fn raw(bytes: &[u8]) -> (u32, u32, ColorType, Vec<u8>) {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(png::Transformations::IDENTITY);
@@ -158,7 +158,7 @@ mod tests {
         let (.., pixels) = raw(&cutout(&image, &segmentation).unwrap());
         assert_eq!(pixels[..8], [0, 10, 20, 0, 30, 40, 50, 255]);
         let (.., pixels) = raw(&overlay(&image, &segmentation).unwrap());
-        // Background stays as it is; every labelled pixel here lies on an edge and is painted.
+        // Background stays as it is; every labeled pixel here lies on an edge and is painted.
         assert_eq!(pixels[..9], [[0, 10, 20], color(1), color(2)].concat());
         assert_eq!(pixels[9..12], [90, 100, 110]);
     }

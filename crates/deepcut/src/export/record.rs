@@ -23,7 +23,7 @@ const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// Where the first chunk ends, `IHDR`, which comes before all others.
 const PNG_HEADER: usize = 33;
 /// More than any record or header of ours has.
-const MOST_BYTES: u64 = 1 << 26;
+const MAX_BYTES: u64 = 1 << 26;
 
 /// What a result was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ fn png(file: &mut (impl Read + Seek), length: u64) -> io::Result<Found> {
     if ours {
         let size = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]])).saturating_sub(KEYWORD.len() as u64);
         let mut text = Vec::new();
-        Read::by_ref(file).take(size.min(MOST_BYTES)).read_to_end(&mut text)?;
+        Read::by_ref(file).take(size.min(MAX_BYTES)).read_to_end(&mut text)?;
         record = serde_json::from_slice(&text).ok();
     }
     let mut end = [0; PNG_END.len()];
@@ -152,7 +152,7 @@ fn json(file: &mut (impl Read + Seek)) -> io::Result<Found> {
     }
     file.rewind()?;
     let mut text = Vec::new();
-    Read::by_ref(file).take(MOST_BYTES).read_to_end(&mut text)?;
+    Read::by_ref(file).take(MAX_BYTES).read_to_end(&mut text)?;
     Ok(match serde_json::from_slice::<Report>(&text) {
         Ok(report) if report.r#type == "picture" => Found::Whole(report.record),
         Err(e) if e.is_eof() && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"type\": \"picture\"") => {
@@ -175,7 +175,7 @@ fn tensors(file: &mut (impl Read + Seek), first: &[u8], length: u64) -> io::Resu
         data_offsets: [u64; 2],
     }
     let Ok(size) = first.try_into().map(u64::from_le_bytes) else { return Ok(Found::Other) };
-    if size > MOST_BYTES {
+    if size > MAX_BYTES {
         return Ok(Found::Other);
     }
     let mut text = Vec::new();

@@ -205,7 +205,7 @@ pub(crate) struct Stored {
     pub alpha: Option<Vec<u8>>,
 }
 
-/// Decodes a file's bytes whose numbers are no colours: neither turned nor laid over a ground; those of PNG stand for themselves.
+/// Decodes a file's bytes whose numbers are no colors: neither turned nor laid over a ground; those of PNG stand for themselves.
 ///
 /// # Errors
 /// As [`Decoder::decode`] of [`Decoder::default`].
@@ -291,7 +291,7 @@ fn jpeg_pixels(bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
     let (mut data, channels) = (
         found.data,
         match found.components {
-            jpeg::Components::Grey => Channels::Grey,
+            jpeg::Components::Gray => Channels::Gray,
             jpeg::Components::Rgb => Channels::Rgb,
             jpeg::Components::Cmyk => Channels::Cmyk,
         },

@@ -189,7 +189,7 @@ fn is_followed(mut rest: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// An image of two colours: its screen, blocks before the frame, the frame's place, flags and indices.
+    /// An image of two colors: its screen, blocks before the frame, the frame's place, flags and indices.
     fn gif(screen: [u8; 2], blocks: &[u8], [left, top, columns, rows]: [u8; 4], flags: u8, indices: &[u8]) -> Vec<u8> {
         let mut out = [b"GIF89a", &[screen[1], 0, screen[0], 0, 0x80, 0, 0, 10, 20, 30, 40, 50, 60][..], blocks].concat();
         out.extend([0x2c, left, 0, top, 0, columns, 0, rows, 0, flags, 2]);
@@ -205,7 +205,7 @@ mod tests {
         let extensions = [0x21, 0xfe, 2, b'h', b'i', 0, 0x21, 0xf9, 4, 1, 0, 0, 1, 0];
         let picture = decode(&gif([2, 3], &extensions, [1, 0, 2, 2], 0, &[0, 1, 0, 0])).unwrap();
         assert_eq!((picture.height, picture.width), (2, 3));
-        // Around the frame and where it has the transparent colour nothing is seen.
+        // Around the frame and where it has the transparent color nothing is seen.
         assert_eq!(picture.alpha.unwrap(), [0, 255, 0, 0, 255, 255]);
         assert_eq!(picture.data[3..6], [10, 20, 30]);
         // A frame that is larger than its screen.

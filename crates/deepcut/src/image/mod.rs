@@ -1,11 +1,11 @@
-//! Bytes → upright RGB image → resized, normalised network input.
+//! Bytes → upright RGB image → resized, normalized network input.
 //!
 //! | file | what |
 //! |---|---|
 //! | `decoder.rs` | the front door: files, streams and bytes, within limits |
 //! | `foreign.rs` | formats that are known, but not read, and how to convert them |
 //! | `jpeg/`, `png.rs`, `webp.rs`, `tiff/`, `gif.rs`, `bmp.rs`, `pnm.rs` | a format each: bytes → `Picture` |
-//! | `exif.rs`, `profile.rs`, `depth.rs` | which way up, which colours, how many bits: the same for all of them |
+//! | `exif.rs`, `profile.rs`, `depth.rs` | which way up, which colors, how many bits: the same for all of them |
 //!
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
@@ -40,13 +40,13 @@ use std::sync::Arc;
 /// An upright image: `[height, width, 3]` bytes, sRGB.
 ///
 /// Where an image is transparent, a network must see something: [`Image::rgb`] is the image laid over white, or over black if most of
-/// what is visible is itself nearly white. The image's own colours and alpha are kept in [`Image::colors`] and [`Image::alpha`].
+/// what is visible is itself nearly white. The image's own colors and alpha are kept in [`Image::colors`] and [`Image::alpha`].
 #[derive(Debug, Clone)]
 pub struct Image {
     height: usize,
     width: usize,
     rgb: Vec<u8>,
-    /// Own colours and alpha of an image that is not opaque.
+    /// Own colors and alpha of an image that is not opaque.
     own: Option<(Vec<u8>, Vec<u8>)>,
     damage: Option<String>,
     notes: Vec<String>,
@@ -100,7 +100,7 @@ impl Image {
         Ok(Self { height, width, rgb, own: None, damage: None, notes: Vec::new(), orientation: 1, room: None })
     }
 
-    /// As [`Image::new`] of an image's own colours, with `[height, width]` bytes of alpha; 255 is opaque.
+    /// As [`Image::new`] of an image's own colors, with `[height, width]` bytes of alpha; 255 is opaque.
     ///
     /// # Errors
     /// [`ImageError::Shape`] if a side is zero or a length is another.
@@ -117,7 +117,7 @@ impl Image {
         Ok(image)
     }
 
-    /// Decodes a file's bytes with [`Decoder::default`]: any depth and colour type, turned upright, in sRGB.
+    /// Decodes a file's bytes with [`Decoder::default`]: any depth and color type, turned upright, in sRGB.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
@@ -143,7 +143,7 @@ impl Image {
         &self.rgb
     }
 
-    /// The image's own colours, `[height, width, 3]`: [`Image::rgb`], but for an image with [`Image::alpha`].
+    /// The image's own colors, `[height, width, 3]`: [`Image::rgb`], but for an image with [`Image::alpha`].
     #[must_use]
     pub fn colors(&self) -> &[u8] {
         self.own.as_ref().map_or(&self.rgb, |(colors, _)| colors)
@@ -263,7 +263,7 @@ impl Image {
         Self::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
     }
 
-    /// Mean colour of each cell of a grid laid over the image, `[height, width, 3]` in [0, 1].
+    /// Mean color of each cell of a grid laid over the image, `[height, width, 3]` in [0, 1].
     ///
     /// # Errors
     /// As [`Image::resize`].

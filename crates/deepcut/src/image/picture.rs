@@ -1,4 +1,4 @@
-//! What the decoders of all formats hand over, before colours, orientation and ground.
+//! What the decoders of all formats hand over, before colors, orientation and ground.
 
 use super::ImageError;
 
@@ -16,7 +16,7 @@ pub(super) struct Header {
 /// What a pixel of [`Picture::data`] is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Channels {
-    Grey,
+    Gray,
     Rgb,
     /// 255 is full ink.
     Cmyk,
@@ -25,14 +25,14 @@ pub(super) enum Channels {
 impl Channels {
     pub fn count(self) -> usize {
         match self {
-            Self::Grey => 1,
+            Self::Gray => 1,
             Self::Rgb => 3,
             Self::Cmyk => 4,
         }
     }
 }
 
-/// How an image's numbers stand for colours, where the file says so.
+/// How an image's numbers stand for colors, where the file says so.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Space {
     /// sRGB, or nothing is said.
@@ -60,7 +60,7 @@ pub(super) struct Picture {
     pub channels: Channels,
     /// `[height, width, channels]`
     pub data: Vec<u8>,
-    /// `[height, width]`, 255 is opaque; colours are not multiplied by it.
+    /// `[height, width]`, 255 is opaque; colors are not multiplied by it.
     pub alpha: Option<Vec<u8>>,
     /// EXIF's number, 1 to 8.
     pub orientation: u8,

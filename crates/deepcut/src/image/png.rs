@@ -1,4 +1,4 @@
-//! PNG (W3C, third edition): every colour type and depth, interlaced or not, and the default image of an APNG.
+//! PNG (W3C, third edition): every color type and depth, interlaced or not, and the default image of an APNG.
 //!
 //! Chunks are walked here, so that sums are checked, metadata inflates within bounds and no chunk that is not needed reaches the
 //! decoder. A wrong sum or a missing end of the pixels is damage; a missing end of the file is not, if every pixel is there.
@@ -49,7 +49,7 @@ fn broken(what: &str) -> ImageError {
     ImageError::Broken(what.to_owned())
 }
 
-/// Size, bits of a sample, colour type, and whether it is interlaced.
+/// Size, bits of a sample, color type, and whether it is interlaced.
 struct Ihdr {
     height: usize,
     width: usize,
@@ -163,8 +163,8 @@ fn pixels(bytes: &[u8], ihdr: &Ihdr, full: u16) -> Result<(Picture, u16), ImageE
     let mut reader = decoder.read_info().map_err(|e| ImageError::Broken(e.to_string()))?;
     let (color, bits) = reader.output_color_type();
     let (channels, has_alpha) = match color {
-        png::ColorType::Grayscale => (Channels::Grey, false),
-        png::ColorType::GrayscaleAlpha => (Channels::Grey, true),
+        png::ColorType::Grayscale => (Channels::Gray, false),
+        png::ColorType::GrayscaleAlpha => (Channels::Gray, true),
         png::ColorType::Rgb => (Channels::Rgb, false),
         png::ColorType::Rgba => (Channels::Rgb, true),
         png::ColorType::Indexed if palette.colors.is_empty() => return Err(broken("it has no palette")),
@@ -227,7 +227,7 @@ fn is_wanted(chunk: &Chunk<'_>, ihdr: &Ihdr, pieces: &[&[u8]]) -> Result<bool, I
     let has = |kind: &[u8; 4]| pieces.iter().any(|piece| piece[4..8] == *kind);
     let n = chunk.data.len();
     Ok(match &chunk.kind {
-        // Other colour types have one for displays of few colours.
+        // Other color types have one for displays of few colors.
         b"PLTE" if ihdr.color == 3 && !has(b"PLTE") => {
             if n == 0 || !n.is_multiple_of(3) || n > 768 {
                 return Err(broken("its palette has a wrong length"));
@@ -248,14 +248,14 @@ fn is_wanted(chunk: &Chunk<'_>, ihdr: &Ihdr, pieces: &[&[u8]]) -> Result<bool, I
 struct Palette {
     depth: usize,
     colors: Vec<[u8; 3]>,
-    /// Of the first colours; the others are opaque.
+    /// Of the first colors; the others are opaque.
     alpha: Vec<u8>,
     /// Whether an index was none of its.
     beyond: bool,
 }
 
 impl Palette {
-    /// That of the chunks; no colours if there is none.
+    /// That of the chunks; no colors if there is none.
     fn new(ihdr: &Ihdr, pieces: &[&[u8]]) -> Self {
         let chunk = |kind: &[u8; 4]| {
             let found = pieces.iter().find(|piece| piece.get(4..8) == Some(kind));
@@ -266,7 +266,7 @@ impl Palette {
     }
 }
 
-/// Where the pixels go: colours and alpha apart, in 8 bits.
+/// Where the pixels go: colors and alpha apart, in 8 bits.
 struct Target {
     data: Vec<u8>,
     alpha: Option<Vec<u8>>,
@@ -324,7 +324,7 @@ impl Target {
         }
     }
 
-    /// Fills what lies between the pixels of the passes that are there, by their neighbours above and to the left.
+    /// Fills what lies between the pixels of the passes that are there, by their neighbors above and to the left.
     fn fill(&mut self, passes: usize, (height, width): (usize, usize)) {
         let (rows, columns) = [(8, 8), (8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1), (1, 1)][passes.min(7)];
         for y in 0..height {
@@ -363,7 +363,7 @@ fn passes(
     Ok(())
 }
 
-/// Colours and orientation; a damaged chunk of them is passed over.
+/// Colors and orientation; a damaged chunk of them is passed over.
 fn metadata(bytes: &[u8], picture: &mut Picture) -> Result<(), ImageError> {
     let (mut icc, mut gamma, mut chromaticities, mut srgb, mut cicp) = (None, None, None, false, None);
     let (mut exif_data, mut raw_exif, mut xmp) = (None, None, None);
@@ -519,7 +519,7 @@ mod tests {
         [&(data.len() as u32).to_be_bytes()[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
     }
 
-    /// Two grey pixels, 64 and 200, with other chunks before and after them.
+    /// Two gray pixels, 64 and 200, with other chunks before and after them.
     fn grey(before: &[u8], after: &[u8]) -> Vec<u8> {
         let head = chunk(b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
         // Stored, not compressed.
@@ -532,7 +532,7 @@ mod tests {
         [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], b"\0\0\0\0\0\0"].concat()
     }
 
-    /// Four pixels of two bits: the last of them is of a colour that the palette lacks.
+    /// Four pixels of two bits: the last of them is of a color that the palette lacks.
     #[test]
     fn an_index_beyond_the_palette_is_damage() {
         let indexed = |colors: usize, index: u8, more: &[u8]| {

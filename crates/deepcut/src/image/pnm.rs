@@ -185,7 +185,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     }
     values.resize(n, 0);
     let channels = match samples {
-        1 => Channels::Grey,
+        1 => Channels::Gray,
         3 => Channels::Rgb,
         _ => Channels::Cmyk,
     };

@@ -1,4 +1,4 @@
-//! Colours as an image's profile means them, in sRGB.
+//! Colors as an image's profile means them, in sRGB.
 //!
 //! A profile that is sRGB but for rounding leaves the bytes as they are. One that cannot be read, or belongs to other channels, is
 //! ignored with a note. Inks without a profile become light as in Pillow's `convert("RGB")`.
@@ -8,7 +8,7 @@ use moxcms::{Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorS
 
 /// Profiles longer than this are ignored, and no more than this is inflated.
 pub(super) const MAX_BYTES: usize = 8 << 20;
-/// A profile that moves no colour by more than so many levels is sRGB: makers round their tables differently.
+/// A profile that moves no color by more than so many levels is sRGB: makers round their tables differently.
 const SAME: u8 = 3;
 /// PNG's `gAMA` of sRGB is 1/2.2; an exponent this close to it means the curve of sRGB.
 const SRGB_EXPONENT: std::ops::RangeInclusive<f64> = 2.15..=2.25;
@@ -40,7 +40,7 @@ pub(super) fn into_srgb(picture: &mut Picture) -> Vec<u8> {
     } else {
         3
     };
-    // A grey image whose profile is of RGB has three equal channels.
+    // A gray image whose profile is of RGB has three equal channels.
     let data = if width == 3 { plain(data, channels) } else { data };
     if width < 4 && is_srgb(&*transform, width) {
         return plain(data, if width == 3 { Channels::Rgb } else { channels });
@@ -65,7 +65,7 @@ const BLOCK: usize = 4096;
 fn plain(data: Vec<u8>, channels: Channels) -> Vec<u8> {
     match channels {
         Channels::Rgb => data,
-        Channels::Grey => data.iter().flat_map(|&v| [v; 3]).collect(),
+        Channels::Gray => data.iter().flat_map(|&v| [v; 3]).collect(),
         Channels::Cmyk => cmyk_to_rgb(&data),
     }
 }
@@ -121,14 +121,14 @@ fn are_possible([white, red, green, blue]: [[f64; 2]; 4]) -> bool {
 /// How the profile's channels are those of the image.
 fn layout(profile: &ColorProfile, channels: Channels) -> Result<Layout, String> {
     match (profile.color_space, channels) {
-        (DataColorSpace::Gray, Channels::Grey) => Ok(Layout::Gray),
-        (DataColorSpace::Rgb, Channels::Rgb | Channels::Grey) => Ok(Layout::Rgb),
+        (DataColorSpace::Gray, Channels::Gray) => Ok(Layout::Gray),
+        (DataColorSpace::Rgb, Channels::Rgb | Channels::Gray) => Ok(Layout::Rgb),
         (DataColorSpace::Cmyk, Channels::Cmyk) => Ok(Layout::Rgba),
         (space, _) => Err(format!("is of another kind of color ({space:?})")),
     }
 }
 
-/// Whether no colour of a lattice moves, but for rounding.
+/// Whether no color of a lattice moves, but for rounding.
 fn is_srgb(transform: &moxcms::Transform8BitExecutor, width: usize) -> bool {
     let steps: Vec<u8> = (0..=15).map(|i| i * 17).collect();
     let source: Vec<u8> = if width == 1 {

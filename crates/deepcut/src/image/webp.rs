@@ -7,7 +7,7 @@ use super::picture::{Channels, Header, Picture, Space, room};
 use super::{ImageError, exif};
 use std::io::Cursor;
 
-/// A lossless image of one colour takes no bits for its pixels: more than this for each byte is refused all the same.
+/// A lossless image of one color takes no bits for its pixels: more than this for each byte is refused all the same.
 const PIXELS_PER_BYTE: u64 = 1 << 20;
 
 /// Zeros that take the place of pixels that were cut off, beside as many as are left.

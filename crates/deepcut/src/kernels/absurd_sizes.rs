@@ -4,7 +4,7 @@
 
 use super::attention::{KeysValues, Scratch, query_rows};
 use super::packed::{Float, Packed, Rows};
-use super::quantized::{MOST_DEPTH, Quantized};
+use super::quantized::{MAX_DEPTH, Quantized};
 use super::shape::{extent, is_shape, volume};
 use super::{Depthwise, Isa, Left, Right, SoftmaxRow, Start};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,7 +102,7 @@ fn sizes_that_wrap_are_refused() {
         let _ = Quantized::from_columns(&[], half, half);
     });
     refused("a sum that wraps", || {
-        let _ = Quantized::from_columns(&vec![1.0; MOST_DEPTH + 1], MOST_DEPTH + 1, 1);
+        let _ = Quantized::from_columns(&vec![1.0; MAX_DEPTH + 1], MAX_DEPTH + 1, 1);
     });
     refused("rows kept", || {
         let _ = Rows::new(Isa::detect(), vec![1.0; 3], 2, Float::Bf16);

@@ -19,8 +19,8 @@ use super::precision::Float;
 /// Keys in a block: their scores with [`query_rows`] queries stay in the second-level cache. Every block costs each query a maximum, a sum and a rescaling,
 /// so the blocks are few and equal.
 fn key_block(tokens: usize) -> usize {
-    const MOST: usize = 640;
-    tokens.div_ceil(tokens.div_ceil(MOST).max(1)).next_multiple_of(2 * PANEL).max(1)
+    const MAX_KEYS: usize = 640;
+    tokens.div_ceil(tokens.div_ceil(MAX_KEYS).max(1)).next_multiple_of(2 * PANEL).max(1)
 }
 
 /// Tokens in one task of a layer. Many, since each task reads all weights, keys and values; but so few that their intermediate results stay in the

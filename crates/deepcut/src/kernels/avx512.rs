@@ -2,7 +2,7 @@
 
 use super::compiled::compile;
 use super::operands::{Depthwise, Left, PANEL, Start, View};
-use super::table::{MOST_ROWS, Table};
+use super::table::{MAX_ROWS, Table};
 use super::{avx2, native, tiles};
 use std::arch::x86_64::*;
 
@@ -225,7 +225,7 @@ pub(super) static TABLE: Table = Table {
     name: "avx512",
     detected: || (avx2::TABLE.detected)() && is_x86_feature_detected!("avx512f"),
     group: 2 * PANEL,
-    most_rows: MOST_ROWS,
+    most_rows: MAX_ROWS,
     strip,
     depthwise_row,
     masked_sums,

@@ -5,7 +5,7 @@ use super::operands::{Left, Panels, Right, Side, Start, View};
 use super::parallel;
 use super::rows::{Rows, Values};
 use super::shape::{extent, is_shape};
-use super::table::MOST_ROWS;
+use super::table::MAX_ROWS;
 use std::cell::RefCell;
 
 /// Depth of one pass over the right-hand side: its panels stay in the first- and second-level cache.
@@ -46,18 +46,18 @@ impl Isa {
                 }
             }
             Panels::Pairs(view) => {
-                let chunks = out.chunks_mut(MOST_ROWS.saturating_mul(n)).enumerate();
-                chunks.for_each(|(task, out)| self.gemm_pairs(left.slice(task * MOST_ROWS, out.len() / n), view, start, out));
+                let chunks = out.chunks_mut(MAX_ROWS.saturating_mul(n)).enumerate();
+                chunks.for_each(|(task, out)| self.gemm_pairs(left.slice(task * MAX_ROWS, out.len() / n), view, start, out));
             }
         }
     }
 
-    /// The product of up to [`MOST_ROWS`] rows with pairs of bf16.
+    /// The product of up to [`MAX_ROWS`] rows with pairs of bf16.
     fn gemm_pairs(self, left: Left<'_>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32]) {
         const PAIRS: usize = DEPTH_BLOCK / 2;
         thread_local! {
             /// The rounded left side, kept because it is too large to clear each time.
-            static ROUNDED: RefCell<Vec<u32>> = RefCell::new(vec![0; MOST_ROWS * PAIRS]);
+            static ROUNDED: RefCell<Vec<u32>> = RefCell::new(vec![0; MAX_ROWS * PAIRS]);
         }
         ROUNDED.with_borrow_mut(|rounded| self.gemm_rounded::<PAIRS>(left, right, start, rounded, out));
     }

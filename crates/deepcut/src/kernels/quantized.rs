@@ -17,7 +17,7 @@ use super::shape::is_shape;
 pub(super) const QUAD: usize = 4;
 
 /// Largest depth of a matrix: the sum of that many products of 8 bits with 7 fits 32 bits.
-pub const MOST_DEPTH: usize = (i32::MAX / (255 * 127)) as usize;
+pub const MAX_DEPTH: usize = (i32::MAX / (255 * 127)) as usize;
 
 /// A `[depth, columns]` matrix of weights in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, ⌈depth / 4⌉, 16]` quads of
 /// int8, the first row of each in the low byte.
@@ -82,10 +82,10 @@ impl Quantized {
     /// Rounds the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights.
     ///
     /// # Panics
-    /// If `matrix` does not hold `depth * columns` values, or is deeper than [`MOST_DEPTH`].
+    /// If `matrix` does not hold `depth * columns` values, or is deeper than [`MAX_DEPTH`].
     #[must_use]
     pub fn from_columns(matrix: &[f32], depth: usize, columns: usize) -> Self {
-        assert!(is_shape(matrix.len(), [depth, columns]) && depth <= MOST_DEPTH, "matrix to round");
+        assert!(is_shape(matrix.len(), [depth, columns]) && depth <= MAX_DEPTH, "matrix to round");
         let rows = depth.div_ceil(QUAD);
         let mut quads = vec![0u32; columns.div_ceil(PANEL) * rows * PANEL];
         let (mut scales, mut sums) = (vec![0.0; columns], vec![0.0; columns]);

@@ -5,7 +5,7 @@ use super::operands::{Depthwise, Left, Start, View};
 use super::quantized::{QuadColumns, QuadRows, Rounding};
 
 /// Rows of the largest task of any layer; also the rows that are rounded together.
-pub(super) const MOST_ROWS: usize = 112;
+pub(super) const MAX_ROWS: usize = 112;
 
 /// The functions of one instruction set, and the facts that their callers need.
 ///

@@ -1,10 +1,10 @@
 //! The fast bilateral solver: moves a mask's edges to the image's edges.
 //!
 //! ```text
-//! minimise  λ/2 Σᵢⱼ Ŵᵢⱼ (xᵢ − xⱼ)² + Σᵢ cᵢ (xᵢ − tᵢ)²
+//! minimize  λ/2 Σᵢⱼ Ŵᵢⱼ (xᵢ − xⱼ)² + Σᵢ cᵢ (xᵢ − tᵢ)²
 //! ```
 //!
-//! where t is the target mask, c its confidence and Ŵ a bistochastic affinity of pixels near in position and colour. Pixels that
+//! where t is the target mask, c its confidence and Ŵ a bistochastic affinity of pixels near in position and color. Pixels that
 //! share a cell of a five-dimensional grid (x, y, luma, two chroma) are one unknown, and the system is solved by conjugate
 //! gradients in that space.
 //!
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 const SIGMA_SPATIAL: usize = 24;
 /// Side of a cell in steps of brightness.
 const SIGMA_LUMA: f64 = 4.0;
-/// Side of a cell in steps of colour.
+/// Side of a cell in steps of color.
 const SIGMA_CHROMA: f64 = 4.0;
 /// Weight of smoothness, λ, in the published code.
 pub const LAMBDA: f64 = 256.0;
@@ -41,7 +41,7 @@ pub struct BilateralGrid {
     vertex: Vec<u32>,
     /// Pixels of each vertex.
     count: Vec<f64>,
-    /// Neighbours of all vertices, one after the other; those of vertex v end at `ends[v]`.
+    /// Neighbors of all vertices, one after the other; those of vertex v end at `ends[v]`.
     neighbors: Vec<u32>,
     ends: Vec<u32>,
     /// Diagonals that make the blur bistochastic.
@@ -57,7 +57,7 @@ impl BilateralGrid {
         let mut keys = Vec::new();
         let mut count: Vec<f64> = Vec::new();
         let mut vertex = Vec::with_capacity(image.height() * image.width());
-        // Neighbouring pixels often share a cell.
+        // Neighboring pixels often share a cell.
         let mut last = (u64::MAX, 0);
         for (at, pixel) in image.rgb().chunks_exact(3).enumerate() {
             let key = cell(at / image.width(), at % image.width(), [pixel[0], pixel[1], pixel[2]]);

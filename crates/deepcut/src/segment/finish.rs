@@ -57,7 +57,7 @@ impl Finish {
         /// Sets whether only the largest component is kept.
         largest_component: bool,
         /// Sets the confidence below which there is no object.
-        min_confidence: f32,
+        min_confidence: f32;
     }
 
     /// The published code's: nearest upsampling.

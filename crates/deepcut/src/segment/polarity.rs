@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn corners_follow_the_published_rule() {
-        // Every choice of four corners around a centre: label 1 is the background if more than two corners carry it.
+        // Every choice of four corners around a center: label 1 is the background if more than two corners carry it.
         for corners in 0..16usize {
             let bit = |i: usize| corners >> i & 1;
             let grid = [bit(0), 0, bit(1), 0, 1, 0, bit(2), 0, bit(3)];

@@ -136,8 +136,6 @@ impl Recipe {
         mode: Mode,
         /// Sets how patches are clustered.
         method: Method,
-        /// Sets k.
-        n_clusters: Option<usize>,
         /// Sets the graph.
         edges: Edges,
         /// Sets the epochs of the image, the parts and the background.
@@ -148,8 +146,6 @@ impl Recipe {
         weight_decay: f32,
         /// Sets the share of the hidden layer dropped in training.
         dropout: f32,
-        /// Sets the length that feature vectors are scaled to.
-        feature_norm: Option<f32>,
         /// Sets the weight of colors.
         color: f32,
         /// Sets whether each stage draws a network of its own.
@@ -161,7 +157,11 @@ impl Recipe {
         /// Sets whether only the largest component is the object.
         largest_component: bool,
         /// Sets the precision.
-        precision: Precision,
+        precision: Precision;
+        /// Sets k.
+        n_clusters?: usize,
+        /// Sets the length that feature vectors are scaled to.
+        feature_norm?: f32,
     }
 
     /// Sets the objective, and the graph that goes with it if the one so far does not: the signed one for [`Objective::Correlation`], the

@@ -11,7 +11,7 @@ use crate::train::argmax;
 pub enum Upsampling {
     /// The label of the cell a pixel lies in, by OpenCV's `INTER_NEAREST`, pixel for pixel: the published code.
     Nearest,
-    /// The logarithm of the soft assignment interpolated bilinearly about cell centres, then the largest.
+    /// The logarithm of the soft assignment interpolated bilinearly about cell centers, then the largest.
     ///
     /// Most cells are nearly all of one cluster, so that shares themselves would put every edge half-way between two cells; their logarithms
     /// still tell a cell that is just of a cluster from one deep within.
@@ -119,7 +119,7 @@ fn nearest(at: usize, size: usize, cells: usize) -> usize {
     ((at as f64 * step) as usize).min(cells - 1)
 }
 
-/// The two cells between whose centres pixel `at` lies, and the weight of the second.
+/// The two cells between whose centers pixel `at` lies, and the weight of the second.
 fn position(at: usize, size: usize, cells: usize) -> (usize, usize, f32) {
     let exact = ((at as f64 + 0.5) * cells as f64 / size as f64 - 0.5).clamp(0.0, (cells - 1) as f64);
     let first = exact as usize;

@@ -1,4 +1,4 @@
-//! Colours of a row: JFIF's YCbCr (T.871, section 7) → RGB, Adobe's YCCK → CMYK.
+//! Colors of a row: JFIF's YCbCr (T.871, section 7) → RGB, Adobe's YCCK → CMYK.
 //!
 //! ```text
 //! R = Y                       + 1.40200 (Cr − 128)

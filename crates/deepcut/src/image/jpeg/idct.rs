@@ -13,13 +13,13 @@ const PASS1: u32 = 2;
 /// One number of each row, or of each column.
 type Lanes = [i16; 8];
 
-/// Coefficients of a block, or their quantisation steps, in natural order.
+/// Coefficients of a block, or their quantization steps, in natural order.
 pub(super) type Block = [i16; 64];
 
 /// Samples of a block whose coefficients are all zero.
 pub(super) const GREY: u8 = 128;
 
-/// Dequantises and transforms a block, into eight rows of a plane that begin `stride` bytes after each other.
+/// Dequantizes and transforms a block, into eight rows of a plane that begin `stride` bytes after each other.
 pub(super) fn inverse(coefficients: &Block, steps: &Block, plane: &mut [u8], stride: usize) {
     widest(Inverse { coefficients, steps, plane, stride });
 }
@@ -53,7 +53,7 @@ impl Work for Inverse<'_> {
     }
 }
 
-/// [`inverse`] of a block that has a mean alone: `dc` is its quantised DC coefficient.
+/// [`inverse`] of a block that has a mean alone: `dc` is its quantized DC coefficient.
 pub(super) fn inverse_flat(dc: i16, step: i16, plane: &mut [u8], stride: usize) {
     let scaled = i32::from(dc.wrapping_mul(step) << PASS1);
     let sample = to_byte(((scaled + (1 << (PASS1 + 2))) >> (PASS1 + 3)) as i16);

@@ -26,7 +26,7 @@ pub(super) struct Component {
     /// Horizontal and vertical sampling factors, 1 to 4.
     pub(super) h: usize,
     pub(super) v: usize,
-    /// Which quantisation table.
+    /// Which quantization table.
     quantisation: usize,
     /// Samples, without those that fill up blocks.
     pub(super) height: usize,
@@ -93,10 +93,10 @@ pub(super) struct Scan {
     pub(super) restart_interval: usize,
 }
 
-/// How the components make colours.
+/// How the components make colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColorSpace {
-    Grey,
+    Gray,
     YCbCr,
     Rgb,
     Cmyk,
@@ -336,7 +336,7 @@ impl<'a> Reader<'a> {
             }
             match self.quantisation.get_mut(usize::from(kind & 15)) {
                 Some(slot) if kind < 32 => *slot = Some(Arc::new(table)),
-                _ => return Err(broken("a quantisation table is impossible")),
+                _ => return Err(broken("a quantization table is impossible")),
             }
         }
         Ok(())
@@ -355,7 +355,7 @@ impl<'a> Reader<'a> {
                 .ok_or_else(|| broken("a scan has a component that the frame has not"))?;
             let steps = self.quantisation[frame.components[index].quantisation]
                 .clone()
-                .ok_or_else(|| broken("a quantisation table is missing"))?;
+                .ok_or_else(|| broken("a quantization table is missing"))?;
             if tables >> 4 > 3 || tables & 15 > 3 {
                 return Err(broken("a scan names a Huffman table beyond the fourth"));
             }
@@ -416,20 +416,20 @@ impl<'a> Reader<'a> {
     pub(super) fn color_space(&mut self) -> ColorSpace {
         let ids: Vec<u8> = self.frame.iter().flat_map(|frame| &frame.components).map(|component| component.id).collect();
         match (ids.as_slice(), self.adobe) {
-            ([_], _) => ColorSpace::Grey,
+            ([_], _) => ColorSpace::Gray,
             ([_, _, _], _) if self.jfif => ColorSpace::YCbCr,
             ([_, _, _], Some(0)) | ([b'R', b'G', b'B'], None) => ColorSpace::Rgb,
             ([_, _, _], Some(1) | None) => ColorSpace::YCbCr,
             ([_, _, _, _], Some(0) | None) => ColorSpace::Cmyk,
             ([_, _, _, _], Some(2)) => ColorSpace::Ycck,
             (ids, other) => {
-                self.damage.note(format!("Adobe's colour transform, {}, is unknown", other.unwrap_or_default()));
+                self.damage.note(format!("Adobe's color transform, {}, is unknown", other.unwrap_or_default()));
                 if ids.len() == 3 { ColorSpace::YCbCr } else { ColorSpace::Ycck }
             }
         }
     }
 
-    /// The colour profile, put together from its numbered parts (ICC.1, B.4); an empty one, which nobody can read, if some are missing.
+    /// The color profile, put together from its numbered parts (ICC.1, B.4); an empty one, which nobody can read, if some are missing.
     pub(super) fn icc(&mut self) -> Option<Vec<u8>> {
         self.icc.sort_by_key(|&(number, _)| number);
         let profile = self.icc.iter().flat_map(|(_, part)| *part).copied().collect::<Vec<_>>();

@@ -70,7 +70,7 @@ pub enum JpegError {
     /// Samples of more than 8 bits.
     #[error("the JPEG has samples of {0} bits, and this build reads those of 8; save it as a PNG")]
     Precision(u8),
-    /// Neither grey, nor three colours, nor four.
+    /// Neither gray, nor three colors, nor four.
     #[error("the JPEG has {0} components, and this build reads 1, 3 or 4; save it as a PNG")]
     Components(u8),
     /// No room for the image.
@@ -82,7 +82,7 @@ pub enum JpegError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Components {
     /// One byte.
-    Grey,
+    Gray,
     /// Three.
     Rgb,
     /// Four.
@@ -94,7 +94,7 @@ impl Components {
     #[must_use]
     pub fn count(self) -> usize {
         match self {
-            Self::Grey => 1,
+            Self::Gray => 1,
             Self::Rgb => 3,
             Self::Cmyk => 4,
         }
@@ -136,7 +136,7 @@ pub struct Decoded {
     pub data: Vec<u8>,
     /// What is missing or wrong, and how much of it; the pixels are then the best there are.
     pub damage: Option<String>,
-    /// The colour profile.
+    /// The color profile.
     pub icc: Option<Vec<u8>>,
     /// The EXIF block: a TIFF file.
     pub exif: Option<Vec<u8>>,
@@ -150,7 +150,7 @@ impl Decoded {
     pub fn into_rgb(self) -> Vec<u8> {
         match self.components {
             Components::Rgb => self.data,
-            Components::Grey => self.data.iter().map(|&value| [value; 3]).collect::<Vec<_>>().into_flattened(),
+            Components::Gray => self.data.iter().map(|&value| [value; 3]).collect::<Vec<_>>().into_flattened(),
             Components::Cmyk => {
                 let pixels = self.data.as_chunks::<4>().0.iter();
                 pixels.map(|&cmyk| color::cmyk_to_rgb(cmyk, self.inverted)).collect::<Vec<_>>().into_flattened()
@@ -236,7 +236,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
         return Err(frame.claim(bytes.len()));
     }
     let components = match frame.components.len() {
-        1 => Components::Grey,
+        1 => Components::Gray,
         3 => Components::Rgb,
         _ => Components::Cmyk,
     };
@@ -258,7 +258,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, JpegError> {
     decode_as(bytes, limits, None)
 }
 
-/// As [`decode`]; if what holds the stream states its colours, they are those, whatever its own markers say.
+/// As [`decode`]; if what holds the stream states its colors, they are those, whatever its own markers say.
 ///
 /// # Errors
 /// As [`decode`].

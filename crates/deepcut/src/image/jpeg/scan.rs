@@ -8,7 +8,7 @@
 //! | AC first      | ≥ 1             | 0       | runs and values, runs of blocks without any                  |
 //! | AC refinement | ≥ 1             | low + 1 | one bit for each value known, runs over zeros to new values  |
 //!
-//! A segment that ends early leaves its other blocks grey; after bits that are no code the rest is read as if they were zeros. The next
+//! A segment that ends early leaves its other blocks gray; after bits that are no code the rest is read as if they were zeros. The next
 //! restart marker ends either, as in libjpeg.
 
 use super::Damage;
@@ -252,7 +252,7 @@ struct CoefficientPlane {
     blocks: Vec<Block>,
     /// Blocks of a row.
     columns: usize,
-    /// Steps of quantisation, as they were at the component's first scan.
+    /// Steps of quantization, as they were at the component's first scan.
     steps: Option<Arc<Block>>,
     /// For each coefficient in zigzag order, how many of its low bits are still to come; `None`: all of them.
     missing_bits: [Option<u32>; 64],

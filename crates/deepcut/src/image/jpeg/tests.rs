@@ -82,7 +82,7 @@ fn the_rows_before_a_cut_are_kept() {
     assert!(damage.starts_with("the file ends early, ") && damage.contains(" of 60 blocks are missing"), "{damage}");
     let row = 3 * whole.width;
     assert_eq!(cut.data[..8 * row], whole.data[..8 * row]);
-    // Grey, as libjpeg makes what it lacks.
+    // Gray, as libjpeg makes what it lacks.
     assert_eq!(cut.data[cut.data.len() - 3..], [128; 3]);
 }
 
@@ -136,7 +136,7 @@ fn what_libjpeg_warns_of_is_damage() {
         let fault = decode(&damaged, &LIMITS).unwrap().damage.unwrap();
         assert!(fault.contains(words), "{words} not in: {fault}");
     }
-    // A part of a colour profile is none; the pixels are whole.
+    // A part of a color profile is none; the pixels are whole.
     let part = insert(scan, &segment(b"ICC_PROFILE\0\x01\x02\0\0\x10\0profile", 0xe2));
     assert_eq!((fault(&part), decode(&part, &LIMITS).unwrap().icc), (None, Some(Vec::new())));
     let part = crate::Image::decode(&part).unwrap();

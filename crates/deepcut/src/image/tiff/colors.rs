@@ -1,10 +1,10 @@
-//! From the samples' meaning to grey, RGB or CMYK.
+//! From the samples' meaning to gray, RGB or CMYK.
 
 use super::{Page, Photometric, broken, tag};
 use crate::image::ImageError;
 use crate::image::picture::Picture;
 
-/// The colours of the palette's indices.
+/// The colors of the palette's indices.
 pub(super) fn palette(page: &Page<'_>) -> Result<Vec<[u8; 3]>, ImageError> {
     let map = page.directory.numbers(tag::COLOR_MAP).ok_or_else(|| broken("it has no palette"))?;
     let n = map.len() / 3;
@@ -16,7 +16,7 @@ pub(super) fn palette(page: &Page<'_>) -> Result<Vec<[u8; 3]>, ImageError> {
     Ok((0..n).map(|i| [map[i], map[n + i], map[2 * n + i]].map(|v| (v >> shift).min(255) as u8)).collect())
 }
 
-/// Colours as the photometric interpretation means them, alpha taken out of them.
+/// Colors as the photometric interpretation means them, alpha taken out of them.
 pub(super) fn finish(page: &Page<'_>, picture: &mut Picture) -> Result<(), ImageError> {
     match page.photometric {
         Photometric::WhiteIsZero => picture.data.iter_mut().for_each(|v| *v = 255 - *v),

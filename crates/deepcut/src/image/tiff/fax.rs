@@ -45,7 +45,7 @@ impl Bits<'_> {
         self.at >= self.bytes.len() * 8
     }
 
-    /// A run of one colour: any number of make-up codes, and one below 64.
+    /// A run of one color: any number of make-up codes, and one below 64.
     fn run(&mut self, is_black: bool) -> Option<usize> {
         let mut sum = 0;
         loop {

@@ -1,4 +1,4 @@
-//! Strips and tiles that are JPEG streams (TIFF's technical note 2): tables apart, colours as the TIFF says.
+//! Strips and tiles that are JPEG streams (TIFF's technical note 2): tables apart, colors as the TIFF says.
 
 use super::{Page, Photometric, broken, unsupported};
 use crate::image::{ImageError, jpeg};
@@ -26,7 +26,7 @@ pub(super) fn unpack(
     out: &mut [u8],
 ) -> Result<usize, ImageError> {
     let color = match (samples, page.photometric) {
-        (1, _) => jpeg::ColorSpace::Grey,
+        (1, _) => jpeg::ColorSpace::Gray,
         (3, Photometric::YCbCr) => jpeg::ColorSpace::YCbCr,
         (3, _) => jpeg::ColorSpace::Rgb,
         (_, Photometric::YCbCr) => return Err(unsupported("of YCbCr with alpha packed as JPEG")),

@@ -8,7 +8,7 @@
 //! | compression | none, LZW, Deflate (both codes), PackBits, CCITT modified Huffman, T.4, T.6, JPEG | old-style JPEG and LZW, JPEG 2000, LERC, Zstandard, WebP, LZMA, LogLuv, … |
 //! | predictor | none, horizontal, floating point | others |
 //! | samples | unsigned 1 to 16, 24, 32 and 64 bits, signed, floating point of 16, 32 and 64 | complex, samples of several widths |
-//! | colours | white or black is zero, RGB, palette, CMYK, YCbCr with subsampling, CIELab, ICCLab | other inks, ITULab, LogL, LogLuv, masks; filter arrays are camera RAW |
+//! | colors | white or black is zero, RGB, palette, CMYK, YCbCr with subsampling, CIELab, ICCLab | other inks, ITULab, LogL, LogLuv, masks; filter arrays are camera RAW |
 //! | further channels | associated and unassociated alpha | – (others are left out with a note) |
 //!
 //! Values beyond 16 bits, signed or floating point have no white of their own: they are scaled by the range that the tags or the values
@@ -69,7 +69,7 @@ struct Page<'a> {
     bits: usize,
     format: SampleFormat,
     photometric: Photometric,
-    /// Which sample is alpha, and whether colours are multiplied by it.
+    /// Which sample is alpha, and whether colors are multiplied by it.
     alpha: Option<(usize, bool)>,
     strips: Strips,
     notes: Vec<String>,
@@ -237,7 +237,7 @@ impl<'a> Page<'a> {
 
     fn channels(&self) -> Channels {
         match self.photometric {
-            Photometric::WhiteIsZero | Photometric::BlackIsZero => Channels::Grey,
+            Photometric::WhiteIsZero | Photometric::BlackIsZero => Channels::Gray,
             Photometric::Cmyk => Channels::Cmyk,
             _ => Channels::Rgb,
         }
@@ -245,7 +245,7 @@ impl<'a> Page<'a> {
 }
 
 impl Photometric {
-    /// Samples that are colours.
+    /// Samples that are colors.
     fn samples(self) -> usize {
         match self {
             Self::WhiteIsZero | Self::BlackIsZero | Self::Palette => 1,
@@ -387,7 +387,7 @@ impl Page<'_> {
     fn convert(&self, bytes: &[u8], scale: &Scale) -> Result<(Picture, Seen), ImageError> {
         let Self { height, width, bits, format, .. } = *self;
         let n = self.photometric.samples();
-        // Palette indices need their own width until they are colours.
+        // Palette indices need their own width until they are colors.
         let palette = if self.photometric == Photometric::Palette { Some(colors::palette(self)?) } else { None };
         let out_n = if palette.is_some() { 3 } else { n };
         let mut data = room(height * width * out_n)?;

@@ -358,7 +358,7 @@ fn spread(packed: &[u8], (rows, columns): (usize, usize), (down, across): (usize
     }
 }
 
-/// Undoes differences between neighbours of 1, 2, 4 or 8 bytes a sample.
+/// Undoes differences between neighbors of 1, 2, 4 or 8 bytes a sample.
 fn horizontal(row: &mut [u8], samples: usize, size: usize, big_endian: bool) {
     let step = samples * size;
     if size == 1 {

@@ -35,7 +35,7 @@ fn tiff_of(tags: &[(u16, u16, &[u32])], strips: &[&[u8]]) -> Vec<u8> {
     [out, vec![0; 4], tail].concat()
 }
 
-/// The tags of a grey image of two pixels, with others in their place.
+/// The tags of a gray image of two pixels, with others in their place.
 fn grey(changed: &[(u16, u16, &[u32])], pixels: &[u8]) -> Result<Picture, ImageError> {
     let plain: [(u16, u16, &[u32]); 4] =
         [(tag::WIDTH, 3, &[2]), (tag::HEIGHT, 3, &[1]), (tag::BITS, 3, &[8]), (tag::PHOTOMETRIC, 3, &[1])];
@@ -104,7 +104,7 @@ fn values_are_scaled_by_the_range_that_they_show() {
     assert_eq!(wide(&[(tag::MAX_VALUE, 3, &[3000])], [0, 65_535]), (vec![0, 255], 0));
 }
 
-/// Colours are as the TIFF says, whatever markers a strip carries.
+/// Colors are as the TIFF says, whatever markers a strip carries.
 #[test]
 fn strips_of_jpeg_have_the_colors_of_the_tiff() {
     let fixture = |name: &str| {
@@ -128,7 +128,7 @@ fn strips_of_jpeg_have_the_colors_of_the_tiff() {
     assert_eq!(decode(&tiff(&tags(&[6], &whole), &jpeg)).unwrap().data, expected);
     let as_stored = decode(&tiff(&tags(&[2], &[]), &jpeg)).unwrap().data;
     assert_ne!(as_stored, expected);
-    // Planes apart are streams of one channel each: grey where chroma is none.
+    // Planes apart are streams of one channel each: gray where chroma is none.
     let luma = fixture("grey.jpg");
     let planes: [(u16, u16, &[u32]); 2] = [(tag::YCBCR_SUBSAMPLING, 3, &[1, 1]), (tag::PLANAR, 3, &[2])];
     let planar = |photometric| decode(&tiff_of(&tags(photometric, &planes), &[&luma, &luma, &luma])).unwrap().data;
