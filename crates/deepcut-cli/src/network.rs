@@ -5,15 +5,16 @@ use crate::hub::{Hub, Talk};
 use crate::{memory, words};
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
-use deepcut::backbone::config::Config;
-use deepcut::backbone::{self, Backbone, Identity, foreign};
-use deepcut::kernels::ISA_VARIABLE;
+use deepcut::backbone::{self, Backbone, Config, Identity, foreign};
 use deepcut::{Cpu, Isa, Options, Segmenter};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What timm and transformers write beside a network.
 const CONFIGS: [&str; 2] = ["config.json", "preprocessor_config.json"];
+
+/// Environment variable that forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 
 /// The pipeline with its network, downloaded if need be.
 ///

@@ -1,7 +1,7 @@
 //! The whole pipeline, with its network loaded: images in, segmentations out.
 
 use crate::backbone::{self, Backbone, View, ViewError};
-use crate::cpu::{Cpu, Precision};
+use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::image::Image;
 use crate::memory::{Memory, MemoryError};
@@ -88,9 +88,10 @@ impl Segmenter {
     ///
     /// # Errors
     /// [`Error::Option`] if an option is out of its range.
+    #[cfg(feature = "embedded")]
     pub fn load(options: Options) -> Result<Self, Error> {
         let cpu = Cpu::default();
-        Self::new(Box::new(backbone::embedded::load(&cpu, Precision::Auto)?), options, cpu)
+        Self::new(Box::new(backbone::embedded::load(&cpu, crate::cpu::Precision::Auto)?), options, cpu)
     }
 
     /// The pipeline with another network, or on another processor. What the network itself runs on was decided when it was loaded.

@@ -1,7 +1,7 @@
 //! Measured speed of products in each precision. Which one is fastest depends on the processor, not only on its instructions: bf16 dot products run at
 //! 0.8 of the rate of f32 on an Intel Xeon without AMX, at twice that rate on an AMD Zen 4.
 
-use super::isa::Isa;
+use super::isa::Kernels;
 use super::operands::{Left, PANEL, Panels, Right, Start, View};
 use super::precision::Float;
 use super::quantized::Quantized;
@@ -28,13 +28,13 @@ pub struct Rates {
 impl Rates {
     /// Rounding for floating-point products: bf16 if it is clearly faster than f32.
     #[must_use]
-    pub fn fastest_float(&self) -> Float {
+    pub(crate) fn fastest_float(&self) -> Float {
         if self.bf16 > CLEARLY_FASTER * self.f32 { Float::Bf16 } else { Float::F32 }
     }
 
     /// Whether products in int8 are clearly faster than those in floating point.
     #[must_use]
-    pub fn int8_pays(&self) -> bool {
+    pub(crate) fn int8_pays(&self) -> bool {
         self.int8 > CLEARLY_FASTER * self.f32.max(self.bf16)
     }
 }
@@ -47,7 +47,7 @@ const REPETITIONS: usize = 6;
 /// Time after which no further round of products begins. Two rounds always run, since the first one waits for memory.
 const LONG: Duration = Duration::from_millis(2);
 
-impl Isa {
+impl Kernels {
     /// Measures the products of this set on the calling thread, in a few milliseconds. The precisions take turns, so that a change of the clock
     /// rate affects all of them.
     #[must_use]
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn rates_are_measured_where_there_are_kernels() {
-        for isa in Isa::available() {
+        for isa in Kernels::available() {
             let rates = isa.measure();
             let there = [(rates.f32, true), (rates.bf16, isa.name() == "avx512_bf16"), (rates.int8, isa.prefers_int8())];
             for (rate, is_there) in there {

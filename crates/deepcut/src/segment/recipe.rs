@@ -32,7 +32,7 @@ pub enum Mode {
     Scene,
 }
 
-/// The graph whose edges join patches; see [`crate::graph`].
+/// The graph whose edges join patches; `graph.rs` has the formulas.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

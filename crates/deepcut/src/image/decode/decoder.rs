@@ -194,6 +194,7 @@ impl Decoder {
 }
 
 /// What a mask's file holds, as it lies there.
+#[cfg(feature = "datasets")]
 pub(crate) struct Stored {
     pub height: usize,
     pub width: usize,
@@ -209,6 +210,7 @@ pub(crate) struct Stored {
 ///
 /// # Errors
 /// As [`Decoder::decode`] of [`Decoder::default`].
+#[cfg(feature = "datasets")]
 pub(crate) fn stored_values(bytes: &[u8]) -> Result<Stored, ImageError> {
     let decoder = Decoder::default();
     let format = format_of(bytes)?;
