@@ -186,7 +186,7 @@ impl Cpu {
 
     /// The precision of a network, never [`Precision::Auto`]; `int8` says whether integers keep what the network is for.
     #[must_use]
-    pub fn network_precision(&self, precision: Precision, int8: bool) -> Precision {
+    pub(crate) fn network_precision(&self, precision: Precision, int8: bool) -> Precision {
         match precision {
             Precision::Auto if int8 && self.rates().int8_pays() => Precision::Int8,
             Precision::Auto => self.float(precision).into(),

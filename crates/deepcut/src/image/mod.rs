@@ -10,7 +10,7 @@ pub(crate) mod decode;
 mod error;
 
 #[cfg(feature = "decode")]
-pub use decode::{Decoder, FIRST_BYTES, Foreign, Format, foreign, foreign_bytes};
+pub use decode::{Decoder, Foreign, Format, foreign};
 pub use error::ImageError;
 
 use fast_image_resize as fir;
@@ -212,7 +212,7 @@ impl Image {
     ///
     /// # Errors
     /// As [`Image::resize`].
-    pub fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
+    pub(crate) fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
         Ok(self.resize(height, width, Filter::Bilinear)?.rgb.iter().map(|&value| f32::from(value) / 255.0).collect())
     }
 
@@ -263,7 +263,7 @@ fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
 ///
 /// Sides are multiples of `multiple`; a strip longer than sixteen to one is squashed to that.
 #[must_use]
-pub fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multiple: usize) -> (usize, usize) {
+pub(crate) fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multiple: usize) -> (usize, usize) {
     let scale = resolution as f64 / ((height as f64) * (width as f64)).sqrt();
     let side = |n: usize| {
         let exact = (n as f64 * scale).clamp(resolution as f64 / 4.0, resolution as f64 * 4.0);

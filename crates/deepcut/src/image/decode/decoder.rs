@@ -1,8 +1,8 @@
 //! The front door for pictures: files, streams and bytes, within limits.
 
-use super::foreign::RAW;
+use super::foreign::{FIRST_BYTES, RAW, foreign_bytes};
 use super::picture::{Channels, Header, Picture, Space, upright};
-use super::{FIRST_BYTES, Image, ImageError, bmp, exif, foreign, foreign_bytes, gif, jpeg, png, pnm, profile, tiff, webp};
+use super::{Image, ImageError, bmp, exif, foreign, gif, jpeg, png, pnm, profile, tiff, webp};
 use crate::memory::{Memory, Reservation};
 use std::fs::File;
 use std::io::Read;

@@ -24,7 +24,7 @@ mod webp;
 pub use decoder::{Decoder, Format};
 #[cfg(feature = "datasets")]
 pub(crate) use decoder::{Stored, stored_values};
-pub use foreign::{FIRST_BYTES, Foreign, foreign, foreign_bytes};
+pub use foreign::{Foreign, foreign};
 
 use super::{Image, ImageError};
 use std::ffi::OsStr;
