@@ -112,15 +112,14 @@ impl Segmenter {
         Self { memory: bytes.map(Memory::new), ..self }
     }
 
-    /// The bytes that clustering needs, if there is a limit and they are within it.
+    /// The bytes that clustering needs, if there is a limit and they are within it. No process has more than it can address.
     fn needed(&self, patches: usize, dim: usize, options: &Options) -> Result<Option<(&Arc<Memory>, u64)>, MemoryError> {
-        let Some(memory) = &self.memory else { return Ok(None) };
         let needed = options.recipe.memory(&self.cpu, patches, dim);
-        if needed > memory.budget() {
-            let method = options.recipe.method.name();
-            return Err(MemoryError { nodes: patches, method, needed, limit: memory.budget() });
+        let limit = self.memory.as_ref().map_or(u64::MAX, |memory| memory.budget()).min(isize::MAX as u64);
+        if needed > limit {
+            return Err(MemoryError { nodes: patches, method: options.recipe.method.name(), needed, limit });
         }
-        Ok(Some((memory, needed)))
+        Ok(self.memory.as_ref().map(|memory| (memory, needed)))
     }
 
     /// The network.

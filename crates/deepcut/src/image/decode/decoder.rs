@@ -172,7 +172,12 @@ impl Decoder {
         if pixels > self.max_pixels {
             return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
         }
-        Ok(bytes.len() as u64 + pixels * header.bytes_per_pixel)
+        let needed = pixels.saturating_mul(header.bytes_per_pixel).saturating_add(bytes.len() as u64);
+        // Where addresses have 32 bits, sizes of larger images would wrap.
+        if isize::try_from(needed).is_err() {
+            return Err(ImageError::Memory { needed });
+        }
+        Ok(needed)
     }
 
     /// Bytes that a file may have, by its own size if its first bytes tell that.
