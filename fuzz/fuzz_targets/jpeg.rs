@@ -1,7 +1,7 @@
 //! Any bytes as a JPEG: no panic, no more memory than announced, and pixels of the announced size.
 #![no_main]
 
-use deepcut::image::jpeg::{Limits, decode, header};
+use deepcut::internals::jpeg::{Limits, decode, header};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     // Half a megapixel, so that no input takes long.

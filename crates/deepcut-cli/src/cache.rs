@@ -4,12 +4,11 @@
 //! resized, the kernels and this program's version. It is written whole or not at all, so that a run can be stopped at any time.
 
 use anyhow::{Context, bail};
-use deepcut::backbone::weights::hexadecimal;
+use deepcut::backbone::sha256;
 use deepcut::batch::files::{remove_partial, write};
 use deepcut::export::tensors;
 use deepcut::{FeatureMap, Image, Segmenter, View};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -49,12 +48,10 @@ impl Cache {
             "kernels": segmenter.cpu().isa().name(),
             "view": view,
             "size": [picture.height(), picture.width()],
+            "rgb": sha256(picture.rgb()),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        let mut hash = Sha256::new();
-        hash.update(depends.to_string());
-        hash.update(picture.rgb());
-        hexadecimal(&hash.finalize())
+        sha256(depends.to_string().as_bytes())
     }
 
     fn path(&self, key: &str) -> PathBuf {

@@ -1,16 +1,19 @@
 //! The processor that the command runs on: kernels as `DEEPCUT_ISA` forces them, and rates that were measured once.
 //!
 //! Rates of the kernels decide what `--precision auto` is. They are measured in a few milliseconds and kept in the user's cache folder, by
-//! processor, instruction set and version, so that one machine always decides alike. Where nothing can be kept they are measured each time.
+//! processor, instruction set and version, so that one machine always decides alike. Where nothing can be kept, or the machine is too busy
+//! for rates that can be relied on, they are measured each time.
 
 use anyhow::Context;
 use deepcut::batch::files;
 use deepcut::cpu::Rates;
-use deepcut::kernels::ISA_VARIABLE;
 use deepcut::{Cpu, Isa};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+/// The environment variable that forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 
 /// The processor; with the portable kernels if results are to be the same on every processor.
 ///
@@ -79,10 +82,14 @@ fn kept_rates(path: &Path, processor: &str, isa: Isa) -> Rates {
     if let (Some(f32), Some(bf16), Some(int8)) = (rate("f32"), rate("bf16"), rate("int8")) {
         return Rates { f32, bf16, int8 };
     }
-    let Rates { f32, bf16, int8 } = isa.measure();
+    let (rates, confirmed) = isa.measure();
+    if !confirmed {
+        return rates;
+    }
+    let Rates { f32, bf16, int8 } = rates;
     kept[&key] = json!({ "f32": f32, "bf16": bf16, "int8": int8 });
     let _ = files::write(path, format!("{kept:#}\n").as_bytes(), true);
-    Rates { f32, bf16, int8 }
+    rates
 }
 
 #[cfg(test)]

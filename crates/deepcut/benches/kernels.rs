@@ -1,8 +1,7 @@
 //! Each kernel under each instruction set, with its arithmetic rate: items are floating-point operations.
 
-use deepcut::Isa;
-use deepcut::kernels::packed::{Float, Packed};
-use deepcut::kernels::{Depthwise, Left, Start};
+use deepcut::internals::kernels::packed::{Float, Packed};
+use deepcut::internals::kernels::{Depthwise, Kernels, Left, Start};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -28,7 +27,7 @@ const PRODUCTS: [(&str, [usize; 3]); 6] = [
 
 #[divan::bench(args = SETS, consts = [0, 1, 2, 3, 4, 5])]
 fn gemm<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     let [m, k, n] = PRODUCTS[PRODUCT].1;
     let (a, b) = (values(m * k), Packed::from_rows(&values(k * n), k, n));
     let mut out = vec![0.0; m * n];
@@ -40,7 +39,7 @@ fn gemm<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
 /// The same with both sides in bf16, where the processor multiplies such.
 #[divan::bench(args = ["avx512_bf16"], consts = [0, 1, 2, 3, 4, 5])]
 fn gemm_bf16<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     let [m, k, n] = PRODUCTS[PRODUCT].1;
     let a = values(m * k);
     let mut b = Packed::new(Float::Bf16);
@@ -54,7 +53,7 @@ fn gemm_bf16<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
 /// A row of a stage-1 depthwise convolution at 224 × 224.
 #[divan::bench(args = SETS)]
 fn depthwise_7x7_56x48(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     let (kernel, channels, width) = (7, 48, 56);
     let (weights, bias) = (values(kernel * kernel * channels), values(channels));
     let input = values(kernel * (width + kernel - 1) * channels);
@@ -68,7 +67,7 @@ fn depthwise_7x7_56x48(bencher: Bencher<'_, '_>, set: &str) {
 /// A row of the bit graph's product with two clusters, 1,225 nodes.
 #[divan::bench(args = SETS)]
 fn masked_sums_1225x2(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     let words = 1225usize.div_ceil(64);
     let row: Vec<u64> = (0..words as u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
     let columns = values(2 * words * 64);
@@ -79,7 +78,7 @@ fn masked_sums_1225x2(bencher: Bencher<'_, '_>, set: &str) {
 /// The bit graph's product with features, as many rows as one task takes; items are the operations of a product with every weight.
 #[divan::bench(args = SETS)]
 fn bit_product_256x1936x128(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     let (rows, nodes, dim) = (256, 1936usize, 128);
     let words = nodes.div_ceil(64);
     let bits: Vec<u64> = (0..(rows * words) as u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
@@ -92,7 +91,7 @@ fn bit_product_256x1936x128(bencher: Bencher<'_, '_>, set: &str) {
 /// Items are values.
 #[divan::bench(args = SETS)]
 fn gelu_100k(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     bencher.counter(ItemsCount::new(100_000usize)).with_inputs(|| values(100_000)).bench_local_values(|mut x| {
         isa.gelu(&mut x);
         x
@@ -102,7 +101,7 @@ fn gelu_100k(bencher: Bencher<'_, '_>, set: &str) {
 /// Items are values.
 #[divan::bench(args = SETS)]
 fn elu_100k(bencher: Bencher<'_, '_>, set: &str) {
-    let Some(isa) = Isa::by_name(set) else { return };
+    let Some(isa) = Kernels::by_name(set) else { return };
     bencher.counter(ItemsCount::new(100_000usize)).with_inputs(|| values(100_000)).bench_local_values(|mut x| {
         isa.elu(&mut x);
         x

@@ -2,12 +2,12 @@
 
 #![allow(clippy::expect_used, reason = "a bench without its input has nothing to say")]
 
-use deepcut::Float::{self, Bf16, F32};
 use deepcut::backbone::{Backbone, Input, embedded};
-use deepcut::gnn::{Network, Propagated};
-use deepcut::graph::{Graph, NodeFeatures};
-use deepcut::segment::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA};
-use deepcut::train::{Schedule, train};
+use deepcut::internals::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA};
+use deepcut::internals::gnn::{Network, Propagated};
+use deepcut::internals::graph::{Graph, NodeFeatures};
+use deepcut::internals::kernels::packed::Float::{self, Bf16, F32};
+use deepcut::internals::train::{Schedule, train};
 use deepcut::{Cpu, Image, Objective, Options, Precision, Segmenter};
 use divan::Bencher;
 use std::ops::ControlFlow;

@@ -9,9 +9,9 @@
 
 use deepcut::backbone::vit::{VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input};
-use deepcut::kernels::packed::{Packed, Rows};
-use deepcut::kernels::{self, ISA_VARIABLE};
-use deepcut::{Cpu, FeatureMap, Float, Image, Isa, Options, Precision, Start};
+use deepcut::internals::kernels::packed::{Float, Packed, Rows};
+use deepcut::internals::kernels::{self, Kernels};
+use deepcut::{Cpu, FeatureMap, Image, Isa, Options, Precision, Start};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::error::Error;
@@ -26,7 +26,7 @@ const SIDE: usize = 280;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let weights = std::fs::read(std::env::args().nth(1).ok_or("usage: stopwatch WEIGHTS")?)?;
-    let isa = match std::env::var(ISA_VARIABLE) {
+    let isa = match std::env::var("DEEPCUT_ISA") {
         Ok(name) => Isa::by_name(&name).ok_or_else(|| format!("no instruction set `{name}` here"))?,
         Err(_) => Isa::detect(),
     };
@@ -69,7 +69,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 cut(&cpu, map, &image, options, precision_of(precision))?;
                 begin.elapsed()
             }
-            ["peak", precision] => peak(isa, if precision == "bf16" { Float::Bf16 } else { Float::F32 }),
+            ["peak", precision] => peak(
+                Kernels::by_name(isa.name()).ok_or("no kernels")?,
+                if precision == "bf16" { Float::Bf16 } else { Float::F32 },
+            ),
             ["read"] => read(),
             _ => return Err(format!("cannot read `{line}`").into()),
         };
@@ -107,7 +110,7 @@ fn least(times: usize, work: impl Fn()) -> Duration {
 }
 
 /// Every thread multiplies 48 × 256 by 256 × 64 matrices until each has done 10⁹ operations.
-fn peak(isa: Isa, float: Float) -> Duration {
+fn peak(isa: Kernels, float: Float) -> Duration {
     let (m, k, n) = (48, 256, 64);
     let mut right = Packed::new(float);
     right.fill_from_rows(&vec![0.5; k * n], k, n);

@@ -31,7 +31,7 @@ struct Run {
 }
 
 /// The components of the cells of a `[height, width]` picture for which `inside` holds.
-pub struct Components {
+pub(crate) struct Components {
     width: usize,
     height: usize,
     runs: Vec<Run>,
@@ -134,20 +134,20 @@ impl Components {
 }
 
 /// Fills holes: regions outside a mask that the edge of the picture cannot reach through 4-neighbours.
-pub fn fill_holes(mask: &mut [bool], height: usize, width: usize) {
+pub(crate) fn fill_holes(mask: &mut [bool], height: usize, width: usize) {
     let outside = Components::find(height, width, |at| !mask[at]);
     outside.for_cells(|component| !outside.touches_edge(component), |at| mask[at] = true);
 }
 
 /// Keeps only the largest component of a mask; an empty mask stays empty.
-pub fn keep_largest(mask: &mut [bool], height: usize, width: usize) {
+pub(crate) fn keep_largest(mask: &mut [bool], height: usize, width: usize) {
     let components = Components::find(height, width, |at| mask[at]);
     let largest = components.largest();
     components.for_cells(|component| Some(component) != largest, |at| mask[at] = false);
 }
 
 /// Keeps of a mask only the component of one cell; nothing if that cell is outside.
-pub fn keep_component(mask: &mut [bool], height: usize, width: usize, cell: usize) {
+pub(crate) fn keep_component(mask: &mut [bool], height: usize, width: usize, cell: usize) {
     let components = Components::find(height, width, |at| mask[at]);
     let wanted = components.of_cell(cell);
     components.for_cells(|component| Some(component) != wanted, |at| mask[at] = false);

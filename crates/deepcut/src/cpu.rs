@@ -1,9 +1,10 @@
 //! The processor: which instructions, how many threads, and which precision is fastest. Made once, cheap to clone, passed to everything that
 //! computes.
 
-use crate::kernels::Isa;
+use crate::kernels::Kernels;
 use crate::kernels::packed::Float;
 use crate::kernels::parallel::{self, Threads};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 pub use crate::kernels::parallel::Idle;
@@ -50,6 +51,55 @@ impl From<Float> for Precision {
     }
 }
 
+/// An instruction set that this machine has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Kernels);
+
+impl Isa {
+    /// The fastest set of this machine.
+    #[must_use]
+    pub fn detect() -> Self {
+        Self(Kernels::detect())
+    }
+
+    /// Every set of this machine, slowest first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        Kernels::available().into_iter().map(Self).collect()
+    }
+
+    /// The set that runs on every machine, with the same results to the last bit: it has its own order of sums and no fused multiply-adds.
+    #[must_use]
+    pub fn portable() -> Self {
+        Self(Kernels::portable())
+    }
+
+    /// The set of this name, if this machine has it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Kernels::by_name(name).map(Self)
+    }
+
+    /// Measures the products of this set on the calling thread, in a few milliseconds, and says whether the rates are confirmed. On a machine
+    /// that is very busy they may not be; then they should not be kept for later.
+    #[must_use]
+    pub fn measure(self) -> (Rates, bool) {
+        self.0.measure()
+    }
+
+    /// Name of the set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Isa({})", self.name())
+    }
+}
+
 /// Why there is no such [`Cpu`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -80,7 +130,7 @@ pub enum CpuError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cpu {
-    pub(crate) isa: Isa,
+    pub(crate) isa: Kernels,
     threads: Threads,
     rates: Arc<OnceLock<Rates>>,
 }
@@ -88,14 +138,15 @@ pub struct Cpu {
 impl Default for Cpu {
     /// The widest instructions of this machine; the threads of Rayon's pool that the caller runs in.
     fn default() -> Self {
-        Self { isa: Isa::detect(), threads: Threads::default(), rates: measured_by_process(Isa::detect()) }
+        let isa = Kernels::detect();
+        Self { isa, threads: Threads::default(), rates: measured_by_process(isa) }
     }
 }
 
 /// Rates of an instruction set are measured once a process.
-fn measured_by_process(isa: Isa) -> Arc<OnceLock<Rates>> {
-    static KNOWN: OnceLock<Vec<(Isa, Arc<OnceLock<Rates>>)>> = OnceLock::new();
-    let known = KNOWN.get_or_init(|| Isa::available().into_iter().map(|isa| (isa, Arc::default())).collect());
+fn measured_by_process(isa: Kernels) -> Arc<OnceLock<Rates>> {
+    static KNOWN: OnceLock<Vec<(Kernels, Arc<OnceLock<Rates>>)>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| Kernels::available().into_iter().map(|isa| (isa, Arc::default())).collect());
     known.iter().find(|(other, _)| *other == isa).map(|(_, rates)| rates.clone()).unwrap_or_default()
 }
 
@@ -115,7 +166,7 @@ impl Cpu {
     /// The instruction set.
     #[must_use]
     pub fn isa(&self) -> Isa {
-        self.isa
+        Isa(self.isa)
     }
 
     /// Threads that work together on one image.
@@ -127,7 +178,7 @@ impl Cpu {
     /// What the kernels do on this processor. They are measured at the first call in a process, which takes a few milliseconds.
     #[must_use]
     pub fn rates(&self) -> Rates {
-        *self.rates.get_or_init(|| self.isa.measure())
+        *self.rates.get_or_init(|| self.isa.measure().0)
     }
 
     /// The rounding of floating-point products in a precision: for [`Precision::Auto`] and [`Precision::Int8`] the faster.
@@ -200,7 +251,7 @@ impl CpuBuilder {
     /// # Errors
     /// [`CpuError::Threads`] if the system does not start them, or the library was built without the feature `parallel`.
     pub fn build(self) -> Result<Cpu, CpuError> {
-        let isa = self.isa.unwrap_or(Isa::detect());
+        let isa = self.isa.map_or_else(Kernels::detect, |isa| isa.0);
         let threads = match self.threads {
             None => Threads::current(self.idle),
             Some(count) => Threads::new(count, self.idle).map_err(|reason| CpuError::Threads { threads: count, reason })?,

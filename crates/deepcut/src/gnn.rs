@@ -168,18 +168,6 @@ impl Network {
         self.output.bias.len()
     }
 
-    /// Number of parameters.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.groups().iter().map(|group| group.len()).sum()
-    }
-
-    /// Never: a network has biases at least.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The parameters, a slice for each weight and bias.
     #[must_use]
     pub fn groups(&self) -> [&[f32]; 6] {

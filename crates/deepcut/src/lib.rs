@@ -33,45 +33,100 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature     | default | adds                                                                                       |
+//! |-------------|---------|--------------------------------------------------------------------------------------------|
+//! | `embedded`  | yes     | the embedded network, 6 MB: [`Segmenter::load`], [`backbone::embedded`]                    |
+//! | `decode`    | yes     | reading JPEG, PNG, WebP, TIFF, GIF, BMP and PNM: [`Image::decode`], [`image::Decoder`]     |
+//! | `parallel`  | yes     | several threads work on one image                                                          |
+//! | `batch`     | yes     | folders of images: [`batch`]; needs `decode` and `parallel`                                |
+//! | `datasets`  | no      | evaluation: `dataset`, `metrics` and `record`; needs `decode` and `parallel`               |
+//! | `internals` | no      | the inner parts, for this project's own tests and benches: they may change in any version  |
+//!
+//! Without any of them, [`Image::new`] takes pixels, [`backbone::from_bytes`] loads a network, and everything after that is there, the
+//! export of PNG files included. That also compiles for WebAssembly.
 
 pub mod backbone;
-pub mod baseline;
+mod baseline;
 #[cfg(feature = "batch")]
 pub mod batch;
 pub mod components;
 pub mod cpu;
+#[cfg(feature = "datasets")]
 pub mod dataset;
 pub mod export;
 pub mod features;
-pub mod gnn;
-pub mod graph;
+mod gnn;
+mod graph;
 pub mod image;
-// For this project's own programs and tests: what is in it may change without notice.
-#[doc(hidden)]
-pub mod kernels;
+mod kernels;
 pub mod memory;
+#[cfg(feature = "datasets")]
 pub mod metrics;
-pub mod objective;
+mod objective;
 pub mod options;
 pub mod progress;
 mod random;
+#[cfg(feature = "datasets")]
 pub mod record;
 pub mod segment;
 pub mod segmentation;
 mod segmenter;
-pub mod setting;
-pub mod train;
+mod setting;
+mod train;
 
 pub use backbone::{Backbone, Framing, View};
 pub use baseline::Method;
-pub use cpu::{Cpu, CpuError, Idle, Precision};
+pub use cpu::{Cpu, CpuError, Idle, Isa, Precision, Rates};
 pub use features::FeatureMap;
 pub use image::Image;
-pub use kernels::Isa;
-pub use kernels::packed::Float;
 pub use objective::Objective;
 pub use options::Options;
 pub use progress::Step;
 pub use segment::{Clustering, Edges, Finish, Mode, Recipe, Refine, Start};
 pub use segmentation::{Kind, Meaning, Region, Segmentation};
 pub use segmenter::{Error, Segmenter};
+
+/// The inner parts, for this project's own tests, benches and fuzz targets. Not for users: they may change in any version.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub mod bilateral {
+        pub use crate::segment::bilateral::*;
+    }
+    pub mod facet {
+        pub use crate::backbone::facet::*;
+    }
+    pub mod gnn {
+        pub use crate::gnn::*;
+    }
+    pub mod graph {
+        pub use crate::graph::*;
+    }
+    #[cfg(feature = "decode")]
+    pub mod jpeg {
+        pub use crate::image::decode::jpeg::*;
+    }
+    pub mod kernels {
+        pub use crate::kernels::*;
+    }
+    pub mod train {
+        pub use crate::train::*;
+    }
+
+    /// Value of an objective; its gradient is written to `gradient`.
+    ///
+    /// # Panics
+    /// If a length is not `n * k`.
+    pub fn evaluate(
+        objective: crate::Objective,
+        graph: &graph::Graph,
+        assignment: &[f32],
+        k: usize,
+        gradient: &mut [f32],
+    ) -> f32 {
+        objective.evaluate(graph, assignment, k, gradient)
+    }
+}

@@ -111,7 +111,7 @@ pub struct MemoryError {
     pub nodes: usize,
     /// The method's name.
     pub method: &'static str,
-    /// Bytes that clustering may take; see [`crate::segment::stages::memory`].
+    /// Bytes that clustering may take; see [`Recipe::memory`](crate::Recipe::memory).
     pub needed: u64,
     /// Bytes there are.
     pub limit: u64,

@@ -2,7 +2,8 @@
 
 use crate::backbone::View;
 use crate::segment::{Finish, Recipe};
-use crate::setting::{OptionError, builders};
+pub use crate::setting::OptionError;
+use crate::setting::builders;
 use serde::{Deserialize, Serialize};
 
 /// How an image is seen, cut and finished, and the seed of what is drawn.

@@ -145,7 +145,7 @@ impl Segmentation {
 
     /// With the confidence of the cut, and the rows and columns of patches that it was made on.
     #[must_use]
-    pub fn with_cut(self, confidence: f32, grid: (usize, usize)) -> Self {
+    pub(crate) fn with_cut(self, confidence: f32, grid: (usize, usize)) -> Self {
         Self { confidence, grid, ..self }
     }
 

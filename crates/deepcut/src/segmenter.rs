@@ -1,7 +1,7 @@
 //! The whole pipeline, with its network loaded: images in, segmentations out.
 
 use crate::backbone::{self, Backbone, View, ViewError};
-use crate::cpu::{Cpu, Precision};
+use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::image::Image;
 use crate::memory::{Memory, MemoryError};
@@ -88,9 +88,10 @@ impl Segmenter {
     ///
     /// # Errors
     /// [`Error::Option`] if an option is out of its range.
+    #[cfg(feature = "embedded")]
     pub fn load(options: Options) -> Result<Self, Error> {
         let cpu = Cpu::default();
-        Self::new(Box::new(backbone::embedded::load(&cpu, Precision::Auto)?), options, cpu)
+        Self::new(Box::new(backbone::embedded::load(&cpu, crate::cpu::Precision::Auto)?), options, cpu)
     }
 
     /// The pipeline with another network, or on another processor. What the network itself runs on was decided when it was loaded.
@@ -111,15 +112,14 @@ impl Segmenter {
         Self { memory: bytes.map(Memory::new), ..self }
     }
 
-    /// The bytes that clustering needs, if there is a limit and they are within it.
+    /// The bytes that clustering needs, if there is a limit and they are within it. No process has more than it can address.
     fn needed(&self, patches: usize, dim: usize, options: &Options) -> Result<Option<(&Arc<Memory>, u64)>, MemoryError> {
-        let Some(memory) = &self.memory else { return Ok(None) };
         let needed = options.recipe.memory(&self.cpu, patches, dim);
-        if needed > memory.budget() {
-            let method = options.recipe.method.name();
-            return Err(MemoryError { nodes: patches, method, needed, limit: memory.budget() });
+        let limit = self.memory.as_ref().map_or(u64::MAX, |memory| memory.budget()).min(isize::MAX as u64);
+        if needed > limit {
+            return Err(MemoryError { nodes: patches, method: options.recipe.method.name(), needed, limit });
         }
-        Ok(Some((memory, needed)))
+        Ok(self.memory.as_ref().map(|memory| (memory, needed)))
     }
 
     /// The network.

@@ -3,14 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use deepcut::backbone::facet::log_bin;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input, InputSpec, embedded};
-use deepcut::gnn::{Network, Pass, Propagated};
-use deepcut::graph::{Graph, NodeFeatures};
 use deepcut::image::Filter;
-use deepcut::segment::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA, finish_as_published};
-use deepcut::train::{Schedule, train};
+use deepcut::internals::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA, finish_as_published};
+use deepcut::internals::evaluate;
+use deepcut::internals::facet::log_bin;
+use deepcut::internals::gnn::{Network, Pass, Propagated};
+use deepcut::internals::graph::{Graph, NodeFeatures};
+use deepcut::internals::train::{Schedule, train};
 use deepcut::{Cpu, FeatureMap, Image, Isa, Objective, Precision};
 use safetensors::SafeTensors;
 use std::ops::ControlFlow::Continue;
@@ -89,7 +90,7 @@ fn gradients_at_epoch_0_match_the_published_code() {
             let mut pass = Pass::new(graph.nodes(), k);
             initial.forward(cpu, &z, &mut pass, None);
             let mut d_assignment = vec![0.0; pass.assignment.len()];
-            objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
+            evaluate(objective, &graph, &pass.assignment, k, &mut d_assignment);
             let mut gradient = Network::zeros(64, k);
             initial.backward(cpu, &z, &mut pass, &d_assignment, &mut gradient);
             let expected = network(&file, &format!("{run}_grad0"));

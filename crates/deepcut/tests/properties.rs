@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use deepcut::backbone::{Backbone, BackboneError, Identity, Input, InputSpec};
-use deepcut::gnn::{Dropout, Network, Pass, Propagated};
-use deepcut::graph::{Graph, GraphError, NodeFeatures};
+use deepcut::internals::evaluate;
+use deepcut::internals::gnn::{Dropout, Network, Pass, Propagated};
+use deepcut::internals::graph::{Graph, GraphError, NodeFeatures};
+use deepcut::internals::kernels::packed::Float;
+use deepcut::internals::train::{Schedule, train};
 use deepcut::segment::ClusterError;
-use deepcut::train::{Schedule, train};
-use deepcut::{
-    Cpu, FeatureMap, Float, Idle, Image, Isa, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter, View,
-};
+use deepcut::{Cpu, FeatureMap, Idle, Image, Isa, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter, View};
 use std::ops::ControlFlow::Continue;
 
 const OBJECTIVES: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
@@ -59,10 +59,10 @@ fn the_gradient_of_the_whole_network_matches_central_differences() {
         let loss = |network: &Network| {
             let mut pass = Pass::new(30, k);
             network.forward(cpu, &z, &mut pass, dropout);
-            f64::from(objective.evaluate(&graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
+            f64::from(evaluate(objective, &graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
         };
         network.forward(cpu, &z, &mut pass, dropout);
-        objective.evaluate(&graph, &pass.assignment, k, &mut d_assignment);
+        evaluate(objective, &graph, &pass.assignment, k, &mut d_assignment);
         let mut gradient = Network::zeros(8, k);
         network.backward(cpu, &z, &mut pass, &d_assignment, &mut gradient);
         for group in 0..6 {

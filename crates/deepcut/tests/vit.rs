@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use deepcut::backbone::config::Config;
+use deepcut::backbone::Config;
 use deepcut::backbone::convnet::ConvNet;
-use deepcut::backbone::facet::fuse;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input, WeightsError, embedded};
+use deepcut::internals::facet::fuse;
 use deepcut::metrics::iou;
 use deepcut::{Cpu, FeatureMap, Image, Isa, Options, Precision, Segmenter};
 use safetensors::SafeTensors;

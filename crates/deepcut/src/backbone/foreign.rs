@@ -12,7 +12,7 @@ const TRANSFORMERS: &str = "python3 -c \"import sys, transformers; transformers.
 
 /// What is wrong with bytes that are no safetensors file, and what to do; None if they look like one, or like nothing known. `name` is the file's.
 #[must_use]
-pub fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
+pub(crate) fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
     // The length of the header, then the header.
     if bytes.get(8) == Some(&b'{') && !bytes.starts_with(b"{") && !bytes.starts_with(b"<") {
         return None;

@@ -1,22 +1,25 @@
 //! From a picture to patch features.
 
 pub mod catalogue;
-pub mod config;
+mod config;
 pub mod convnet;
+#[cfg(feature = "embedded")]
 pub mod embedded;
-pub mod facet;
+pub(crate) mod facet;
 pub mod foreign;
 mod linear;
-pub mod position;
+mod position;
 mod view;
 pub mod vit;
-pub mod weights;
+pub(crate) mod weights;
 
 use crate::cpu::{Cpu, Precision};
 use crate::features::{FeatureMap, FeatureMapError};
 use crate::kernels::is_shape;
+pub use config::Config;
+pub use facet::{BlockFacet, Facet, Facets, ParseFacetError};
 pub use view::{Framing, RESOLUTIONS, View, ViewError};
-pub use weights::WeightsError;
+pub use weights::{WeightsError, sha256, sha256_of_reader};
 
 /// A resized, normalized image: `[height, width, 3]`, as a network takes it.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +106,7 @@ pub struct Identity {
     pub name: String,
     /// SHA-256 of its weights' file, in hexadecimal.
     pub sha256: String,
-    /// Which of its activations are the features: `output`, or facets as [`facet::Facets`] writes them.
+    /// Which of its activations are the features: `output`, or facets as [`Facets`] writes them.
     pub features: String,
     /// Pixels between neighbouring patches.
     pub stride: usize,
@@ -139,7 +142,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &vit::VitOptions
     if !convnet::ConvNet::is_described_by(bytes) {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, cpu, options)?));
     }
-    let plain = vit::VitOptions { precision: Precision::Auto, config: config::Config::default(), ..options.clone() };
+    let plain = vit::VitOptions { precision: Precision::Auto, config: Config::default(), ..options.clone() };
     if plain != vit::VitOptions::default() {
         let what =
             "facet, layer, stride, family, heads and prefix are for vision transformers; this network has one kind of feature";

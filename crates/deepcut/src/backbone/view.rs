@@ -33,7 +33,7 @@ pub struct View {
     pub framing: Framing,
     /// Filter of that resizing.
     pub filter: Filter,
-    /// Whether a patch is described by its surroundings too, in 17 bins: see [`facet::log_bin`].
+    /// Whether a patch is described by its surroundings too: the means of 17 bins (`backbone/facet.rs`).
     pub log_bin: bool,
     /// Whether the features come with the patches' mean colors, which [`Recipe::color`](crate::Recipe::color) needs.
     pub patch_colors: bool,

@@ -6,13 +6,13 @@
 //! x  = x + γ₂ · (GELU(norm₂(x) · M₁ + b) · M₂ + b)
 //! ```
 //!
-//! where symbol – meaning: `p` – positional embedding, interpolated as [`super::position`] says; `γ` – DINOv2's LayerScale, one
+//! where symbol – meaning: `p` – positional embedding, interpolated as `position.rs` says; `γ` – DINOv2's LayerScale, one
 //! elsewhere, folded into `P` and `M₂`; norms have ε = 10⁻⁶ unless a config says otherwise; GELU is the exact one.
 //!
 //! Sources: Dosovitskiy et al. (arXiv 2010.11929); DINO (arXiv 2104.14294), `vision_transformer.py`; DINOv2 (arXiv 2304.07193);
 //! registers (arXiv 2309.16588). The facets are those of the published code's `extractor.py`: see `PARITY.md`.
 //!
-//! A block is two passes over the tokens, [`query_rows`] at a time: norm, queries, keys and values; then attention, projection, norm and
+//! A block is two passes over the tokens, `query_rows` at a time: norm, queries, keys and values; then attention, projection, norm and
 //! MLP of the same rows, whose hidden activations never leave the second-level cache. Of the last block only what the facet needs
 //! is computed: for keys, a norm and one product.
 

@@ -68,13 +68,13 @@ impl Method {
 
     /// Whether it cuts a graph of the recipe's edges. The others look at the features themselves.
     #[must_use]
-    pub fn needs_edges(self) -> bool {
+    pub(crate) fn needs_edges(self) -> bool {
         matches!(self, Self::Deepcut | Self::Spectral | Self::Tokencut)
     }
 
     /// Whether it knows no more than an object and a background.
     #[must_use]
-    pub fn cuts_in_two(self) -> bool {
+    pub(crate) fn cuts_in_two(self) -> bool {
         matches!(self, Self::Tokencut | Self::Lost | Self::DeepSpectral | Self::Pca)
     }
 }

@@ -335,7 +335,7 @@ impl JobError {
 
     /// Whether the error, or a cause of it, is the system's of one of these kinds.
     #[must_use]
-    pub fn has_kind(&self, kinds: &[ErrorKind]) -> bool {
+    pub(crate) fn has_kind(&self, kinds: &[ErrorKind]) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
         while let Some(error) = cause {
             if error.downcast_ref::<io::Error>().is_some_and(|error| kinds.contains(&error.kind())) {

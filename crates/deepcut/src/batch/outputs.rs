@@ -5,7 +5,7 @@ use super::files::{list, make_folder, move_to, or_here, parent, try_writing, wri
 use super::inputs::{self, Input, Key};
 use super::source::Source;
 use super::{BatchError, FileError, JobError, Settings};
-use crate::export::record::{self, Found};
+use crate::export::examine::{Found, examine};
 use crate::export::{FEATURES_SUFFIX, Format};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -379,7 +379,7 @@ fn look(path: &Path) -> io::Result<Option<(Found, SystemTime)>> {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(e) => return Err(e),
     };
-    let found = if data.is_file() { record::examine(&mut File::open(path)?)? } else { Found::Other };
+    let found = if data.is_file() { examine(&mut File::open(path)?)? } else { Found::Other };
     Ok(Some((found, data.modified()?)))
 }
 

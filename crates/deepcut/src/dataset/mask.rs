@@ -14,7 +14,7 @@
 //! A value is the largest of a pixel's channels. Sixteen bits are brought to eight unless none of them is above 255.
 
 use super::DatasetError;
-use crate::image::{Stored, stored_values};
+use crate::image::decode::{Stored, stored_values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -2,13 +2,16 @@
 //!
 //! An [`Export`] makes files of each image, of the whole run, or both. [`Format`] names the exporters that there are.
 
+#[cfg(feature = "batch")]
+pub(crate) mod examine;
 mod format;
 pub mod png;
-pub mod record;
+pub(crate) mod record;
 mod report;
 pub mod tensors;
 
 pub use format::{Format, UnknownFormat};
+pub use record::Record;
 pub use report::{ComponentReport, LabelReport, Provenance, Report};
 pub use tensors::SUFFIX as FEATURES_SUFFIX;
 

@@ -1,6 +1,7 @@
 //! Why an image could not be read.
 
-use super::{Foreign, jpeg};
+#[cfg(feature = "decode")]
+use super::decode::{Foreign, jpeg::JpegError};
 
 /// Why an image could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,7 @@ pub enum ImageError {
     #[error("not an image in a format this build reads (JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)")]
     UnknownFormat,
     /// A format that this build knows, but does not read.
+    #[cfg(feature = "decode")]
     #[error("{} is not read; {}", .0.name, .0.remedy)]
     Foreign(Foreign),
     /// A folder, a named pipe or a device where a file was expected.
@@ -63,7 +65,8 @@ pub enum ImageError {
     Broken(String),
     /// A JPEG that cannot be decoded at all.
     #[error(transparent)]
-    Jpeg(#[from] jpeg::JpegError),
+    #[cfg(feature = "decode")]
+    Jpeg(#[from] JpegError),
     /// A layout that the format allows, but this build does not read.
     #[error("{0}")]
     Unsupported(String),

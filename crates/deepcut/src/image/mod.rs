@@ -1,41 +1,19 @@
 //! Bytes → upright RGB image → resized, normalized network input.
 //!
-//! | file | what |
-//! |---|---|
-//! | `decoder.rs` | the front door: files, streams and bytes, within limits |
-//! | `foreign.rs` | formats that are known, but not read, and how to convert them |
-//! | `jpeg/`, `png.rs`, `webp.rs`, `tiff/`, `gif.rs`, `bmp.rs`, `pnm.rs` | a format each: bytes → `Picture` |
-//! | `exif.rs`, `profile.rs`, `depth.rs` | which way up, which colors, how many bits: the same for all of them |
+//! `decode/` reads image files (feature `decode`).
 //!
 //! Resizing is the separable convolution that Pillow uses (its filters widen when shrinking), in 8 bits, so that the network
 //! sees what the published Python code would have shown it, to within one level.
 
-mod bmp;
-mod decoder;
-mod depth;
+#[cfg(feature = "decode")]
+pub(crate) mod decode;
 mod error;
-mod exif;
-mod foreign;
-mod gif;
-#[doc(hidden)]
-pub mod jpeg;
-mod picture;
-mod png;
-mod pnm;
-mod profile;
-mod tiff;
-mod webp;
 
-pub use decoder::{Decoder, Format};
-pub(crate) use decoder::{Stored, stored_values};
+#[cfg(feature = "decode")]
+pub use decode::{Decoder, Foreign, Format, foreign};
 pub use error::ImageError;
-pub use foreign::{FIRST_BYTES, Foreign, foreign, foreign_bytes};
 
-use crate::memory::Reservation;
 use fast_image_resize as fir;
-use std::ffi::OsStr;
-use std::path::Path;
-use std::sync::Arc;
 
 /// An upright image: `[height, width, 3]` bytes, sRGB.
 ///
@@ -52,7 +30,8 @@ pub struct Image {
     notes: Vec<String>,
     orientation: u8,
     /// The share of the memory budget, given back with the last copy.
-    room: Option<Arc<Reservation>>,
+    #[cfg(feature = "decode")]
+    room: Option<std::sync::Arc<crate::memory::Reservation>>,
 }
 
 impl PartialEq for Image {
@@ -75,19 +54,6 @@ pub enum Filter {
 }
 
 impl Image {
-    /// Extensions of the files that [`Image::decode`] reads, in lower case.
-    pub const EXTENSIONS: [&str; 24] = [
-        "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "tif", "tiff", "btf", "tf8",
-        "bmp", "dib", "gif", "ppm", "pgm", "pbm", "pnm", "pam",
-    ];
-
-    /// Whether a file is named as an image, whatever the case.
-    #[must_use]
-    pub fn is_named_by(path: &Path) -> bool {
-        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        Self::EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
-    }
-
     /// Wraps `[height, width, 3]` bytes.
     ///
     /// # Errors
@@ -97,7 +63,17 @@ impl Image {
         if height == 0 || width == 0 || expected != Some(rgb.len()) {
             return Err(ImageError::Shape { height, width, got: rgb.len() });
         }
-        Ok(Self { height, width, rgb, own: None, damage: None, notes: Vec::new(), orientation: 1, room: None })
+        Ok(Self {
+            height,
+            width,
+            rgb,
+            own: None,
+            damage: None,
+            notes: Vec::new(),
+            orientation: 1,
+            #[cfg(feature = "decode")]
+            room: None,
+        })
     }
 
     /// As [`Image::new`] of an image's own colors, with `[height, width]` bytes of alpha; 255 is opaque.
@@ -115,14 +91,6 @@ impl Image {
             image.own = Some((std::mem::replace(&mut image.rgb, seen), alpha));
         }
         Ok(image)
-    }
-
-    /// Decodes a file's bytes with [`Decoder::default`]: any depth and color type, turned upright, in sRGB.
-    ///
-    /// # Errors
-    /// As [`Decoder::decode`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
-        Decoder::default().decode(bytes)
     }
 
     /// Rows.
@@ -171,29 +139,6 @@ impl Image {
     #[must_use]
     pub fn orientation(&self) -> u8 {
         self.orientation
-    }
-
-    /// The image as it lies in its file.
-    #[must_use]
-    pub fn into_stored(self) -> Self {
-        if self.orientation == 1 {
-            return self;
-        }
-        // Two quarter turns undo each other, the others themselves.
-        let inverse = [self.orientation, 8, 6][usize::from(self.orientation == 6) + 2 * usize::from(self.orientation == 8)];
-        let turn = |bytes: &[u8], channels| picture::upright(bytes.to_vec(), (self.height, self.width), channels, inverse);
-        let (rgb, (height, width)) = turn(&self.rgb, 3);
-        let own = self.own.as_ref().map(|(colors, alpha)| (turn(colors, 3).0, turn(alpha, 1).0));
-        Self {
-            height,
-            width,
-            rgb,
-            own,
-            damage: self.damage.clone(),
-            notes: self.notes.clone(),
-            orientation: 1,
-            room: self.room.clone(),
-        }
     }
 
     /// Whether the image has one color, or nearly: such an image has nothing to cut.
@@ -267,7 +212,7 @@ impl Image {
     ///
     /// # Errors
     /// As [`Image::resize`].
-    pub fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
+    pub(crate) fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
         Ok(self.resize(height, width, Filter::Bilinear)?.rgb.iter().map(|&value| f32::from(value) / 255.0).collect())
     }
 
@@ -318,7 +263,7 @@ fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
 ///
 /// Sides are multiples of `multiple`; a strip longer than sixteen to one is squashed to that.
 #[must_use]
-pub fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multiple: usize) -> (usize, usize) {
+pub(crate) fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multiple: usize) -> (usize, usize) {
     let scale = resolution as f64 / ((height as f64) * (width as f64)).sqrt();
     let side = |n: usize| {
         let exact = (n as f64 * scale).clamp(resolution as f64 / 4.0, resolution as f64 * 4.0);
@@ -330,12 +275,6 @@ pub fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multi
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pictures_are_told_by_their_names() {
-        let named = |name| Image::is_named_by(Path::new(name));
-        assert!(named("A.JPG") && named("a.b.webp") && !named("notes.txt") && !named("jpg"));
-    }
 
     #[test]
     fn sizes_keep_aspect_and_area() {
@@ -376,22 +315,6 @@ mod tests {
         // One pixel is enough, if it stands out.
         assert!(!image(&|y, x| if (y, x) == (20, 20) { 255 } else { 0 }).is_constant());
         assert!(image(&|y, x| if (y, x) == (20, 20) { 3 } else { 0 }).is_constant());
-    }
-
-    #[test]
-    fn a_turned_picture_lies_in_its_file_as_it_was() {
-        let stored: Vec<u8> = (0..2 * 3 * 3).collect();
-        for orientation in 1..=8 {
-            let (rgb, (height, width)) = picture::upright(stored.clone(), (2, 3), 3, orientation);
-            let mut image = Image::with_alpha(height, width, rgb, Some(vec![9; 6])).unwrap();
-            image.orientation = orientation;
-            let image = image.into_stored();
-            assert_eq!(
-                (image.height(), image.width(), image.colors(), image.orientation()),
-                (2, 3, &stored[..], 1),
-                "{orientation}"
-            );
-        }
     }
 
     #[test]

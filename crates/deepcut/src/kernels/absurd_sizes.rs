@@ -3,10 +3,11 @@
 //! `cargo test --profile wrapping -p deepcut --lib kernels` too.
 
 use super::attention::{KeysValues, Scratch, query_rows};
+use super::operands::SoftmaxRow;
 use super::packed::{Float, Packed, Rows};
 use super::quantized::{MAX_DEPTH, Quantized};
 use super::shape::{extent, is_shape, volume};
-use super::{Depthwise, Isa, Left, Right, SoftmaxRow, Start};
+use super::{Depthwise, Kernels, Left, Right, Start};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const CANARY: f32 = -77.25;
@@ -48,7 +49,7 @@ type Product<'a> = (&'a str, &'a dyn Fn(&mut [f32]));
 #[test]
 fn sizes_that_wrap_are_refused() {
     let rows = (1usize << (usize::BITS - 5)) + 1;
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         let name = isa.name();
         let products: [Product<'_>; 4] = [
             ("gemm", &|out| isa.gemm(Left::row_major(&[], rows, 0), Right::row_major(&[], 0, 32), Start::Zero, out)),
@@ -105,7 +106,7 @@ fn sizes_that_wrap_are_refused() {
         let _ = Quantized::from_columns(&vec![1.0; MAX_DEPTH + 1], MAX_DEPTH + 1, 1);
     });
     refused("rows kept", || {
-        let _ = Rows::new(Isa::detect(), vec![1.0; 3], 2, Float::Bf16);
+        let _ = Rows::new(Kernels::detect(), vec![1.0; 3], 2, Float::Bf16);
     });
     refused("heads", || KeysValues::default().fill(&[], &[], 0, 0));
 }
@@ -113,7 +114,7 @@ fn sizes_that_wrap_are_refused() {
 /// Products without elements return.
 #[test]
 fn products_of_no_size_return() {
-    let isas = Isa::available();
+    let isas = Kernels::available();
     for (isa, [m, k, n]) in isas.into_iter().flat_map(|isa| {
         [[0, 3, 40], [0, 3, 2000], [0, 0, 0], [5, 0, 40], [5, 3, 0], [usize::MAX, 0, 0], [usize::MAX, 3, 0], [0, 0, 70]]
             .map(|shape| (isa, shape))
@@ -143,7 +144,7 @@ fn products_of_no_size_return() {
             }
         }
     }
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         let mut keys_values = KeysValues::default();
         keys_values.fill(&[0.5; 70 * 4], &[0.5; 70 * 4], 4, 2);
         keys_values.attend(isa, &[], &mut Scratch::default(), &mut []);
@@ -192,7 +193,7 @@ impl Sizes {
 fn no_sizes_lead_beyond_the_output() {
     let product = |sides: &[usize]| sides.iter().fold(1usize, |product, side| product.wrapping_mul(*side));
     let mut sizes = Sizes(7);
-    for (round, isa) in (0..600).flat_map(|round| Isa::available().into_iter().map(move |isa| (round, isa))) {
+    for (round, isa) in (0..600).flat_map(|round| Kernels::available().into_iter().map(move |isa| (round, isa))) {
         let [m, k, n, stride] = [(); 4].map(|()| sizes.any());
         let what = format!("round {round}, {} {m} x {k} x {n}, stride {stride}", isa.name());
         let pairs = k.div_ceil(2);

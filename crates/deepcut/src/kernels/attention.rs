@@ -10,7 +10,7 @@
 //! carried from block to block (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135).
 //! Cost: `4 · tokens² · heads · d` operations; memory beyond the result is `2 · tokens · heads · d` floats, the packed keys and values.
 
-use super::isa::Isa;
+use super::isa::Kernels;
 use super::operands::{Left, PANEL, Side, SoftmaxRow, Start};
 use super::packed::Packed;
 use super::parallel;
@@ -26,7 +26,7 @@ fn key_block(tokens: usize) -> usize {
 /// Tokens in one task of a layer. Many, since each task reads all weights, keys and values; but so few that their intermediate results stay in the
 /// second-level cache, and that the threads of the current pool have about the same work.
 #[must_use]
-pub fn query_rows(isa: Isa, tokens: usize) -> usize {
+pub fn query_rows(isa: Kernels, tokens: usize) -> usize {
     let (step, most) = (isa.table().row_step, isa.table().most_rows);
     let threads = parallel::current_threads();
     let busiest = |rows: &usize| tokens.div_ceil(*rows).div_ceil(threads).saturating_mul(*rows);
@@ -96,7 +96,7 @@ impl KeysValues {
     ///
     /// # Panics
     /// If `queries` and `out` differ in length, or are no rows of the keys' dimension.
-    pub fn attend(&self, isa: Isa, queries: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+    pub fn attend(&self, isa: Kernels, queries: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let d = self.head_dim;
         let dim = d * self.blocks.len() / self.blocks_per_head.max(1);
         assert!(queries.len() == out.len() && dim > 0 && queries.len().is_multiple_of(dim), "queries of another layer");

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 
 pub(super) const LANES: usize = 8;
 
-/// See [`super::Isa::gemm`]: one panel of columns, up to six rows at a time.
+/// See [`super::Kernels::gemm`]: one panel of columns, up to six rows at a time.
 ///
 /// # Safety
 /// The processor has AVX2 and FMA; `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as
@@ -183,7 +183,7 @@ pub(super) unsafe fn end<const R: usize, const WHOLE: bool>(
     }
 }
 
-/// See [`super::Isa::depthwise_row`]: whole groups of eight channels, then the others.
+/// See [`super::Kernels::depthwise_row`]: whole groups of eight channels, then the others.
 ///
 /// # Safety
 /// The processor has AVX2 and FMA; `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`,
@@ -226,7 +226,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
     P
 }
 
-/// See [`super::Isa::masked_sums`]: four columns at a time share the expansion of the bits into lane masks.
+/// See [`super::Kernels::masked_sums`]: four columns at a time share the expansion of the bits into lane masks.
 ///
 /// # Safety
 /// The processor has AVX2; `columns` holds `out.len()` columns of `64 * row.len()` values.

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 /// Largest integer of the left side: a pair is at most `2 · 127 · 127`, less than 2¹⁵.
 const LEVELS: u8 = 127;
 
-/// See [`super::Isa::gemm_quantized`]: one panel of columns, up to four rows at a time.
+/// See [`super::Kernels::gemm_quantized`]: one panel of columns, up to four rows at a time.
 ///
 /// # Safety
 /// The processor has AVX2 and FMA; `left` and `right` hold every quad of their shapes, `right` at most 16 columns and as deep as `left`; there is
@@ -93,7 +93,7 @@ unsafe fn multiply<const R: usize, const WHOLE: bool>(
     }
 }
 
-/// See [`super::Isa::quantize_row`].
+/// See [`super::Kernels::quantize_row`].
 ///
 /// # Safety
 /// The processor has AVX2; `quads` holds a quarter as many quads as `row` has values, rounded up.

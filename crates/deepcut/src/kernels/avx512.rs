@@ -6,7 +6,7 @@ use super::table::{MAX_ROWS, Table};
 use super::{avx2, native, tiles};
 use std::arch::x86_64::*;
 
-/// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
+/// See [`super::Kernels::gemm`]: up to two panels of columns, up to eight rows at a time.
 ///
 /// # Safety
 /// The processor has AVX-512F; `left` and `right` hold every element of their shapes, `right` at most 32 columns and as deep as
@@ -144,7 +144,7 @@ pub(super) unsafe fn end<const R: usize, const P: usize>(
     }
 }
 
-/// See [`super::Isa::depthwise_row`]: whole groups of sixteen channels, then the others.
+/// See [`super::Kernels::depthwise_row`]: whole groups of sixteen channels, then the others.
 ///
 /// # Safety
 /// The processor has AVX-512F; `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights`
@@ -187,7 +187,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
     P
 }
 
-/// See [`super::Isa::masked_sums`]: the bits are the lanes' masks; four columns at a time share them.
+/// See [`super::Kernels::masked_sums`]: the bits are the lanes' masks; four columns at a time share them.
 ///
 /// # Safety
 /// The processor has AVX-512F; `columns` holds `out.len()` columns of `64 * row.len()` values.

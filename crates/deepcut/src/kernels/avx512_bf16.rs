@@ -7,7 +7,7 @@ use super::table::Table;
 use super::{avx512_vnni, native, tiles};
 use std::arch::x86_64::*;
 
-/// See [`super::Isa::gemm`]: up to two panels of columns, up to eight rows at a time.
+/// See [`super::Kernels::gemm`]: up to two panels of columns, up to eight rows at a time.
 ///
 /// # Safety
 /// The processor has AVX-512F and AVX512-BF16; `left` and `right` hold every pair of their shapes, `right` at most 32 columns and as deep as
@@ -100,7 +100,7 @@ fn exp2(x: __m512) -> __m512 {
     _mm512_scalef_ps(p, n)
 }
 
-/// See [`super::Isa::softmax_step_pairs`]. All maxima come first: the exponentials of a row need not wait for its own.
+/// See [`super::Kernels::softmax_step_pairs`]. All maxima come first: the exponentials of a row need not wait for its own.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 fn softmax_step_pairs(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
     let width = scores.len() / state.len().max(1);

@@ -7,7 +7,7 @@ use super::table::Table;
 use super::{avx512, tiles};
 use std::arch::x86_64::*;
 
-/// See [`super::Isa::gemm_quantized`]: up to two panels of columns, up to eight rows at a time.
+/// See [`super::Kernels::gemm_quantized`]: up to two panels of columns, up to eight rows at a time.
 ///
 /// # Safety
 /// The processor has AVX-512F and AVX512-VNNI; `left` and `right` hold every quad of their shapes, `right` at most 32 columns and as deep as
@@ -89,7 +89,7 @@ unsafe fn block<const R: usize, const P: usize>(
     R
 }
 
-/// See [`super::Isa::quantize_row`].
+/// See [`super::Kernels::quantize_row`].
 ///
 /// # Safety
 /// The processor has AVX-512F and BW; `quads` holds a quarter as many quads as `row` has values, rounded up.

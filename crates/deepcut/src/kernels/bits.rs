@@ -1,10 +1,10 @@
 //! Operations on rows of bits.
 
-use super::isa::{Isa, compiled};
+use super::isa::{Kernels, compiled};
 use super::rounding::to_bf16;
 use super::shape::{is_shape, volume};
 
-impl Isa {
+impl Kernels {
     /// `out[c] = Σ_{j: bit j of row is set} columns[c, j]`.
     ///
     /// `columns` is `[out.len(), 64 * row.len()]`: every column padded to whole words.

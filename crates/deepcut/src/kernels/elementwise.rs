@@ -1,6 +1,6 @@
 //! Activations, sums and the optimizer's step in plain Rust, which the compiler vectorizes; `compiled.rs` compiles it for each instruction set.
 //!
-//! `FMA` states whether a fused multiply-add is one instruction. The tests of [`super::Isa`] measure the errors.
+//! `FMA` states whether a fused multiply-add is one instruction. The tests of [`super::Kernels`] measure the errors.
 
 use super::operands::{Adam, SoftmaxRow};
 use super::rounding::{ROUND, halves, to_bf16};
@@ -211,7 +211,7 @@ pub(super) fn softmax_step<const FMA: bool>(scores: &mut [f32], scale: f32, stat
     }
 }
 
-/// See [`super::Isa::softmax_step_pairs`].
+/// See [`super::Kernels::softmax_step_pairs`].
 #[inline(always)]
 pub(super) fn softmax_step_pairs<const FMA: bool>(scores: &mut [f32], scale: f32, state: &mut [SoftmaxRow], shares: &mut [u32]) {
     let width = scores.len() / state.len().max(1);
@@ -274,7 +274,7 @@ pub(super) fn add_columns(rows: &[f32], sums: &mut [f64]) {
     }
 }
 
-/// See [`super::Isa::pair_rows`].
+/// See [`super::Kernels::pair_rows`].
 #[inline(always)]
 pub(super) fn pair_rows(rows: &[f32], columns: usize, pairs: &mut [u32]) {
     for (two, pairs) in rows.chunks(2 * columns).zip(pairs.chunks_exact_mut(columns)) {

@@ -1,6 +1,6 @@
 //! Operations on rows of bits in plain Rust, which the compiler vectorizes; `compiled.rs` compiles it for each instruction set.
 
-/// See [`super::Isa::expand`].
+/// See [`super::Kernels::expand`].
 #[inline(always)]
 pub(super) fn expand(row: &[u64], [clear, set]: [u16; 2], pairs: &mut [u32]) {
     let (clear, set) = (u32::from(clear), u32::from(set));
@@ -16,7 +16,7 @@ pub(super) fn expand(row: &[u64], [clear, set]: [u16; 2], pairs: &mut [u32]) {
     }
 }
 
-/// See [`super::Isa::above`].
+/// See [`super::Kernels::above`].
 #[inline(always)]
 pub(super) fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {
     for ((row, bounds), word) in row.chunks(64).zip(bounds.chunks(64)).zip(bits) {
@@ -41,7 +41,7 @@ fn add_subsets(total: &mut [f32; COLUMNS], word: u64, subsets: &[[[f32; COLUMNS]
     *total = sums;
 }
 
-/// See [`super::Isa::bit_product`]. Takes so few columns at a time that the sums of all subsets and of all rows fit the first-level cache.
+/// See [`super::Kernels::bit_product`]. Takes so few columns at a time that the sums of all subsets and of all rows fit the first-level cache.
 #[inline(always)]
 pub(super) fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) {
     const NONE: [f32; COLUMNS] = [0.0; COLUMNS];

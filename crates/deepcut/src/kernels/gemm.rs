@@ -1,6 +1,6 @@
 //! Products of matrices in f32 and in pairs of bf16.
 
-use super::isa::{Isa, compiled};
+use super::isa::{Kernels, compiled};
 use super::operands::{Left, Panels, Right, Side, Start, View};
 use super::parallel;
 use super::rows::{Rows, Values};
@@ -10,7 +10,7 @@ use std::cell::RefCell;
 
 /// Depth of one pass over the right-hand side: its panels stay in the first- and second-level cache.
 const DEPTH_BLOCK: usize = 512;
-/// Rows of a task of [`Isa::gemm_parallel`].
+/// Rows of a task of [`Kernels::gemm_parallel`].
 pub(super) const TASK_ROWS: usize = 48;
 
 /// Checks output, start and left side of a product with `columns` columns.
@@ -20,7 +20,7 @@ pub(super) fn check_product<T>(left: &Left<'_, T>, columns: usize, start: Start<
     assert!(left.is_whole(), "left side of a product");
 }
 
-impl Isa {
+impl Kernels {
     /// `out = start + left · right`, `[rows, n]` row-major. If `right` is in bf16, `left` is rounded to bf16.
     ///
     /// # Panics
@@ -91,7 +91,7 @@ impl Isa {
         }
     }
 
-    /// [`Isa::gemm`] with rows `first..first + out.len() / n` of a kept matrix. Both sides have the same precision.
+    /// [`Kernels::gemm`] with rows `first..first + out.len() / n` of a kept matrix. Both sides have the same precision.
     ///
     /// # Panics
     /// If shapes or precisions disagree.
@@ -111,7 +111,7 @@ impl Isa {
         self.gemm_side(left, right, start, out);
     }
 
-    /// [`Isa::gemm`] with a left side in the precision of the right side.
+    /// [`Kernels::gemm`] with a left side in the precision of the right side.
     #[expect(clippy::panic, reason = "a wrong precision is a broken contract, like a wrong shape")]
     pub(super) fn gemm_side(self, left: Side<'_>, right: Right<'_>, start: Start<'_>, out: &mut [f32]) {
         match (left, right.panels) {
@@ -130,7 +130,7 @@ impl Isa {
         }
     }
 
-    /// [`Isa::gemm`] over the threads of the current pool.
+    /// [`Kernels::gemm`] over the threads of the current pool.
     ///
     /// # Panics
     /// If the shapes disagree.
@@ -159,7 +159,7 @@ impl Isa {
         }
     }
 
-    /// Same as [`Isa::strip`], for pairs of bf16.
+    /// Same as [`Kernels::strip`], for pairs of bf16.
     fn strip_pairs(self, left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize) {
         if left.rows() == 0 {
             return;

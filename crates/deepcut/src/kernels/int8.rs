@@ -1,13 +1,13 @@
 //! Products in int8; see [`super::quantized`].
 
 use super::gemm::{TASK_ROWS, check_product};
-use super::isa::Isa;
+use super::isa::Kernels;
 use super::operands::{Left, Start};
 use super::quantized::{QUAD, QuadColumns, QuadRows, Quantized, Rounding};
 use std::cell::RefCell;
 
-impl Isa {
-    /// [`Isa::gemm`] in int8. The rows of `left` must be contiguous; each is rounded.
+impl Kernels {
+    /// [`Kernels::gemm`] in int8. The rows of `left` must be contiguous; each is rounded.
     ///
     /// # Panics
     /// If the shapes disagree.
@@ -55,7 +55,7 @@ impl Isa {
         }
     }
 
-    /// Same as [`Isa::strip`], for quads of int8.
+    /// Same as [`Kernels::strip`], for quads of int8.
     fn strip_quads(self, left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
         if left.rows() == 0 {
             return;

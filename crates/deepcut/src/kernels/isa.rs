@@ -9,9 +9,6 @@ use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2_int8, avx512, avx512_bf16, avx512_vnni};
 
-/// Environment variable by which the command line forces an instruction set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
-pub const ISA_VARIABLE: &str = "DEEPCUT_ISA";
-
 /// Every set, slowest first.
 static SETS: &[&Table] = &[
     &native::TABLE,
@@ -29,11 +26,11 @@ static SETS: &[&Table] = &[
 
 /// A set of kernels that this machine can run.
 ///
-/// An `Isa` exists only for a set that the processor has. That makes its methods safe.
+/// A `Kernels` exists only for a set that the processor has. That makes its methods safe.
 #[derive(Clone, Copy)]
-pub struct Isa(&'static Table);
+pub struct Kernels(&'static Table);
 
-impl Isa {
+impl Kernels {
     /// The fastest set of this machine.
     #[must_use]
     pub fn detect() -> Self {
@@ -59,7 +56,7 @@ impl Isa {
     }
 
     /// Whether products in int8 are the fastest of this set.
-    #[must_use]
+    #[cfg(test)]
     pub fn prefers_int8(self) -> bool {
         self.0.int8
     }
@@ -77,17 +74,17 @@ impl Isa {
     }
 }
 
-impl PartialEq for Isa {
+impl PartialEq for Kernels {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
     }
 }
 
-impl Eq for Isa {}
+impl Eq for Kernels {}
 
-impl fmt::Debug for Isa {
+impl fmt::Debug for Kernels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Isa({})", self.name())
+        write!(f, "Kernels({})", self.name())
     }
 }
 
@@ -95,7 +92,7 @@ impl fmt::Debug for Isa {
 macro_rules! compiled {
     ($isa:ident.$name:ident($($argument:expr),*)) => {{
         #[allow(unsafe_code)]
-        // SAFETY: an `Isa` exists only for a set that was detected, and these functions have no other contract.
+        // SAFETY: a `Kernels` exists only for a set that was detected, and these functions have no other contract.
         unsafe {
             ($isa.table().compiled.$name)($($argument),*);
         }

@@ -22,7 +22,7 @@
 //! | `avx512_vnni.rs`      | x86-64 with AVX512-BW, VL and VNNI too: products in int8            |
 //! | `avx512_bf16.rs`      | x86-64 with AVX512-BF16 too: products in bf16                       |
 //! | `neon.rs`             | 64-bit ARM                                                          |
-//! | `isa.rs`              | [`Isa`]: a handle on the table of one set                           |
+//! | `isa.rs`              | [`Kernels`]: a handle on the table of one set                       |
 //! | `rowwise.rs`          | its methods on rows of values                                       |
 //! | `bits.rs`             | its methods on rows of bits                                         |
 //! | `rows.rs`             | a matrix kept as the left side of many products                     |
@@ -33,7 +33,7 @@
 //! | [`attention`]         | streamed attention: products and softmax, a block at a time         |
 //! | `widest.rs`           | loops over integers, compiled for AVX2 too                          |
 //!
-//! The rest of the library takes an [`Isa`] as an argument, so that two sets can be compared in one process. A kernel computes each output in an order
+//! The rest of the library takes a [`Kernels`] as an argument, so that two sets can be compared in one process. A kernel computes each output in an order
 //! that depends on neither the number of threads nor the position in a block: results are the same to the last bit on one thread or many.
 
 pub mod attention;
@@ -76,11 +76,12 @@ mod shape;
 mod table;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tiles;
+#[cfg(feature = "decode")]
 #[allow(unsafe_code)]
 pub(crate) mod widest;
 
-pub use isa::{ISA_VARIABLE, Isa};
-pub use operands::{Adam, Depthwise, Left, Right, SoftmaxRow, Start};
+pub use isa::Kernels;
+pub use operands::{Adam, Depthwise, Left, Right, Start};
 pub(crate) use shape::{is_shape, volume};
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ fn begin(start: Start<'_>, out: &[f32]) -> [f32; PANEL] {
     sums
 }
 
-/// See [`super::Isa::gemm`]: one panel of columns.
+/// See [`super::Kernels::gemm`]: one panel of columns.
 fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     let columns = right.columns;
     for (r, out) in out.chunks_mut(stride).enumerate().take(left.rows) {
@@ -53,7 +53,7 @@ fn strip_pairs(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out:
     }
 }
 
-/// See [`super::Isa::round_row`].
+/// See [`super::Kernels::round_row`].
 pub(super) fn round_row(row: Left<'_>, pairs: &mut [u32]) {
     for (i, pair) in pairs.iter_mut().enumerate() {
         let half = |k: usize| if k < row.depth { u32::from(to_bf16(row.data[k * row.depth_stride])) } else { 0 };
@@ -85,7 +85,7 @@ fn strip_quads(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out
     }
 }
 
-/// See [`super::Isa::quantize_row`].
+/// See [`super::Kernels::quantize_row`].
 pub(super) fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     let least = row.iter().fold(f32::INFINITY, |m, x| m.min(*x));
     let rounding = Rounding::between(least, row.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x)), levels);
@@ -103,7 +103,7 @@ pub(super) fn round_quads(row: &[f32], rounding: Rounding, quads: &mut [u32]) {
     }
 }
 
-/// See [`super::Isa::depthwise_row`].
+/// See [`super::Kernels::depthwise_row`].
 fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
     depthwise_channels(shape, input, out, 0);
 }
@@ -129,7 +129,7 @@ pub(super) fn depthwise_channels(shape: Depthwise<'_>, input: &[f32], out: &mut 
     }
 }
 
-/// See [`super::Isa::masked_sums`].
+/// See [`super::Kernels::masked_sums`].
 fn masked_sums(row: &[u64], columns: &[f32], out: &mut [f32]) {
     for (c, out) in out.iter_mut().enumerate() {
         let column = &columns[c * row.len() * 64..(c + 1) * row.len() * 64];

@@ -10,7 +10,7 @@ const LANES: usize = 4;
 /// Vectors in a panel.
 const VECTORS: usize = PANEL / LANES;
 
-/// See [`super::Isa::gemm`]: one panel of columns, up to six rows at a time.
+/// See [`super::Kernels::gemm`]: one panel of columns, up to six rows at a time.
 ///
 /// # Safety
 /// `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as `left`; `out` holds `left.rows` rows of
@@ -139,7 +139,7 @@ unsafe fn store_some(to: *mut f32, count: usize, vector: float32x4_t) {
     }
 }
 
-/// See [`super::Isa::depthwise_row`]: whole groups of eight channels, then the others.
+/// See [`super::Kernels::depthwise_row`]: whole groups of eight channels, then the others.
 ///
 /// # Safety
 /// `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights` `kernel * kernel` rows and `bias` one row
@@ -187,7 +187,7 @@ unsafe fn depthwise_run<const P: usize>(shape: Depthwise<'_>, input: &[f32], out
     P
 }
 
-/// See [`super::Isa::masked_sums`]: four columns at a time share the expansion of the bits into lane masks.
+/// See [`super::Kernels::masked_sums`]: four columns at a time share the expansion of the bits into lane masks.
 ///
 /// # Safety
 /// `columns` holds `out.len()` columns of `64 * row.len()` values.

@@ -128,7 +128,7 @@ impl<'a> Right<'a> {
         Self { depth, panels: Panels::Single(View { data, rows: depth, columns, row_stride: columns, panel_stride: PANEL }) }
     }
 
-    /// A `[depth, columns]` matrix in bf16, written by [`super::Isa::pair_rows`].
+    /// A `[depth, columns]` matrix in bf16, written by [`super::Kernels::pair_rows`].
     #[must_use]
     pub fn paired_rows(pairs: &'a [u32], depth: usize, columns: usize) -> Self {
         let rows = depth.div_ceil(2);
@@ -198,7 +198,7 @@ pub struct Adam {
     pub epsilon: f32,
 }
 
-/// State of one row in a softmax over blocks of columns; see [`super::Isa::softmax_step`].
+/// State of one row in a softmax over blocks of columns; see [`super::Kernels::softmax_step`].
 #[derive(Debug, Clone, Copy)]
 pub struct SoftmaxRow {
     /// Largest score so far.

@@ -8,7 +8,9 @@
 //! [`Threads::together`] calls a team for itself alone, and a step within a step is done by its own thread.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(feature = "parallel")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a thread waits for the next step.
@@ -241,11 +243,13 @@ struct Team {
     helpers: AtomicUsize,
     #[cfg(feature = "parallel")]
     vacancies: AtomicUsize,
+    #[cfg(feature = "parallel")]
     over: AtomicBool,
 }
 
 /// What every thread of the team calls.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "parallel"), expect(dead_code, reason = "there are no helpers to call it"))]
 struct Step(*const (dyn Fn() + Sync));
 
 #[allow(unsafe_code)]
@@ -373,8 +377,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "parallel")]
-
     use super::*;
 
     fn pool(threads: usize) -> rayon::ThreadPool {

@@ -13,7 +13,7 @@ use super::operands::{Left, PANEL, View};
 use super::rounding::ROUND;
 use super::shape::is_shape;
 
-/// Values in one 32-bit lane: neighbours along the depth.
+/// Values in one 32-bit lane: neighbors along the depth.
 pub(super) const QUAD: usize = 4;
 
 /// Largest depth of a matrix: the sum of that many products of 8 bits with 7 fits 32 bits.

@@ -1,7 +1,7 @@
 //! Measured speed of products in each precision. Which one is fastest depends on the processor, not only on its instructions: bf16 dot products run at
 //! 0.8 of the rate of f32 on an Intel Xeon without AMX, at twice that rate on an AMD Zen 4.
 
-use super::isa::Isa;
+use super::isa::Kernels;
 use super::operands::{Left, PANEL, Panels, Right, Start, View};
 use super::precision::Float;
 use super::quantized::Quantized;
@@ -28,13 +28,13 @@ pub struct Rates {
 impl Rates {
     /// Rounding for floating-point products: bf16 if it is clearly faster than f32.
     #[must_use]
-    pub fn fastest_float(&self) -> Float {
+    pub(crate) fn fastest_float(&self) -> Float {
         if self.bf16 > CLEARLY_FASTER * self.f32 { Float::Bf16 } else { Float::F32 }
     }
 
     /// Whether products in int8 are clearly faster than those in floating point.
     #[must_use]
-    pub fn int8_pays(&self) -> bool {
+    pub(crate) fn int8_pays(&self) -> bool {
         self.int8 > CLEARLY_FASTER * self.f32.max(self.bf16)
     }
 }
@@ -42,20 +42,21 @@ impl Rates {
 /// Depth and columns of the measured product: the output layer of an attention block of ViT-S. In f32 its weights take 0.6 MB, about what a
 /// second-level cache holds.
 const SIDE: usize = 384;
-/// Number of products measured in each precision. The fastest one counts: other programs can only slow a product down.
-const REPETITIONS: usize = 6;
-/// Time after which no further round of products begins. Two rounds always run, since the first one waits for memory.
-const LONG: Duration = Duration::from_millis(2);
+/// Rounds of products at least: the first one waits for memory.
+const ROUNDS: usize = 3;
+/// A rate is confirmed once the second-fastest product had so much of it. Other programs can slow a product down, not speed it up.
+const CONFIRMED: f64 = 0.95;
+/// Time after which no further round begins, whether the rates are confirmed or not.
+const LONG: Duration = Duration::from_millis(40);
 
-impl Isa {
-    /// Measures the products of this set on the calling thread, in a few milliseconds. The precisions take turns, so that a change of the clock
-    /// rate affects all of them.
+impl Kernels {
+    /// Measures the products of this set on the calling thread, in a few milliseconds, and says whether the rates are confirmed: on a machine
+    /// that is very busy they may not be. The precisions take turns, so that a change of the clock rate affects all of them.
     #[must_use]
-    pub fn measure(self) -> Rates {
-        let mut rates = Rates::default();
+    pub fn measure(self) -> (Rates, bool) {
         if cfg!(target_arch = "wasm32") {
             // No clock.
-            return rates;
+            return (Rates::default(), false);
         }
         let table = self.table();
         let rows = table.most_rows;
@@ -68,26 +69,47 @@ impl Isa {
         let quantized = table.int8.then(|| Quantized::from_columns(right, SIDE, SIDE));
 
         let mut out = vec![0.0; rows * SIDE];
-        let mut rate = |fastest: &mut f64, product: &dyn Fn(&mut [f32])| {
+        let mut rate = |fastest: &mut Fastest, product: &dyn Fn(&mut [f32])| {
             let begin = Instant::now();
             product(black_box(&mut out));
             let seconds = begin.elapsed().as_secs_f64().max(1e-9);
-            *fastest = fastest.max((rows * SIDE * SIDE) as f64 / seconds / 1e9);
+            fastest.add((rows * SIDE * SIDE) as f64 / seconds / 1e9);
         };
-        let begin = Instant::now();
-        for repetition in 0..REPETITIONS {
-            if repetition > 1 && begin.elapsed() > LONG {
-                break;
-            }
-            rate(&mut rates.f32, &|out| self.gemm(left, single, Start::Zero, out));
+        let [mut f32, mut bf16, mut int8] = [Fastest::default(); 3];
+        let (begin, mut round) = (Instant::now(), 0);
+        let confirmed = loop {
+            rate(&mut f32, &|out| self.gemm(left, single, Start::Zero, out));
             if let Some(paired) = paired {
-                rate(&mut rates.bf16, &|out| self.gemm(left, paired, Start::Zero, out));
+                rate(&mut bf16, &|out| self.gemm(left, paired, Start::Zero, out));
             }
             if let Some(quantized) = &quantized {
-                rate(&mut rates.int8, &|out| self.gemm_quantized(left, quantized, Start::Zero, out));
+                rate(&mut int8, &|out| self.gemm_quantized(left, quantized, Start::Zero, out));
             }
-        }
-        rates
+            round += 1;
+            let confirmed = [f32, bf16, int8].iter().all(Fastest::is_confirmed);
+            if begin.elapsed() > LONG || (round >= ROUNDS && confirmed) {
+                break confirmed;
+            }
+        };
+        (Rates { f32: f32.first, bf16: bf16.first, int8: int8.first }, confirmed)
+    }
+}
+
+/// The two fastest of some products.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fastest {
+    first: f64,
+    second: f64,
+}
+
+impl Fastest {
+    fn add(&mut self, rate: f64) {
+        self.second = self.second.max(rate.min(self.first));
+        self.first = self.first.max(rate);
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.second >= CONFIRMED * self.first
     }
 }
 
@@ -124,10 +146,25 @@ mod tests {
         assert!(!pays(1.0, 0.0, 0.0) && !pays(0.0, 0.0, 0.0));
     }
 
+    /// What happens once may be chance: a rate counts when it was reached twice.
+    #[test]
+    fn a_rate_is_confirmed_by_a_second_product() {
+        let of = |rates: &[f64]| {
+            let mut fastest = Fastest::default();
+            rates.iter().for_each(|rate| fastest.add(*rate));
+            (fastest.first, fastest.is_confirmed())
+        };
+        assert_eq!(of(&[]), (0.0, true));
+        assert_eq!(of(&[10.0]), (10.0, false));
+        assert_eq!(of(&[3.0, 10.0, 2.0]), (10.0, false));
+        assert_eq!(of(&[3.0, 10.0, 2.0, 9.8]), (10.0, true));
+        assert_eq!(of(&[9.8, 10.0]), (10.0, true));
+    }
+
     #[test]
     fn rates_are_measured_where_there_are_kernels() {
-        for isa in Isa::available() {
-            let rates = isa.measure();
+        for isa in Kernels::available() {
+            let (rates, _) = isa.measure();
             let there = [(rates.f32, true), (rates.bf16, isa.name() == "avx512_bf16"), (rates.int8, isa.prefers_int8())];
             for (rate, is_there) in there {
                 assert!(rate.is_finite() && (rate > 0.0) == is_there, "{}: {rates:?}", isa.name());

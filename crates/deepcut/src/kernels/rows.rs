@@ -1,6 +1,6 @@
 //! A matrix kept as the left side of many products.
 
-use super::isa::Isa;
+use super::isa::Kernels;
 use super::operands::Left;
 use super::parallel;
 use super::precision::Float;
@@ -68,6 +68,7 @@ impl Rows {
     }
 
     /// The values as a row-major matrix.
+    #[cfg(any(test, feature = "internals"))]
     #[must_use]
     pub fn to_vec(&self) -> Vec<f32> {
         let depth = self.depth;
@@ -83,7 +84,7 @@ impl Rows {
     }
 
     /// Replaces the matrix by `values[bit j of row r]` in bf16, for `depth` columns of the rows of bits, `[rows, words]`; keeps the memory.
-    pub(crate) fn fill_from_bits(&mut self, isa: Isa, bits: &[u64], words: usize, depth: usize, values: [f32; 2]) {
+    pub(crate) fn fill_from_bits(&mut self, isa: Kernels, bits: &[u64], words: usize, depth: usize, values: [f32; 2]) {
         let mut data = if let Values::Pairs(data) = &mut self.values { std::mem::take(data) } else { Vec::new() };
         let pairs = depth.div_ceil(2);
         data.resize(bits.len() / words * pairs, 0);
@@ -160,7 +161,7 @@ impl Rows {
         }
     }
 
-    /// Columns of a row-major matrix, `[depth, k]`, in the order of [`Isa::row_dots`]: for pairs, first the factors of the low halves, then those of the
+    /// Columns of a row-major matrix, `[depth, k]`, in the order of [`Kernels::row_dots`]: for pairs, first the factors of the low halves, then those of the
     /// high halves, padded with zeros.
     pub(crate) fn columns(&self, matrix: &[f32], k: usize) -> Vec<f32> {
         let (length, step) = match self.values {
@@ -182,7 +183,7 @@ impl Rows {
     /// # Panics
     /// If the values do not divide into rows of `depth`.
     #[must_use]
-    pub fn new(isa: Isa, values: Vec<f32>, depth: usize, precision: Float) -> Self {
+    pub fn new(isa: Kernels, values: Vec<f32>, depth: usize, precision: Float) -> Self {
         assert!(values.len().is_multiple_of(depth), "rows of a matrix");
         let values = match precision {
             Float::F32 => Values::Single(values),
@@ -214,7 +215,7 @@ pub(crate) enum RowsMut<'a> {
 
 impl RowsMut<'_> {
     /// Stores `[rows, depth - first]` values in the columns from `first` on; `first` must be even.
-    pub(crate) fn store(self, isa: Isa, values: &[f32], depth: usize, first: usize) {
+    pub(crate) fn store(self, isa: Kernels, values: &[f32], depth: usize, first: usize) {
         let values = values.chunks_exact(depth - first);
         match self {
             Self::Single(data) => data.chunks_exact_mut(depth).zip(values).for_each(|(to, row)| to[first..].copy_from_slice(row)),

@@ -1,10 +1,10 @@
 //! Operations on rows of values: activations, norms, sums, rounding, convolution and the optimizer's step.
 
-use super::isa::{Isa, compiled};
+use super::isa::{Kernels, compiled};
 use super::operands::{Adam, Depthwise, Left, SoftmaxRow};
 use super::shape::{is_shape, volume};
 
-impl Isa {
+impl Kernels {
     /// `x ← x Φ(x)`, the exact (erf) GELU.
     pub fn gelu(self, values: &mut [f32]) {
         compiled!(self.gelu(values));
@@ -34,7 +34,7 @@ impl Isa {
         compiled!(self.softmax_step(scores, scale, state));
     }
 
-    /// [`Isa::softmax_step`] for a product in bf16: writes the exponentials to `shares` in pairs, `[state.len(), ⌈width / 2⌉]`; an odd last one is
+    /// [`Kernels::softmax_step`] for a product in bf16: writes the exponentials to `shares` in pairs, `[state.len(), ⌈width / 2⌉]`; an odd last one is
     /// paired with zero. The values left in `scores` are unspecified.
     ///
     /// # Panics

@@ -11,9 +11,9 @@ pub(super) const MAX_ROWS: usize = 112;
 ///
 /// # Safety
 /// A function may be called only if `detected` returns true, and only with arguments that meet the contract of its field. The only caller is
-/// [`super::isa::Isa`]: it exists only if `detected` returned true, and its methods assert the contracts.
+/// [`super::isa::Kernels`]: it exists only if `detected` returned true, and its methods assert the contracts.
 pub(super) struct Table {
-    /// The name by which [`super::Isa::by_name`] finds the set.
+    /// The name by which [`super::Kernels::by_name`] finds the set.
     pub name: &'static str,
     /// Whether this processor has the instructions of every function below.
     pub detected: fn() -> bool,
@@ -29,22 +29,22 @@ pub(super) struct Table {
     pub int8: bool,
     /// Largest integer of the left side of a product in int8.
     pub levels: u8,
-    /// See [`super::Isa::gemm`]. Contract: `left` and `right` hold every element of their shapes; `right` is as deep as `left` and has 1 to `group`
+    /// See [`super::Kernels::gemm`]. Contract: `left` and `right` hold every element of their shapes; `right` is as deep as `left` and has 1 to `group`
     /// columns; `out` holds `left.rows` rows of that many columns, `stride` apart; a bias holds that many values.
     pub strip: unsafe fn(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize),
     /// Same as `strip`, for pairs of bf16.
     pub strip_pairs: unsafe fn(left: Left<'_, u32>, right: View<'_, u32>, start: Start<'_>, out: &mut [f32], stride: usize),
     /// Same as `strip`, for quads of int8. Contract: also a rounding for each row, and a scale and a sum for each column.
     pub strip_quads: unsafe fn(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize),
-    /// See [`super::Isa::round_row`]. Contract: if the values of the row are contiguous, there are `row.depth` of them, and `pairs` has half as many,
+    /// See [`super::Kernels::round_row`]. Contract: if the values of the row are contiguous, there are `row.depth` of them, and `pairs` has half as many,
     /// rounded up.
     pub round_row: unsafe fn(row: Left<'_>, pairs: &mut [u32]),
-    /// See [`super::Isa::quantize_row`]. Contract: `row` is not empty, and `quads` holds a quarter as many quads as it has values, rounded up.
+    /// See [`super::Kernels::quantize_row`]. Contract: `row` is not empty, and `quads` holds a quarter as many quads as it has values, rounded up.
     pub quantize_row: unsafe fn(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding,
-    /// See [`super::Isa::depthwise_row`]. Contract: `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights`
+    /// See [`super::Kernels::depthwise_row`]. Contract: `input` holds `kernel` rows of `width + kernel - 1` pixels, `out` one row of `width`, `weights`
     /// `kernel * kernel` rows and `bias` one row of `channels`; `kernel`, `width` and `channels` are not zero.
     pub depthwise_row: unsafe fn(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]),
-    /// See [`super::Isa::masked_sums`]. Contract: `columns` holds `out.len()` columns of `64 * row.len()` values.
+    /// See [`super::Kernels::masked_sums`]. Contract: `columns` holds `out.len()` columns of `64 * row.len()` values.
     pub masked_sums: unsafe fn(row: &[u64], columns: &[f32], out: &mut [f32]),
     /// Functions without a contract on their arguments.
     pub compiled: Compiled,

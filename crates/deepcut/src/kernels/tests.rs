@@ -1,9 +1,10 @@
 //! Every kernel of every instruction set of this machine against a plain computation in double precision, on odd shapes.
 
+use super::operands::SoftmaxRow;
 use super::packed::{Float, Packed, Rows};
 use super::quantized::Quantized;
 use super::rounding::{halves, to_bf16};
-use super::{Adam, Depthwise, Isa, Left, Right, SoftmaxRow, Start, native};
+use super::{Adam, Depthwise, Kernels, Left, Right, Start, native};
 
 /// A fixed, irregular sequence in [−1, 1].
 fn sequence(len: usize, salt: u32) -> Vec<f32> {
@@ -30,7 +31,7 @@ fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
 
 #[test]
 fn products_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (m, k, n) in [(1, 1, 1), (6, 16, 16), (7, 5, 17), (13, 300, 33), (48, 64, 2), (50, 513, 31), (3, 0, 4)] {
             let (a, b, bias) = (sequence(m * k, 1), sequence(k * n, 2), sequence(n, 3));
             let product = |r: usize, c: usize| -> f64 { (0..k).map(|i| f64::from(a[r * k + i]) * f64::from(b[i * n + c])).sum() };
@@ -75,7 +76,7 @@ fn products_match_double_precision() {
 /// Once both sides are rounded to bf16, their products are as exact as those in f32, since the sums are in f32.
 #[test]
 fn products_in_bf16_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (m, k, n) in
             [(1, 1, 1), (8, 16, 32), (7, 5, 17), (13, 300, 33), (48, 64, 2), (50, 513, 31), (97, 1027, 70), (3, 0, 4)]
         {
@@ -118,7 +119,7 @@ fn rounding_to_bf16_is_to_nearest_even() {
     let expected = [0x3f80u16, 0x3f80, 0x3f82, 0x3f81, 0x3f80, 0xc001, 0x7f80, 0x8000];
     let values: Vec<f32> = bits.iter().map(|b| f32::from_bits(*b)).collect();
     assert_eq!(values.iter().map(|x| to_bf16(*x)).collect::<Vec<_>>(), expected);
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for len in 1..=values.len() {
             let mut pairs = vec![9; len.div_ceil(2)];
             isa.round_row(Left::row_major(&values, 1, len), &mut pairs);
@@ -137,7 +138,7 @@ fn integers(values: &[f32], least: f32, step: f32) -> Vec<f64> {
 
 #[test]
 fn products_in_int8_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (m, k, n) in
             [(1, 1, 1), (8, 16, 32), (7, 5, 17), (13, 300, 33), (48, 64, 2), (50, 513, 31), (97, 1027, 70), (3, 0, 4)]
         {
@@ -191,7 +192,7 @@ fn rows_are_rounded_to_their_nearest_integers() {
     for len in [1, 3, 4, 15, 16, 17, 63, 64, 100] {
         let row = sequence(len, 9);
         let mut expected = vec![9; len.div_ceil(4)];
-        for isa in Isa::available() {
+        for isa in Kernels::available() {
             native::quantize_row(&row, isa.table().levels, &mut expected);
             let mut quads = vec![9; expected.len()];
             let rounding = isa.quantize_row(&row, &mut quads);
@@ -208,7 +209,7 @@ fn rows_are_rounded_to_their_nearest_integers() {
 
 #[test]
 fn depthwise_convolution_matches_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (kernel, channels, width) in [(7, 48, 12), (7, 20, 9), (3, 3, 1), (1, 8, 5), (5, 9, 17)] {
             let padded = width + kernel - 1;
             let input = sequence(kernel * padded * channels, 4);
@@ -235,7 +236,7 @@ fn depthwise_convolution_matches_double_precision() {
 
 #[test]
 fn masked_sums_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (words, k) in [(1, 1), (1, 2), (3, 5), (10, 4), (20, 32)] {
             let columns = sequence(words * 64 * k, 7);
             let row: Vec<u64> =
@@ -257,7 +258,7 @@ fn masked_sums_match_double_precision() {
 
 #[test]
 fn products_with_bits_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (rows, n, width) in [(1, 1, 1), (3, 64, 32), (5, 65, 33), (2, 130, 70), (9, 200, 128)] {
             let values = sequence(n * width, 8);
             let words = usize::div_ceil(n, 64);
@@ -280,7 +281,7 @@ fn products_with_bits_match_double_precision() {
 #[test]
 fn activations_match_double_precision() {
     let sweep: Vec<f32> = (-2400..=2400).map(|i| i as f32 / 200.0).collect();
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         let mut gelu = sweep.clone();
         isa.gelu(&mut gelu);
         let expected: Vec<f64> = sweep
@@ -317,7 +318,7 @@ fn activations_match_double_precision() {
 /// Largest error seen: 8e-7.
 #[test]
 fn layer_norm_matches_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (rows, width) in [(1, 1), (3, 5), (7, 64), (2, 384), (5, 193)] {
             // Far from zero, where a variance computed in one pass would lose its digits.
             let values: Vec<f32> = sequence(rows * width, 8).iter().map(|x| 30.0 + 2.0 * x).collect();
@@ -346,7 +347,7 @@ fn tasks_of_a_layer_are_balanced() {
     for threads in 1..=6 {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
             for (isa, tokens) in
-                Isa::available().into_iter().flat_map(|isa| [1, 7, 197, 785, 1226, 4762].map(|tokens| (isa, tokens)))
+                Kernels::available().into_iter().flat_map(|isa| [1, 7, 197, 785, 1226, 4762].map(|tokens| (isa, tokens)))
             {
                 let (step, most) = (isa.table().row_step, isa.table().most_rows);
                 let rows = query_rows(isa, tokens);
@@ -400,7 +401,7 @@ fn attention_matches_the_plain_formula() {
                     }
                 }
             }
-            for isa in Isa::available() {
+            for isa in Kernels::available() {
                 let mut packed = KeysValues::new(precision);
                 packed.fill(&sequence(300 * 6, 1), &sequence(300 * 6, 2), 6, 2);
                 packed.fill(&keys, &values, dim, heads);
@@ -422,7 +423,7 @@ fn attention_matches_the_plain_formula() {
 /// Two blocks, the second with larger scores, against the exponentials: the error is the rounding to bf16 and the cubic's error.
 #[test]
 fn softmax_steps_in_bf16_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (rows, width) in [(1, 1), (3, 2), (2, 15), (3, 16), (2, 17), (1, 31), (2, 33), (2, 192)] {
             let mut state = vec![SoftmaxRow::default(); rows];
             let mut sums = vec![0.0f64; rows];
@@ -464,7 +465,7 @@ fn softmax_steps_in_bf16_match_double_precision() {
 
 #[test]
 fn dots_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for (len, k) in [(1, 1), (15, 2), (64, 3), (200, 2), (1225, 10)] {
             let (values, matrix) = (sequence(2 * len, 14), sequence(len * k, 15));
             for precision in [Float::F32, Float::Bf16] {
@@ -490,7 +491,7 @@ fn dots_match_double_precision() {
 
 #[test]
 fn bits_state_what_is_above() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         for len in [1, 63, 64, 65, 200] {
             let (row, bounds) = (sequence(len, 24), sequence(len, 25));
             let mut bits = vec![u64::MAX; len.div_ceil(64)];
@@ -503,7 +504,7 @@ fn bits_state_what_is_above() {
 
 #[test]
 fn elu_gradients_and_adam_match_double_precision() {
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         let (output, gradient) = (sequence(100, 16), sequence(100, 17));
         let mut out = gradient.clone();
         isa.elu_gradient(&output, &mut out);
@@ -533,7 +534,7 @@ fn elu_gradients_and_adam_match_double_precision() {
 #[test]
 fn bits_are_expanded() {
     let bits: Vec<u64> = (1..7u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-    for isa in Isa::available() {
+    for isa in Kernels::available() {
         let mut rows = Rows::default();
         for depth in [1, 31, 32, 63, 64, 65, 130, 192] {
             rows.fill_from_bits(isa, &bits, 3, depth, [-1.0, 2.0]);
@@ -548,7 +549,7 @@ fn bits_are_expanded() {
 fn rows_are_transposed() {
     for (rows, depth) in [(1, 1), (1, 5), (2, 3), (3, 2), (64, 64), (65, 127), (131, 70), (200, 33)] {
         for precision in [Float::F32, Float::Bf16] {
-            let matrix = Rows::new(Isa::detect(), sequence(rows * depth, 1), depth, precision);
+            let matrix = Rows::new(Kernels::detect(), sequence(rows * depth, 1), depth, precision);
             let (values, transposed) = (matrix.to_vec(), matrix.transposed());
             let expected: Vec<f32> = (0..depth * rows).map(|at| values[at % rows * depth + at / rows]).collect();
             assert_eq!(transposed.to_vec(), expected, "{rows} x {depth}");

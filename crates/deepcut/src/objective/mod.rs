@@ -36,7 +36,7 @@ impl Objective {
     ///
     /// # Panics
     /// If a length is not `n * k`.
-    pub fn evaluate(self, graph: &Graph, assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
+    pub(crate) fn evaluate(self, graph: &Graph, assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
         // W S, needed by all four, is turned into the gradient in place.
         graph.multiply(assignment, k, gradient);
         match self {

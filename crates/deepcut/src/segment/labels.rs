@@ -16,7 +16,7 @@ pub struct Group {
 impl Group {
     /// A group of one label.
     #[must_use]
-    pub fn of_one(label: u8, probability: Vec<f32>) -> Self {
+    pub(crate) fn of_one(label: u8, probability: Vec<f32>) -> Self {
         Self { probability, labels: vec![label], label_probability: vec![] }
     }
 }

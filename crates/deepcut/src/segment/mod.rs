@@ -8,14 +8,14 @@
 //! | `finish.rs`, `upsample.rs`, `refine.rs`, `bilateral.rs` | [`Finish`]: from the grid to pixels |
 
 mod arrange;
-pub mod bilateral;
+pub(crate) mod bilateral;
 mod finish;
 mod labels;
-pub mod polarity;
+mod polarity;
 mod recipe;
 mod refine;
 mod stage;
-pub mod upsample;
+mod upsample;
 
 use crate::cpu::Cpu;
 use crate::features::FeatureMap;

@@ -17,7 +17,7 @@ pub enum ForegroundRule {
 
 /// The cluster that most corner or border cells of a `[height, width]` grid carry; the first of equals.
 #[must_use]
-pub fn background(labels: &[usize], height: usize, width: usize, n_clusters: usize, rule: ForegroundRule) -> usize {
+pub(crate) fn background(labels: &[usize], height: usize, width: usize, n_clusters: usize, rule: ForegroundRule) -> usize {
     let mut votes = vec![0u32; n_clusters];
     for (at, &label) in labels.iter().enumerate().take(height * width) {
         let (y, x) = (at / width, at % width);

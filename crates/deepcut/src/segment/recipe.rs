@@ -32,7 +32,7 @@ pub enum Mode {
     Scene,
 }
 
-/// The graph whose edges join patches; see [`crate::graph`].
+/// The graph whose edges join patches; `graph.rs` has the formulas.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -198,19 +198,19 @@ impl Recipe {
 
     /// The precision in use on a processor: never [`Precision::Auto`].
     #[must_use]
-    pub fn precision_on(&self, cpu: &Cpu) -> Precision {
+    pub(crate) fn precision_on(&self, cpu: &Cpu) -> Precision {
         if self.precision == Precision::Auto { cpu.float(Precision::Auto).into() } else { self.precision }
     }
 
     /// Whether clustering looks at the patches' colors.
     #[must_use]
-    pub fn needs_colors(&self) -> bool {
+    pub(crate) fn needs_colors(&self) -> bool {
         self.method == Method::DeepSpectral && self.color > 0.0
     }
 
     /// k of the first stage: an object and its background before there are parts, whatever the objective.
     #[must_use]
-    pub fn object_clusters(&self) -> usize {
+    pub(crate) fn object_clusters(&self) -> usize {
         match self.mode {
             Mode::Object => self.n_clusters.unwrap_or(if self.objective == Objective::Correlation { 10 } else { 2 }),
             _ => 2,
@@ -219,7 +219,7 @@ impl Recipe {
 
     /// k of the second stage.
     #[must_use]
-    pub fn part_clusters(&self) -> usize {
+    pub(crate) fn part_clusters(&self) -> usize {
         self.n_clusters.unwrap_or(if self.objective == Objective::Correlation { 10 } else { 4 })
     }
 

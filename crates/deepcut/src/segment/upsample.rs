@@ -27,7 +27,7 @@ fn log_share(share: f32) -> f32 {
 
 /// Labels of a `[height, width]` image.
 #[must_use]
-pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling) -> Vec<u8> {
+pub(crate) fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling) -> Vec<u8> {
     let mut out = vec![0; height * width];
     if height == 0 || width == 0 {
         return out;

@@ -87,12 +87,3 @@ fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let b = y + 2 * cb + round(i32::from(cb) * B);
     [r, g, b].map(|value| value.clamp(0, 255) as u8)
 }
-
-/// Light that ink leaves: (255 − C)(255 − K) / 255, rounded as Pillow does; `inverted` values are 255 less the ink.
-pub(super) fn cmyk_to_rgb([c, m, y, k]: [u8; 4], inverted: bool) -> [u8; 3] {
-    let [c, m, y, k] = [c, m, y, k].map(|value| u32::from(if inverted { 255 - value } else { value }));
-    [c, m, y].map(|ink| {
-        let taken = ink * (255 - k) + 128;
-        (255 - k).saturating_sub((taken + (taken >> 8)) >> 8) as u8
-    })
-}

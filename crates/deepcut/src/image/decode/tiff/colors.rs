@@ -2,7 +2,7 @@
 
 use super::{Page, Photometric, broken, tag};
 use crate::image::ImageError;
-use crate::image::picture::Picture;
+use crate::image::decode::picture::Picture;
 
 /// The colors of the palette's indices.
 pub(super) fn palette(page: &Page<'_>) -> Result<Vec<[u8; 3]>, ImageError> {

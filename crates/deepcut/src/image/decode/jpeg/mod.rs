@@ -144,21 +144,6 @@ pub struct Decoded {
     pub inverted: bool,
 }
 
-impl Decoded {
-    /// The pixels as `[height, width, 3]` bytes, RGB; ink without a profile subtracts from white, as in Pillow.
-    #[must_use]
-    pub fn into_rgb(self) -> Vec<u8> {
-        match self.components {
-            Components::Rgb => self.data,
-            Components::Gray => self.data.iter().map(|&value| [value; 3]).collect::<Vec<_>>().into_flattened(),
-            Components::Cmyk => {
-                let pixels = self.data.as_chunks::<4>().0.iter();
-                pixels.map(|&cmyk| color::cmyk_to_rgb(cmyk, self.inverted)).collect::<Vec<_>>().into_flattened()
-            }
-        }
-    }
-}
-
 /// What is wrong with a file whose pixels could be decoded.
 #[derive(Debug, Default, Clone)]
 struct Damage {

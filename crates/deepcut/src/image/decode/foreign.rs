@@ -105,13 +105,13 @@ pub fn foreign(path: &Path) -> Option<Foreign> {
 }
 
 /// How many of a file's first bytes [`foreign_bytes`] looks at.
-pub const FIRST_BYTES: usize = 4096;
+pub(super) const FIRST_BYTES: usize = 4096;
 
 /// The foreign format that a file's first bytes tell of.
 ///
 /// Camera raw files that are TIFFs in disguise are told apart when the TIFF is read.
 #[must_use]
-pub fn foreign_bytes(first: &[u8]) -> Option<Foreign> {
+pub(crate) fn foreign_bytes(first: &[u8]) -> Option<Foreign> {
     const MAGIC: [(&[u8], Foreign); 48] = [
         (b"\xff\x0a", JPEG_XL),
         (b"\0\0\0\x0cJXL \r\n\x87\n", JPEG_XL),

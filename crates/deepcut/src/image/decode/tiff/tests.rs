@@ -123,7 +123,8 @@ fn strips_of_jpeg_have_the_colors_of_the_tiff() {
     };
     // Its JFIF marker says YCbCr.
     let jpeg = fixture("luma_1x1.jpg");
-    let expected = crate::image::jpeg::decode(&jpeg, &crate::image::jpeg::Limits { max_pixels: 1 << 20 }).unwrap().data;
+    let expected =
+        crate::image::decode::jpeg::decode(&jpeg, &crate::image::decode::jpeg::Limits { max_pixels: 1 << 20 }).unwrap().data;
     let whole = [(tag::YCBCR_SUBSAMPLING, 3, &[1_u32, 1][..])];
     assert_eq!(decode(&tiff(&tags(&[6], &whole), &jpeg)).unwrap().data, expected);
     let as_stored = decode(&tiff(&tags(&[2], &[]), &jpeg)).unwrap().data;

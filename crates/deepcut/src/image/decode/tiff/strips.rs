@@ -3,7 +3,7 @@
 use super::directory::Directory;
 use super::{Fax, Page, SampleFormat, broken, fax, tag, unsupported};
 use crate::image::ImageError;
-use crate::image::picture::room;
+use crate::image::decode::picture::room;
 use flate2::read::ZlibDecoder;
 use std::io::Read;
 

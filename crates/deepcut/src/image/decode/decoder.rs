@@ -1,8 +1,8 @@
 //! The front door for images: files, streams and bytes, within limits.
 
-use super::foreign::RAW;
+use super::foreign::{FIRST_BYTES, RAW, foreign_bytes};
 use super::picture::{Channels, Header, Picture, Space, upright};
-use super::{FIRST_BYTES, Image, ImageError, bmp, exif, foreign, foreign_bytes, gif, jpeg, png, pnm, profile, tiff, webp};
+use super::{Image, ImageError, bmp, exif, foreign, gif, jpeg, png, pnm, profile, tiff, webp};
 use crate::memory::{Memory, Reservation};
 use std::fs::File;
 use std::io::Read;
@@ -172,7 +172,12 @@ impl Decoder {
         if pixels > self.max_pixels {
             return Err(ImageError::TooLarge { height, width, max_pixels: self.max_pixels });
         }
-        Ok(bytes.len() as u64 + pixels * header.bytes_per_pixel)
+        let needed = pixels.saturating_mul(header.bytes_per_pixel).saturating_add(bytes.len() as u64);
+        // Where addresses have 32 bits, sizes of larger images would wrap.
+        if isize::try_from(needed).is_err() {
+            return Err(ImageError::Memory { needed });
+        }
+        Ok(needed)
     }
 
     /// Bytes that a file may have, by its own size if its first bytes tell that.
@@ -194,6 +199,7 @@ impl Decoder {
 }
 
 /// What a mask's file holds, as it lies there.
+#[cfg(feature = "datasets")]
 pub(crate) struct Stored {
     pub height: usize,
     pub width: usize,
@@ -209,6 +215,7 @@ pub(crate) struct Stored {
 ///
 /// # Errors
 /// As [`Decoder::decode`] of [`Decoder::default`].
+#[cfg(feature = "datasets")]
 pub(crate) fn stored_values(bytes: &[u8]) -> Result<Stored, ImageError> {
     let decoder = Decoder::default();
     let format = format_of(bytes)?;

@@ -105,6 +105,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
 }
 
 /// As [`decode`], of numbers that stand for themselves whatever a profile says; 16 bits of which none is above 255 are bytes.
+#[cfg(feature = "datasets")]
 pub(super) fn values(bytes: &[u8]) -> Result<Picture, ImageError> {
     let ihdr = ihdr(bytes)?;
     let (picture, most) = pixels(bytes, &ihdr, u16::MAX)?;

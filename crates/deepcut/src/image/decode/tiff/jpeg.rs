@@ -1,7 +1,8 @@
 //! Strips and tiles that are JPEG streams (TIFF's technical note 2): tables apart, colors as the TIFF says.
 
 use super::{Page, Photometric, broken, unsupported};
-use crate::image::{ImageError, jpeg};
+use crate::image::ImageError;
+use crate::image::decode::jpeg;
 
 /// A stream of its own, with its tables.
 fn stream(page: &Page<'_>, raw: &[u8]) -> Result<Vec<u8>, ImageError> {
