@@ -20,7 +20,7 @@ def section(title):
 def printed(text, command):
     """The number of images, and the first table that a command printed: its header and its rows."""
     after = text.split(f"$ deepcut {command}\n```\n")[1]
-    images = int(re.search(r"(\d+) pictures;", after).group(1))
+    images = int(re.search(r"(\d+) (?:pictures|images);", after).group(1))
     table = re.search(r"((?:^\|.*\n)+)", after, re.M).group(1)
     header, _, *rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.strip().split("\n")]
     return images, header, {row[0]: row[1:] for row in rows}

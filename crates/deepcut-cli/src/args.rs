@@ -14,7 +14,7 @@ use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Unsupervised image segmentation: objects, boxes and parts of any picture, without labels or training data.
+/// Unsupervised image segmentation: objects, boxes and parts of any image, without labels or training data.
 #[derive(Parser)]
 #[command(name = "deepcut", version, max_term_width = 100)]
 pub struct Cli {
@@ -24,13 +24,13 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Segment pictures: files, folders, glob patterns, or `-` for standard input
+    /// Segment images: files, folders, glob patterns, or `-` for standard input
     Segment(Box<SegmentArgs>),
     /// Measure masks, boxes or parts against the truth of a data set
     Eval(Box<EvalArgs>),
     /// Measure every combination of some options on a data set
     Sweep(Box<SweepArgs>),
-    /// Write the patch features of pictures, for other tools
+    /// Write the patch features of images, for other tools
     Features(Box<FeaturesArgs>),
     /// List, download, find and verify feature networks
     Models {
@@ -46,34 +46,34 @@ pub enum Command {
 /// What goes in and out.
 #[derive(Args)]
 pub struct FileArgs {
-    /// Pictures: files, folders (with their sub-folders), glob patterns, or `-` for standard input
+    /// Images: files, folders (with their sub-folders), glob patterns, or `-` for standard input
     ///
     /// Folders are walked as the pattern FOLDER/**/*: links are followed, hidden files and this program's own results are passed over. A pattern
-    /// that ends in an extension takes every file it matches, others the pictures by name.
+    /// that ends in an extension takes every file it matches, others the images by name.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
-    /// Folder for the results (made if need be); a file name for one result of one picture; `-` for standard output
+    /// Folder for the results (made if need be); a file name for one result of one image; `-` for standard output
     ///
-    /// Results are named after their picture and keep the sub-folders of a folder given as input. Default: the current folder;
-    /// standard output for a picture from standard input.
+    /// Results are named after their image and keep the sub-folders of a folder given as input. Default: the current folder;
+    /// standard output for an image from standard input.
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
-    /// Print one JSON object a picture, and a summary, on standard output
+    /// Print one JSON object an image, and a summary, on standard output
     #[arg(long)]
     pub json: bool,
     /// Make results anew that exist
     ///
-    /// Without it the same command goes on where it was stopped: pictures whose results are there are skipped, missing results are made, and a
-    /// picture that changed since is done again. Results of other settings, or changed by hand, are left as they are.
+    /// Without it the same command goes on where it was stopped: images whose results are there are skipped, missing results are made, and a
+    /// image that changed since is done again. Results of other settings, or changed by hand, are left as they are.
     #[arg(long)]
     pub overwrite: bool,
-    /// Tell by its content whether a picture changed since its results were made, not by its size and time
+    /// Tell by its content whether an image changed since its results were made, not by its size and time
     #[arg(long)]
     pub checksum: bool,
-    /// Segment a damaged picture as far as it goes, with a warning, instead of refusing it
+    /// Segment a damaged image as far as it goes, with a warning, instead of refusing it
     #[arg(long)]
     pub keep_damaged: bool,
-    /// Refuse pictures of more pixels [default: 268435456]
+    /// Refuse images of more pixels [default: 268435456]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
 }
@@ -151,7 +151,7 @@ pub struct RunArgs {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Run")]
     pub quiet: bool,
-    /// Say what was found in each picture
+    /// Say what was found in each image
     #[arg(short, long, help_heading = "Run")]
     pub verbose: bool,
     /// Show no progress bar
@@ -159,7 +159,7 @@ pub struct RunArgs {
     pub no_progress: bool,
     /// Memory that decoding, and then clustering, may take, all threads together, as 500MB or 4GB, or `none` [default: what is free]
     ///
-    /// A large picture waits for room; what would never fit is refused before it begins. In `eval` and `sweep` it limits clustering alone.
+    /// A large image waits for room; what would never fit is refused before it begins. In `eval` and `sweep` it limits clustering alone.
     #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse, help_heading = "Run")]
     pub max_memory: Option<MemoryArg>,
 }
@@ -185,7 +185,7 @@ pub struct MethodArgs {
     /// Start from the published method's settings or from ours
     #[arg(long, value_enum, default_value = "default", help_heading = "Method")]
     pub profile: Profile,
-    /// How patches are clustered: `deepcut` trains its graph network on each picture, the others are classical methods on the same features
+    /// How patches are clustered: `deepcut` trains its graph network on each image, the others are classical methods on the same features
     #[arg(long, value_parser = method_parser(), default_value = "deepcut", help_heading = "Method")]
     pub method: Method,
     /// What the graph network minimises; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
@@ -197,7 +197,7 @@ pub struct MethodArgs {
     /// Patches whose cosine exceeds this are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
     #[arg(long, value_name = "COSINE", allow_hyphen_values = true, help_heading = "Method")]
     pub tau: Option<String>,
-    /// Training epochs, one number or three: picture,parts,background [default: 10,50,50; paper: 10,100,10]
+    /// Training epochs, one number or three: image,parts,background [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
     /// deep-spectral: what patches near each other in colour and place weigh, 0 to 1000; its authors use 0 and 10 [default: 0]
@@ -209,7 +209,7 @@ pub struct MethodArgs {
     /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Method")]
     pub resolution: Option<usize>,
-    /// Move the mask's edges to the picture's edges
+    /// Move the mask's edges to the image's edges
     #[arg(long, value_enum, default_value = "none", help_heading = "Method")]
     pub refine: RefineArg,
     /// Keep only the largest connected part of the foreground
@@ -218,7 +218,7 @@ pub struct MethodArgs {
     /// Below this confidence (0 to 1) say that there is no object
     #[arg(long, value_name = "C", help_heading = "Method")]
     pub min_confidence: Option<f32>,
-    /// Seed of the network that every picture of a run starts from
+    /// Seed of the network that every image of a run starts from
     #[arg(long, default_value_t = 0, help_heading = "Method")]
     pub seed: u64,
 }
@@ -250,10 +250,10 @@ pub struct StudyArgs {
     /// The data set's folder, or one above it
     #[arg(long, value_name = "DIR")]
     pub root: PathBuf,
-    /// Evaluate the pictures this file names, one a line, as the data set's own lists do: names, paths, numbers, or a sequence of frames
+    /// Evaluate the images this file names, one a line, as the data set's own lists do: names, paths, numbers, or a sequence of frames
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
-    /// Evaluate the first N pictures only
+    /// Evaluate the first N images only
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Keep features in this folder, and take them from there: a second run with another method computes none
@@ -262,7 +262,7 @@ pub struct StudyArgs {
     /// Size of that folder at most, in GB; the features used longest ago go first
     #[arg(long, value_name = "GB", default_value_t = 10.0, requires = "cache")]
     pub cache_size: f64,
-    /// Note every picture's values in this file as they come, and go on from there if it exists
+    /// Note every image's values in this file as they come, and go on from there if it exists
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
     /// Print the result as one JSON object
@@ -283,19 +283,19 @@ pub struct EvalArgs {
     /// Set any option by its JSON name in reports: `--set dropout=0.25`; wins over other flags
     #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method", conflicts_with = "compare")]
     pub sets: Vec<String>,
-    /// Evaluate two methods or profiles on the same pictures: `paper`, `default`, or a method's name
+    /// Evaluate two methods or profiles on the same images: `paper`, `default`, or a method's name
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "seeds")]
     pub compare: Vec<String>,
     /// Evaluate N seeds, from --seed on, and print the standard deviation over them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100))]
     pub seeds: Option<u64>,
-    /// Write a page with tables, plots and pictures into this folder
+    /// Write a page with tables, plots and images into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
-    /// Best, median and worst pictures on that page, of each
+    /// Best, median and worst images on that page, of each
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub examples: usize,
-    /// Write the values of every picture to this file, as CSV
+    /// Write the values of every image to this file, as CSV
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Replace files that exist
@@ -316,13 +316,13 @@ pub struct SweepArgs {
 /// A data set of the field.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum DatasetArg {
-    /// A folder of pictures beside a folder of masks
+    /// A folder of images beside a folder of masks
     Masks,
-    /// ECSSD: pictures and masks
+    /// ECSSD: images and masks
     Ecssd,
-    /// DUTS-TE: pictures and masks
+    /// DUTS-TE: images and masks
     DutsTe,
-    /// DUT-OMRON: pictures and masks
+    /// DUT-OMRON: images and masks
     DutOmron,
     /// Pascal VOC 2007: boxes of trainval
     Voc2007,
@@ -330,7 +330,7 @@ pub enum DatasetArg {
     Voc2012,
     /// DAVIS: masks of video frames, and animals' joints if they are there
     Davis,
-    /// COCO 2014: boxes of the twenty thousand pictures of LOST's list
+    /// COCO 2014: boxes of the twenty thousand images of LOST's list
     Coco20k,
     /// CUB-200-2011: masks and keypoints of the test split
     Cub,
@@ -385,16 +385,16 @@ pub enum ModelsCommand {
     },
 }
 
-/// A file to write for each picture.
+/// A file to write for each image.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum FormatArg {
     /// Palette PNG whose indices are the labels; 0 is background
     Labels,
     /// Grey PNG, 255 in the foreground
     Mask,
-    /// The picture under its labels' colours
+    /// The image under its labels' colours
     Overlay,
-    /// The picture, transparent outside the foreground
+    /// The image, transparent outside the foreground
     Cutout,
     /// Boxes, areas, confidence and everything else, as JSON
     Json,
@@ -589,7 +589,7 @@ pub fn set_option(options: &mut Options, name: &str, value: &Value) -> anyhow::R
 }
 
 impl SegmentArgs {
-    /// What to write for each picture; `--json` alone writes no file.
+    /// What to write for each image; `--json` alone writes no file.
     pub fn formats(&self, to: &Destination) -> Vec<Format> {
         if !self.format.is_empty() {
             let mut formats: Vec<Format> = Vec::new();

@@ -1,4 +1,4 @@
-//! What the commands over many pictures share: from the command line to the library's batches, and from their events to words.
+//! What the commands over many images share: from the command line to the library's batches, and from their events to words.
 
 use crate::args::{FileArgs, NetworkArgs, RunArgs};
 use crate::reporter::{Describe, Reporter, Status};
@@ -62,7 +62,7 @@ pub fn run<D: Describe, T>(
     let mut reporter = Reporter::new(args, files.json);
     let summary = work(prepared, &task, &mut |event| match event {
         Event::Late(summary) => {
-            // Whoever is in the middle of a picture is left there, but nothing is half-written.
+            // Whoever is in the middle of an image is left there, but nothing is half-written.
             std::process::exit(reporter.finish(summary).into())
         }
         event => reporter.handle(event),
@@ -91,7 +91,7 @@ fn is_asked() -> bool {
     stop::asked().is_some()
 }
 
-/// Works on `count` pictures, as many at once as there are threads, and tells their results in order. An error of `tell` ends it.
+/// Works on `count` images, as many at once as there are threads, and tells their results in order. An error of `tell` ends it.
 ///
 /// # Errors
 /// What `tell` returns, or that the threads cannot be started.
@@ -104,7 +104,7 @@ pub fn in_order<R: Send>(
     Workers { threads: args.threads.map(usize::from), cancelled: &is_asked }.in_order(count, work, tell)
 }
 
-/// From now on a panic of a picture's thread prints nothing: it becomes a line of its own. With `RUST_BACKTRACE` it prints as ever.
+/// From now on a panic of an image's thread prints nothing: it becomes a line of its own. With `RUST_BACKTRACE` it prints as ever.
 pub fn quiet_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,6 +1,6 @@
 //! A folder of features, so that many methods on one data set compute them once.
 //!
-//! A file is named after everything its features depend on: the picture's pixels, the network and what of it is used, how the picture is
+//! A file is named after everything its features depend on: the image's pixels, the network and what of it is used, how the image is
 //! resized, the kernels and this program's version. It is written whole or not at all, so that a run can be stopped at any time.
 
 use anyhow::{Context, bail};
@@ -42,7 +42,7 @@ impl Cache {
         Ok(Self { bytes: Mutex::new(bytes), ..cache })
     }
 
-    /// What the features of a picture are kept under.
+    /// What the features of an image are kept under.
     pub fn key(&self, segmenter: &Segmenter, view: &View, picture: &Image) -> String {
         let depends = json!({
             "backbone": segmenter.backbone().identity(),

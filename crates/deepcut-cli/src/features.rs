@@ -31,7 +31,7 @@ struct Work {
     segmenter: Segmenter,
 }
 
-/// What is told of a picture whose features are written.
+/// What is told of an image whose features are written.
 pub struct Features {
     grid: [usize; 2],
     dim: usize,

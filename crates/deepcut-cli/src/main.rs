@@ -12,6 +12,7 @@ mod hub;
 mod memory;
 mod models;
 mod network;
+mod processor;
 mod reporter;
 mod segment;
 mod stop;
@@ -66,7 +67,7 @@ fn refused(error: &clap::Error) -> ExitCode {
     error.exit()
 }
 
-/// Prints a list or a page: whoever closed standard output has seen enough. Of pictures the reporter knows what was left unsaid.
+/// Prints a list or a page: whoever closed standard output has seen enough. Of images the reporter knows what was left unsaid.
 fn show(bytes: &[u8]) -> anyhow::Result<()> {
     match print(bytes) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -2,13 +2,13 @@
 
 use crate::args::{NetworkArgs, RunArgs};
 use crate::hub::{Hub, Talk};
-use crate::{memory, words};
+use crate::{memory, processor, words};
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
 use deepcut::backbone::config::Config;
 use deepcut::backbone::{self, Backbone, Identity, foreign};
-use deepcut::kernels::ISA_VARIABLE;
-use deepcut::{Cpu, Isa, Options, Segmenter};
+use deepcut::cpu::Rates;
+use deepcut::{Cpu, Options, Precision, Segmenter};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -20,20 +20,28 @@ const CONFIGS: [&str; 2] = ["config.json", "preprocessor_config.json"];
 /// # Errors
 /// If the network is not there or not whole, or an option does not suit it.
 pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow::Result<Segmenter> {
-    let isa = match std::env::var(ISA_VARIABLE) {
-        _ if args.deterministic => Isa::portable(),
-        Err(_) => Isa::detect(),
-        Ok(name) => Isa::by_name(&name).with_context(|| {
-            let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
-            format!("{ISA_VARIABLE}={name}: this machine has {}", names.join(", "))
-        })?,
-    };
-    let cpu = Cpu::builder().isa(isa).build()?;
+    let cpu = processor::cpu(args.deterministic)?;
     let network = load(args, run, &cpu)?;
     if run.verbose {
         words::say(&description(network.identity()));
+        words::say(&rates(&cpu));
     }
     Ok(Segmenter::new(network, options, cpu)?.with_memory(memory::limit(run.max_memory, 1.0)))
+}
+
+/// How fast the kernels are, and what that makes of the precision `auto`.
+fn rates(cpu: &Cpu) -> String {
+    let Rates { f32, bf16, int8 } = cpu.rates();
+    let rates = [("f32", f32), ("bf16", bf16), ("int8", int8)].into_iter().filter(|(_, rate)| *rate > 0.0);
+    let rates: Vec<String> = rates.map(|(name, rate)| format!("{name} {rate:.0}")).collect();
+    let (any, float) = (cpu.network_precision(Precision::Auto, true), cpu.network_precision(Precision::Auto, false));
+    format!(
+        "kernels {}: {} billion multiply-adds a second on a thread; auto is {} for the embedded network, {} for others",
+        cpu.isa().name(),
+        rates.join(", "),
+        any.name(),
+        float.name()
+    )
 }
 
 /// What the network is, what was taken for granted of it, and what of its file is not used.

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// What is told of a picture that is done.
+/// What is told of an image that is done.
 pub trait Describe {
     /// For people, in a few words.
     fn text(&self) -> String;
@@ -23,7 +23,7 @@ pub trait Describe {
 /// The exit status of a run: 0 if everything is there that was asked for, 1 if not, 130 or 143 after a signal.
 pub type Status = u8;
 
-/// A progress bar on standard error, if there is more than one picture and the command line does not forbid it.
+/// A progress bar on standard error, if there is more than one image and the command line does not forbid it.
 pub fn progress_bar(args: &RunArgs, total: usize, template: &str) -> ProgressBar {
     let hidden = args.quiet || args.no_progress || total < 2;
     // `stderr` draws only on a terminal.
@@ -41,7 +41,7 @@ pub struct Reporter<'a> {
     images: usize,
     /// Whether results are written, rather than only told.
     writes: bool,
-    /// The first picture with results of other settings, and how they differ.
+    /// The first image with results of other settings, and how they differ.
     difference: Option<(String, String)>,
     /// How often each note was made.
     notes: BTreeMap<String, usize>,
@@ -183,7 +183,7 @@ impl<'a> Reporter<'a> {
             self.summary(summary, seconds);
         }
         let go_on = if self.writes { "; the same command goes on from here" } else { "" };
-        let not_done = format!("{} not done{go_on}", count(undone, "picture"));
+        let not_done = format!("{} not done{go_on}", count(undone, "image"));
         // These are errors, so they are said even if little is.
         if let Some(why) = hopeless {
             self.line(&format!("deepcut: stopped: {why}; {not_done}"));
@@ -194,7 +194,7 @@ impl<'a> Reporter<'a> {
         if let Some((name, how)) = &self.difference {
             self.line(&format!(
                 "deepcut: the results there of {} were made with other settings and are left as they are ({name}: {how}); pass --overwrite to make them anew, or another folder with -o",
-                count(summary.differing, "picture")
+                count(summary.differing, "image")
             ));
         }
         let unsaid = self.unsaid;
@@ -212,10 +212,10 @@ impl<'a> Reporter<'a> {
             object["stopped"] = json!(why);
         }
         let _ = self.json(object.to_string().into());
-        // A reader that has taken every picture's line may go before the last one.
+        // A reader that has taken every image's line may go before the last one.
         if let (Some(why), true) = (&self.stdout, unsaid > 0) {
             let rest = if self.writes { "; files are written all the same" } else { "" };
-            self.line(&format!("deepcut: {why}: {} not told{rest}", count(undone + unsaid, "picture")));
+            self.line(&format!("deepcut: {why}: {} not told{rest}", count(undone + unsaid, "image")));
         }
         signal.unwrap_or_else(|| u8::from(!summary.is_complete() || unsaid > 0))
     }
@@ -223,7 +223,7 @@ impl<'a> Reporter<'a> {
     fn summary(&self, summary: &Summary, seconds: f64) {
         let &Summary { images, skipped, unrecorded, differing, damaged, .. } = summary;
         if images > 1 {
-            let mut text = format!("{images} pictures, {} written, {} failed", count(summary.files, "file"), summary.failures);
+            let mut text = format!("{images} images, {} written, {} failed", count(summary.files, "file"), summary.failures);
             if skipped > 0 {
                 text.push_str(&format!(", {skipped} done before"));
             }
@@ -239,7 +239,7 @@ impl<'a> Reporter<'a> {
             self.line(&text);
         }
         for (note, &times) in self.notes.iter().filter(|&(_, &times)| times > 1 && !self.args.verbose) {
-            self.line(&format!("the same for {}: {note}", count(times - 1, "more picture")));
+            self.line(&format!("the same for {}: {note}", count(times - 1, "more image")));
         }
         if unrecorded > 0 {
             self.line(&format!(

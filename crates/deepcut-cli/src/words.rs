@@ -70,7 +70,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// `1 picture`, `2 pictures`.
+/// `1 image`, `2 images`.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
@@ -109,7 +109,7 @@ mod tests {
         );
         assert_eq!(
             told(BatchError::OneResult { formats: 1, images: 2 }),
-            "one file or standard output takes one result of one picture, not 1 format of 2 pictures; give a folder with -o, or one --format"
+            "one file or standard output takes one result of one image, not 1 format of 2 images; give a folder with -o, or one --format"
         );
         assert_eq!(told(BatchError::StreamTwice), "standard input can be read only once");
     }

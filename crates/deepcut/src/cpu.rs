@@ -4,10 +4,10 @@
 use crate::kernels::Isa;
 use crate::kernels::packed::Float;
 use crate::kernels::parallel::{self, Threads};
-use crate::kernels::rates::Rates;
 use std::sync::{Arc, OnceLock};
 
 pub use crate::kernels::parallel::Idle;
+pub use crate::kernels::rates::Rates;
 
 /// How the factors of large products are rounded; sums are in f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]

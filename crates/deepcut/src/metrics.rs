@@ -91,18 +91,18 @@ impl Histogram {
 
 /// The largest F-measure over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`.
 ///
-/// Papers use one name for two forms: [`MaxF::of_the_set`] and [`MaxF::per_picture`].
+/// Papers use one name for two forms: [`MaxF::whole_set`] and [`MaxF::per_image`].
 #[derive(Debug, Clone)]
 pub struct MaxF {
-    pictures: usize,
+    images: usize,
     precision: [f64; 256],
     recall: [f64; 256],
-    per_picture: f64,
+    per_image: f64,
 }
 
 impl Default for MaxF {
     fn default() -> Self {
-        Self { pictures: 0, precision: [0.0; 256], recall: [0.0; 256], per_picture: 0.0 }
+        Self { images: 0, precision: [0.0; 256], recall: [0.0; 256], per_image: 0.0 }
     }
 }
 
@@ -124,15 +124,15 @@ impl MaxF {
             self.recall[threshold] += recall;
             best = best.max(f_measure(precision, recall, 0.3 * 0.3));
         }
-        self.per_picture += best;
-        self.pictures += 1;
+        self.per_image += best;
+        self.images += 1;
     }
 
     /// F with β² = 0.3 at the best threshold for the whole set: precision and recall are averaged over the images first, as in the saliency
     /// literature and TokenCut (arXiv 2202.11539). NaN without images.
     #[must_use]
-    pub fn of_the_set(&self) -> f64 {
-        let n = self.pictures as f64;
+    pub fn whole_set(&self) -> f64 {
+        let n = self.images as f64;
         let values = self.precision.iter().zip(&self.recall).map(|(p, r)| f_measure(p / n, r / n, 0.3));
         values.fold(f64::NAN, f64::max)
     }
@@ -140,8 +140,8 @@ impl MaxF {
     /// Mean over the images of F with β² = 0.09 at each image's best threshold, as in the published code of FOUND (arXiv 2212.07834), which
     /// squares 0.3 once more. NaN without images.
     #[must_use]
-    pub fn per_picture(&self) -> f64 {
-        self.per_picture / self.pictures as f64
+    pub fn per_image(&self) -> f64 {
+        self.per_image / self.images as f64
     }
 }
 
@@ -274,17 +274,17 @@ mod tests {
         f.add(&Histogram::new(&soft, &truth));
         let at = |precision, recall, b| f_measure(precision, recall, b);
         // Above 150: P 1, R ½. Down to 101: P ½, R ½. Down to 1: P ⅔, R 1.
-        assert_eq!(f.of_the_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
-        assert_eq!(f.per_picture(), at(1.0, 0.5, 0.09));
-        // Another picture whose best threshold differs: the set's one threshold cannot suit both.
+        assert_eq!(f.whole_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
+        assert_eq!(f.per_image(), at(1.0, 0.5, 0.09));
+        // Another image whose best threshold differs: the set's one threshold cannot suit both.
         f.add(&Histogram::new(&[10, 5, 0, 0], &truth));
-        assert_eq!(f.per_picture(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
-        assert!(f.of_the_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
-        assert!(MaxF::default().of_the_set().is_nan());
+        assert_eq!(f.per_image(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
+        assert!(f.whole_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
+        assert!(MaxF::default().whole_set().is_nan());
         // An empty truth is neither found nor missed.
-        let before = (f.of_the_set(), f.per_picture());
+        let before = (f.whole_set(), f.per_image());
         f.add(&Histogram::new(&soft, &[false; 4]));
-        assert_eq!((f.of_the_set(), f.per_picture()), before);
+        assert_eq!((f.whole_set(), f.per_image()), before);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What was measured of a data set's pictures, and the file that an evaluation goes on from: JSON, a header and then a line a picture.
+//! What was measured of a data set's images, and the file that an evaluation goes on from: JSON, a header and then a line an image.
 
 use crate::dataset::Note;
 use crate::metrics::Histogram;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-/// What was measured of one picture.
+/// What was measured of one image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Picture {
     /// Zero if they came from a cache.
     pub features_seconds: f64,
     /// Of every contender; none if the truth is empty.
     pub results: Vec<Measured>,
-    /// What was done to the picture or its truth.
+    /// What was done to the image or its truth.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
 }
@@ -21,7 +21,7 @@ pub struct Picture {
 /// What was measured of one contender's result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
-    /// Metrics of this picture alone, in the order of a table's rows.
+    /// Metrics of this image alone, in the order of a table's rows.
     pub values: Vec<(Cow<'static, str>, f64)>,
     /// Of the segmentation, in [0, 1].
     pub confidence: f32,
@@ -59,12 +59,12 @@ pub enum RecordError {
     /// Its header is not this evaluation's.
     #[error("was begun with other options, another network, data set or version; name another file")]
     Other,
-    /// A line that is no picture's, or not of as many contenders and the same metrics as the others. Counted from 1.
+    /// A line that is no image's, or not of as many contenders and the same metrics as the others. Counted from 1.
     #[error("line {0} is damaged; name another file")]
     Damaged(usize),
 }
 
-/// The line of a picture, with its end.
+/// The line of an image, with its end.
 ///
 /// # Errors
 /// None but those of the serialiser.
@@ -72,7 +72,7 @@ pub fn line(name: &str, picture: &Picture) -> serde_json::Result<String> {
     Ok(serde_json::to_string(&Line { picture: name.into(), values: Cow::Borrowed(picture) })? + "\n")
 }
 
-/// Reads a file's bytes, if it begins with `header` or with nothing. Every picture has results of `contenders`, or none.
+/// Reads a file's bytes, if it begins with `header` or with nothing. Every image has results of `contenders`, or none.
 ///
 /// # Errors
 /// [`RecordError`] if it is another evaluation's, or damaged before its last line.

@@ -20,7 +20,7 @@ impl Log {
         Self { file: None }
     }
 
-    /// Opens or begins the file of an evaluation, and reads the pictures it has.
+    /// Opens or begins the file of an evaluation, and reads the images it has.
     ///
     /// # Errors
     /// If it is of another evaluation, or cannot be read or written.
@@ -44,7 +44,7 @@ impl Log {
         Ok((log, known.pictures))
     }
 
-    /// Adds a picture.
+    /// Adds an image.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -1,4 +1,4 @@
-//! One picture, measured with every contender.
+//! One image, measured with every contender.
 
 use super::{Contender, Evaluation};
 use anyhow::Context;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// Measures a picture with every contender, unless there is nothing to find in it.
+/// Measures an image with every contender, unless there is nothing to find in it.
 pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Picture> {
     let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
     let (image, truth, mut notes) = evaluation.set.read(sample, &bytes)?;
@@ -39,7 +39,7 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
 }
 
 impl Evaluation {
-    /// A picture's features and the seconds they took, or the cache's and zero.
+    /// An image's features and the seconds they took, or the cache's and zero.
     fn features(&self, image: &Image, options: &Options) -> anyhow::Result<(FeatureMap, f64)> {
         let key = self.cache.as_ref().map(|cache| (cache, cache.key(&self.segmenter, &options.needed_view(), image)));
         if let Some(map) = key.as_ref().and_then(|(cache, key)| cache.get(key)) {
@@ -54,7 +54,7 @@ impl Evaluation {
         Ok((map, seconds))
     }
 
-    /// As [`Evaluation::features`]; contenders that see the picture alike share them.
+    /// As [`Evaluation::features`]; contenders that see the image alike share them.
     fn shared_features<'a>(
         &self,
         image: &Image,
@@ -71,7 +71,7 @@ impl Evaluation {
         Ok((&maps[known.unwrap_or(maps.len() - 1)].1, seconds))
     }
 
-    /// A picture, its truth, and what the first `count` contenders made of it, for people to look at.
+    /// An image, its truth, and what the first `count` contenders made of it, for people to look at.
     pub fn show(&self, sample: &Sample, count: usize) -> anyhow::Result<(Image, Known, Vec<Segmentation>)> {
         let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
         let (image, truth, _) = self.set.read(sample, &bytes)?;

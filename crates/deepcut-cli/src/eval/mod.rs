@@ -1,4 +1,4 @@
-//! The commands `eval` and `sweep`: a data set's pictures against their truth, once for every contender.
+//! The commands `eval` and `sweep`: a data set's images against their truth, once for every contender.
 
 mod log;
 mod measure;
@@ -42,15 +42,15 @@ pub struct Evaluation {
 pub struct Outcome {
     pub tables: Tables,
     pub failures: usize,
-    /// Of how many pictures there is what to tell.
+    /// Of how many images there is what to tell.
     pub notes: BTreeMap<Note, usize>,
 }
 
 impl Outcome {
-    /// What was done to pictures and truth, a line each.
+    /// What was done to images and truth, a line each.
     pub fn remarks(&self, evaluation: &Evaluation) -> Vec<String> {
         let truth = Some(evaluation.set.truth.clone()).filter(|truth| !truth.is_empty());
-        let notes = self.notes.iter().map(|(note, count)| format!("{count} pictures {}", note.explain()));
+        let notes = self.notes.iter().map(|(note, count)| format!("{count} images {}", note.explain()));
         truth.into_iter().chain(notes).collect()
     }
 }
@@ -66,7 +66,7 @@ fn check_free(option: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Evaluates what the command line names. True if every picture of the data set was measured.
+/// Evaluates what the command line names. True if every image of the data set was measured.
 pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     if let Some(path) = &args.csv {
         check_free("--csv", path, args.overwrite)?;
@@ -139,7 +139,7 @@ impl Evaluation {
         }
         let cache = study.cache.as_ref().map(|folder| Cache::open(folder, study.cache_size)).transpose()?;
         if !study.run.quiet {
-            say(format_args!("{} pictures, {}: {}", set.samples.len(), set.split, set.found));
+            say(format_args!("{} images, {}: {}", set.samples.len(), set.split, set.found));
             if !set.truth.is_empty() {
                 say(format_args!("{}", set.truth));
             }
@@ -154,7 +154,7 @@ impl Evaluation {
         Ok(Self { segmenter, set, contenders, cache })
     }
 
-    /// Measures every picture with every contender.
+    /// Measures every image with every contender.
     pub fn run(&self, study: &StudyArgs) -> anyhow::Result<Outcome> {
         let (mut log, known) = match &study.resume {
             Some(path) => Log::open(path, self)?,
@@ -205,20 +205,20 @@ impl Evaluation {
         if tables.pictures() == 0 {
             let empty =
                 notes.get(&Note::Empty).map_or_else(String::new, |count| format!("; {count} have no object in their truth"));
-            bail!("no picture of the data set could be measured{empty}");
+            bail!("no image of the data set could be measured{empty}");
         }
         Ok(Outcome { tables, failures, notes })
     }
 
-    /// What was measured, in a line: data set, split, pictures, network, profile, resolution and precision.
-    pub fn setting(&self, study: &StudyArgs, pictures: usize) -> String {
+    /// What was measured, in a line: data set, split, images, network, profile, resolution and precision.
+    pub fn setting(&self, study: &StudyArgs, images: usize) -> String {
         let values = |of: &dyn Fn(&Contender) -> String| {
             self.contenders.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
         };
         let word = |value: serde_json::Result<String>| value.unwrap_or_default().trim_matches('"').to_owned();
         let (name, identity) = (study.dataset.to_possible_value(), self.segmenter.backbone().identity());
         format!(
-            "{}, {}, {pictures} pictures; network {} ({:.8}), features {}; profile {}, resolution {}, precision {}, kernels {}; deepcut {}",
+            "{}, {}, {images} images; network {} ({:.8}), features {}; profile {}, resolution {}, precision {}, kernels {}; deepcut {}",
             name.as_ref().map_or("", |name| name.get_name()),
             self.set.split,
             identity.name,
@@ -233,16 +233,16 @@ impl Evaluation {
     }
 
     /// Prints what came of it: as JSON, or as a line of its setting, the text that `markdown` makes, and what else is to be known. True if every
-    /// picture of the data set was measured.
+    /// image of the data set was measured.
     pub fn tell(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce() -> String) -> anyhow::Result<bool> {
-        let (incomplete, failures, pictures) = (self.set.incomplete.len(), outcome.failures, outcome.tables.pictures());
+        let (incomplete, failures, images) = (self.set.incomplete.len(), outcome.failures, outcome.tables.pictures());
         let text = if study.json {
             let object = outcome.tables.json(&self.segmenter, &self.set, &self.contenders, failures, &outcome.notes);
             format!("{object}\n")
         } else {
             let remarks: String = outcome.remarks(self).iter().map(|line| format!("{line}\n")).collect();
-            let setting = self.setting(study, pictures);
-            format!("{setting}\n\n{}\n{pictures} pictures, {failures} failed, {incomplete} incomplete\n{remarks}", markdown())
+            let setting = self.setting(study, images);
+            format!("{setting}\n\n{}\n{images} images, {failures} failed, {incomplete} incomplete\n{remarks}", markdown())
         };
         show(text.as_bytes())?;
         Ok(failures == 0 && incomplete == 0)

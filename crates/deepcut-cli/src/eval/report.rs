@@ -1,4 +1,4 @@
-//! A page about an evaluation: tables, plots, and pictures of where it wins and fails. One file with everything in it: no script, no network.
+//! A page about an evaluation: tables, plots, and images of where it wins and fails. One file with everything in it: no script, no network.
 
 use super::table::{Row, Table};
 use super::{Evaluation, Outcome};
@@ -14,7 +14,7 @@ use deepcut::image::Filter;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The longer side of the pictures on the page.
+/// The longer side of the images on the page.
 const SIDE: usize = 240;
 /// Truth and the contenders, told apart by colour-blind readers.
 const TRUTH: [u8; 3] = [240, 228, 66];
@@ -43,7 +43,7 @@ pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args:
         let _ = write!(page, "<p>{}</p>", escape(&line));
     }
     table(&mut page, &tables, outcome, evaluation.set.incomplete.len());
-    let _ = write!(page, "<h2>Every picture</h2>");
+    let _ = write!(page, "<h2>Every image</h2>");
     histogram(&mut page, shown);
     if let [a, b] = shown {
         scatter(&mut page, [&a.name, &b.name], a.main().1, b.main().1, true);
@@ -55,7 +55,7 @@ pub fn write_to(folder: &Path, evaluation: &Evaluation, outcome: &Outcome, args:
     for (heading, pictures) in choose(shown, args.examples) {
         let _ = write!(page, "<h2>{heading}</h2>");
         for at in pictures {
-            // The tables hold the pictures that were measured, the set also those that failed.
+            // The tables hold the images that were measured, the set also those that failed.
             let name = &outcome.tables.names()[at];
             if let Some(sample) = evaluation.set.samples.iter().find(|sample| sample.name == *name) {
                 figure(&mut page, evaluation, sample, shown, at).with_context(|| format!("cannot show {name}"))?;
@@ -91,31 +91,31 @@ fn table(page: &mut String, tables: &[&Table], outcome: &Outcome, incomplete: us
         let _ = write!(page, "<tr><td>{}{cells}", escape(&row.name));
     }
     let times: String = tables.iter().map(|table| format!("<td>{:.1}", table.milliseconds())).collect();
-    let _ = write!(page, "<tr><td>ms a picture, features to mask{times}</table>");
+    let _ = write!(page, "<tr><td>ms an image, features to mask{times}</table>");
     if let Some(row) = outcome.tables.difference() {
         let _ = write!(page, "<p>{}: {}</p>", escape(&row.name), cell(&row).trim_start_matches("<td>"));
     }
     if outcome.failures + incomplete > 0 {
         let _ = write!(
             page,
-            "<p><strong>{} pictures failed and {incomplete} are incomplete: they are not in these figures.</strong></p>",
+            "<p><strong>{} images failed and {incomplete} are incomplete: they are not in these figures.</strong></p>",
             outcome.failures
         );
     }
 }
 
-/// What the pictures beside each other are, in their order.
+/// What the images beside each other are, in their order.
 fn legend(page: &mut String, tables: &[&Table]) {
-    let _ = write!(page, "<h2>Pictures</h2><p>Beside each other, from the left: ");
+    let _ = write!(page, "<h2>Images</h2><p>Beside each other, from the left: ");
     let names = ["the truth"].into_iter().chain(tables.iter().map(|table| table.name.as_str()));
     for (at, (name, [r, g, b])) in names.zip([TRUTH].into_iter().chain(COLORS)).enumerate() {
         let comma = if at > 0 { ", " } else { "" };
         let _ = write!(page, "{comma}<span class=key style=\"background:rgb({r} {g} {b})\"></span>{}", escape(name));
     }
-    let _ = write!(page, ". Each is tinted and outlined on the picture; of boxes the edges.</p>");
+    let _ = write!(page, ". Each is tinted and outlined on the image; of boxes the edges.</p>");
 }
 
-/// How many pictures fall in each twentieth of [0, 1].
+/// How many images fall in each twentieth of [0, 1].
 fn histogram(page: &mut String, tables: &[&Table]) {
     const BINS: usize = 20;
     let counts: Vec<[usize; BINS]> = tables
@@ -128,7 +128,7 @@ fn histogram(page: &mut String, tables: &[&Table]) {
         .collect();
     let most = counts.iter().flatten().copied().max().unwrap_or(1).max(1);
     let name = tables[0].main().0;
-    let _ = write!(page, "<svg viewBox=\"0 0 520 240\" width=520 role=img aria-label=\"pictures by {name}\">");
+    let _ = write!(page, "<svg viewBox=\"0 0 520 240\" width=520 role=img aria-label=\"images by {name}\">");
     for (t, counts) in counts.iter().enumerate() {
         let (class, wide) = (if t == 0 { "a" } else { "b" }, 20.0 / tables.len() as f64);
         for (bin, &count) in counts.iter().enumerate() {
@@ -153,7 +153,7 @@ fn histogram(page: &mut String, tables: &[&Table]) {
     );
     let _ = write!(
         page,
-        "<text x=40 y=218>0</text><text x=500 y=218 text-anchor=end>1</text><text x=270 y=234 text-anchor=middle>pictures by {name}</text></svg>"
+        "<text x=40 y=218>0</text><text x=500 y=218 text-anchor=end>1</text><text x=270 y=234 text-anchor=middle>images by {name}</text></svg>"
     );
 }
 
@@ -174,7 +174,7 @@ fn scatter(page: &mut String, [across, up]: [&str; 2], xs: &[f64], ys: &[f64], d
     );
 }
 
-/// Which pictures to show, under which headings.
+/// Which images to show, under which headings.
 fn choose(tables: &[&Table], count: usize) -> Vec<(String, Vec<usize>)> {
     let first = tables[0].main().1;
     let value = |at: usize| tables.get(1).map_or(first[at], |other| first[at] - other.main().1[at]);
@@ -231,7 +231,7 @@ fn on_edge(b: BoundingBox, y: usize, x: usize, reach: f64) -> bool {
     inside && (gap.min(x.wrapping_sub(b.left)).min((b.left + b.width).wrapping_sub(x + 1)) as f64) < reach
 }
 
-/// A picture with a region tinted and outlined.
+/// An image with a region tinted and outlined.
 fn picture(page: &mut String, thumb: &Image, inside: &[bool], color: [u8; 3], what: &str) -> anyhow::Result<()> {
     let (height, width) = (thumb.height(), thumb.width());
     let mut rgb = thumb.rgb().to_vec();

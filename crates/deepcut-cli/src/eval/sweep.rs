@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 /// Combinations at most: a slip of the hand should not take a week.
 const MOST: usize = 1000;
 
-/// Evaluates what the command line names. True if every picture of the data set was measured.
+/// Evaluates what the command line names. True if every image of the data set was measured.
 pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
     let sets = args.sets.iter().map(|set| parse_set(set)).collect::<anyhow::Result<Vec<_>>>()?;
     let study = &args.study;

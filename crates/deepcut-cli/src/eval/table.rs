@@ -1,4 +1,4 @@
-//! The values of all pictures, and what is printed of them.
+//! The values of all images, and what is printed of them.
 
 use super::Contender;
 use deepcut::Segmenter;
@@ -16,9 +16,9 @@ pub struct Table {
     pub columns: Vec<(Cow<'static, str>, Vec<f64>)>,
     pub confidence: Vec<f32>,
     pictures: Vec<String>,
-    /// Of every picture, from its features on.
+    /// Of every image, from its features on.
     seconds: Vec<f64>,
-    /// Of all pictures, by stage.
+    /// Of all images, by stage.
     stages: BTreeMap<String, f64>,
     features_seconds: f64,
     sequences: BTreeMap<String, Vec<f64>>,
@@ -74,7 +74,7 @@ impl Table {
         self.points.extend(measured.points);
     }
 
-    /// The metric that the table is about, of every picture.
+    /// The metric that the table is about, of every image.
     pub fn main(&self) -> (&str, &[f64]) {
         self.columns.first().map_or(("", &[]), |(name, values)| (name, values))
     }
@@ -84,8 +84,8 @@ impl Table {
         let single = |name: &str, value| Row { name: name.into(), value, interval: None };
         let mut rows: Vec<Row> = self.columns.iter().map(|(name, values)| row(name, values)).collect();
         if self.has_masks {
-            rows.push(single("maxF of the set, β² 0.3", self.max_f.of_the_set()));
-            rows.push(single("maxF per picture, β² 0.09", self.max_f.per_picture()));
+            rows.push(single("maxF of the set, β² 0.3", self.max_f.whole_set()));
+            rows.push(single("maxF per image, β² 0.09", self.max_f.per_image()));
         }
         if !self.sequences.is_empty() {
             rows.extend(self.sequences.iter().map(|(name, values)| row(&format!("J of {name}"), values)));
@@ -103,7 +103,7 @@ impl Table {
         rows
     }
 
-    /// Milliseconds a picture takes, by stage.
+    /// Milliseconds an image takes, by stage.
     fn stages(&self) -> BTreeMap<&str, f64> {
         let a_picture = |seconds: f64| 1000.0 * seconds / self.pictures.len() as f64;
         let stages = self.stages.iter().map(|(stage, seconds)| (stage.as_str(), a_picture(*seconds)));
@@ -119,13 +119,13 @@ impl Table {
         order.chunks(order.len().div_ceil(4).max(1)).map(quarter).collect()
     }
 
-    /// Milliseconds a picture takes from its features on.
+    /// Milliseconds an image takes from its features on.
     pub fn milliseconds(&self) -> f64 {
         1000.0 * mean(&self.seconds)
     }
 }
 
-/// The tables of all contenders, of the same pictures.
+/// The tables of all contenders, of the same images.
 pub struct Tables(Vec<Table>);
 
 impl FromIterator<Table> for Tables {
@@ -147,7 +147,7 @@ impl Tables {
         self.0.first().map_or(0, |table| table.pictures.len())
     }
 
-    /// Names of the pictures, in order.
+    /// Names of the images, in order.
     pub fn names(&self) -> &[String] {
         self.0.first().map_or(&[], |table| &table.pictures)
     }
@@ -158,7 +158,7 @@ impl Tables {
         self.0.first().map_or_else(String::new, |table| format!("{} {}", table.main().0, means.join(" ")))
     }
 
-    /// Of two contenders, the mean difference of their values of every picture: what the same pictures have in common cancels.
+    /// Of two contenders, the mean difference of their values of every image: what the same images have in common cancels.
     pub fn difference(&self) -> Option<Row> {
         let [a, b] = &self.0[..] else { return None };
         let values: Vec<f64> = a.main().1.iter().zip(b.main().1).map(|(a, b)| a - b).collect();
@@ -243,7 +243,7 @@ impl Tables {
                 let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
             }
             let cut: Vec<String> = self.0.iter().map(|table| format!("{:.1}", table.milliseconds())).collect();
-            let _ = writeln!(text, "| ms a picture, features to mask | {} |", cut.join(" | "));
+            let _ = writeln!(text, "| ms an image, features to mask | {} |", cut.join(" | "));
         }
         if let Some(row) = self.difference().filter(|_| !seeds) {
             let _ = writeln!(text, "\n{}: {}", row.name, cell(&row));
@@ -252,7 +252,7 @@ impl Tables {
             let quarters: Vec<String> = table.by_confidence().iter().map(|value| format!("{value:.3}")).collect();
             let _ = writeln!(text, "\n{} by quarters of confidence: {}", table.main().0, quarters.join(", "));
             let stages: Vec<String> = table.stages().iter().map(|(stage, ms)| format!("{stage} {ms:.1}")).collect();
-            let _ = writeln!(text, "ms a picture on its thread: {}", stages.join(", "));
+            let _ = writeln!(text, "ms an image on its thread: {}", stages.join(", "));
         }
         text
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Output;
 
-/// The object of [`picture`] at 96 × 128.
+/// The object of [`image`] at 96 × 128.
 fn disc() -> image::GrayImage {
     image::GrayImage::from_fn(128, 96, |x, y| {
         let (u, v) = (x as f32 / 128.0 - 0.5, y as f32 / 96.0 - 0.5);
@@ -31,7 +31,7 @@ fn save_text(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// Pictures and masks named a, b, c.
+/// Images and masks named a, b, c.
 fn masks(root: &Path) {
     for name in ["a", "b", "c"] {
         save_picture(&root.join(format!("images/{name}.png")));
@@ -56,7 +56,7 @@ fn metric(report: &Value, name: &str) -> f64 {
     value.unwrap()
 }
 
-/// Pictures whose masks are known exactly; one has no mask, one mask is of another size.
+/// Images whose masks are known exactly; one has no mask, one mask is of another size.
 #[test]
 fn a_data_set_is_evaluated_and_its_gaps_are_named() {
     let folder = folder();
@@ -73,10 +73,10 @@ fn a_data_set_is_evaluated_and_its_gaps_are_named() {
     assert_status(&output, 1);
     assert!(stderr(&output).contains("b has no mask") && stderr(&output).contains("c has no mask"), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("| IoU, oracle side |") && text.contains("1 pictures, 0 failed, 2 incomplete"), "{text}");
-    // A whole result by itself; of one picture there is no interval.
+    assert!(text.contains("| IoU, oracle side |") && text.contains("1 images, 0 failed, 2 incomplete"), "{text}");
+    // A whole result by itself; of one image there is no interval.
     for word in
-        ["masks, every picture, 1 pictures; network ", "profile default, resolution 352, precision ", "above 127 is the object"]
+        ["masks, every image, 1 images; network ", "profile default, resolution 352, precision ", "above 127 is the object"]
     {
         assert!(text.contains(word), "{word}: {text}");
     }
@@ -98,7 +98,7 @@ fn a_data_set_is_evaluated_and_its_gaps_are_named() {
     assert_status(&output, 2);
     let output = eval(&["--csv", "values.csv", "--overwrite"]);
     assert_status(&output, 1);
-    assert!(stderr(&output).contains("c: set/gt/c.png: the mask is 5 × 5, the picture 128 × 96"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("c: set/gt/c.png: the mask is 5 × 5, the image 128 × 96"), "{}", stderr(&output));
     assert_status(&deepcut(folder.path()).args(["eval", "voc2007", "--root", "set"]).output().unwrap(), 2);
 }
 
@@ -130,7 +130,7 @@ fn boxes_of_voc_and_coco_are_read_where_they_lie() {
     let output = run(folder.path(), &["eval", "voc2007", "--root", ".", "--list", "bad"]);
     assert_status(&output, 1);
     assert!(stderr(&output).contains("000003") && stderr(&output).contains("no bndbox"), "{}", stderr(&output));
-    assert!(String::from_utf8(output.stdout.clone()).unwrap().contains("voc2007, list bad, 1 pictures"));
+    assert!(String::from_utf8(output.stdout.clone()).unwrap().contains("voc2007, list bad, 1 images"));
     assert!(stderr(&output).contains("000009 is in the list but not in the data set"), "{}", stderr(&output));
 
     for name in ["COCO_1", "COCO_2", "COCO_3"] {
@@ -157,7 +157,7 @@ fn boxes_of_voc_and_coco_are_read_where_they_lie() {
     assert!(stderr(&output).contains("COCO_2 has no annotation"), "{}", stderr(&output));
 }
 
-/// Keypoints at the disc's centre and in a corner of the picture: two parts that object and background tell apart.
+/// Keypoints at the disc's centre and in a corner of the image: two parts that object and background tell apart.
 #[test]
 fn keypoints_of_cub_and_davis_are_labelled() {
     let folder = folder();
@@ -191,7 +191,7 @@ fn keypoints_of_cub_and_davis_are_labelled() {
     }]);
     save_text(&at("DAVIS/joints/bear.json"), &joints.to_string());
     let report = json(&run(folder.path(), &["eval", "davis", "--root", "DAVIS", "--json"]));
-    // The pictures are alike, but a mean over three of them rounds.
+    // The images are alike, but a mean over three of them rounds.
     assert!((metric(&report, "J of dog") - metric(&report, "IoU")).abs() < 1e-12);
     assert_eq!(metric(&report, "NMI of keypoints"), 1.0);
     // Of one frame or one sequence there is no interval, of two there is.
@@ -242,7 +242,7 @@ fn masks_are_read_as_they_are_stored_and_empty_truth_scores_nothing() {
         let text = stderr(&output) + std::str::from_utf8(&output.stdout).unwrap();
         let rule = if inside > 127 { "above 127 is the object".into() } else { format!("0 and {inside}: above 0") };
         assert!(text.matches(&rule).count() == 2 && text.contains("c is the first of those that have no object"), "{text}");
-        assert!(text.contains("1 pictures have no object in their truth"), "{text}");
+        assert!(text.contains("1 images have no object in their truth"), "{text}");
     }
     // A set whose masks are all empty measures nothing.
     write("other", 0);
@@ -263,7 +263,7 @@ fn masks_are_read_as_they_are_stored_and_empty_truth_scores_nothing() {
     assert!(stderr(&output).contains("a.png: holds labels"), "{}", stderr(&output));
 }
 
-/// What lies in the folders beside pictures is not taken for one, in whatever order the disk has it.
+/// What lies in the folders beside images is not taken for one, in whatever order the disk has it.
 #[test]
 fn a_data_set_is_its_pictures() {
     let folder = folder();
@@ -288,7 +288,7 @@ fn a_data_set_is_its_pictures() {
         stderr(&output)
     );
     std::fs::remove_file(at("set/images/b.bmp")).unwrap();
-    // Another folder of the same names: which are the pictures?
+    // Another folder of the same names: which are the images?
     std::fs::rename(at("set/images"), at("set/one")).unwrap();
     ["a", "b", "c"].iter().for_each(|name| save_picture(&at(&format!("set/two/{name}.png"))));
     let output = eval();
@@ -322,7 +322,7 @@ fn a_turned_picture_is_measured_as_its_truth_is() {
     turned(&at("set/images/a.jpg"), 6);
     let stored = eval("set");
     assert_eq!((&stored["notes"]["stored"], &stored["results"][0]["metrics"]), (&1.into(), &plain["results"][0]["metrics"]));
-    // The truth was made of the turned picture.
+    // The truth was made of the turned image.
     image::imageops::rotate90(&disc()).save(at("set/gt/a.png")).unwrap();
     let upright = eval("set");
     assert_eq!(upright["notes"]["upright"], 1);
@@ -342,7 +342,7 @@ fn a_turned_picture_is_measured_as_its_truth_is() {
     assert_eq!((metric(&report, "CorLoc"), &report["notes"]["stored"]), (1.0, &1.into()));
     let report = voc(annotation(&size(96, 128), &bounds(top, left, bottom, right)));
     assert_eq!((metric(&report, "CorLoc"), &report["notes"]["upright"]), (1.0, &1.into()));
-    // Counted from 0, and past the picture: cut, and said.
+    // Counted from 0, and past the image: cut, and said.
     save_picture(&at("VOC2007/JPEGImages/a.png"));
     std::fs::remove_file(at("VOC2007/JPEGImages/a.jpg")).unwrap();
     let report =
@@ -351,14 +351,10 @@ fn a_turned_picture_is_measured_as_its_truth_is() {
     save_text(&at("VOC2007/Annotations/a.xml"), &annotation("", &bounds(300, 300, 310, 310)));
     let output = run(folder.path(), &["eval", "voc2007", "--root", "VOC2007"]);
     assert_status(&output, 2);
-    assert!(
-        stderr(&output).contains("cut to the picture") && stderr(&output).contains("1 have no object"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("cut to the image") && stderr(&output).contains("1 have no object"), "{}", stderr(&output));
 }
 
-/// Two methods on the same pictures, with everything that can be written of it.
+/// Two methods on the same images, with everything that can be written of it.
 #[test]
 fn methods_are_compared_and_reported() {
     let folder = folder();
@@ -371,7 +367,7 @@ fn methods_are_compared_and_reported() {
     let csv = std::fs::read_to_string(folder.path().join("values.csv")).unwrap();
     assert!(csv.starts_with("picture,\"default: IoU\"") && csv.contains("\"kmeans: IoU\"") && csv.lines().count() == 4, "{csv}");
     let page = std::fs::read_to_string(folder.path().join("page/index.html")).unwrap();
-    // Two headings of two pictures, each with the truth and two masks; nothing from elsewhere.
+    // Two headings of two images, each with the truth and two masks; nothing from elsewhere.
     assert_eq!(page.matches("data:image/jpeg;base64,").count(), 2 * 2 * 3);
     assert!(page.contains("Where default beats kmeans most") && !page.contains("http"), "{page}");
     assert_eq!(std::fs::read_to_string(folder.path().join("page/pictures.csv")).unwrap(), csv);
@@ -381,7 +377,7 @@ fn methods_are_compared_and_reported() {
     let output = eval(&["--csv", "values.csv/x.csv"]);
     assert_status(&output, 2);
     assert!(stderr(&output).contains("--csv") && !stderr(&output).contains(" -o"), "{}", stderr(&output));
-    // What the pictures beside each other are, and nothing that is wider than a telephone.
+    // What the images beside each other are, and nothing that is wider than a telephone.
     assert!(
         page.contains("Beside each other") && page.matches("class=key").count() == 3 && page.contains("overflow-wrap:anywhere")
     );
@@ -414,12 +410,12 @@ fn evaluations_go_on_and_features_are_kept() {
     let features = |report: &Value| report["results"][0]["seconds"]["features"].as_f64().unwrap();
     let whole = json(&eval(&["--resume", "log"]));
     assert!(features(&whole) > 0.0);
-    assert_eq!(std::fs::read_dir(folder.path().join("features")).unwrap().count(), 1, "three copies of one picture");
+    assert_eq!(std::fs::read_dir(folder.path().join("features")).unwrap().count(), 1, "three copies of one image");
 
     let log = folder.path().join("log");
     let text = std::fs::read_to_string(&log).unwrap();
     assert_eq!(text.lines().count(), 4);
-    // Stopped in the middle of the second picture's line.
+    // Stopped in the middle of the second image's line.
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     std::fs::write(&log, [lines[0], lines[1], &lines[2][..20]].concat()).unwrap();
     let rest = json(&eval(&["--resume", "log"]));

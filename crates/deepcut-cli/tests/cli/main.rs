@@ -16,7 +16,9 @@ use tempfile::TempDir;
 /// The program, in `folder`.
 fn deepcut(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_deepcut"));
-    command.current_dir(folder).stdin(Stdio::null()).env_remove("DEEPCUT_ISA");
+    // Rates of the kernels are kept where no other program looks.
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    command.current_dir(folder).stdin(Stdio::null()).env_remove("DEEPCUT_ISA").env("XDG_CACHE_HOME", cache);
     command
 }
 
@@ -38,12 +40,12 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// The project's own example pictures.
+/// The project's own example images.
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pictures").join(name)
 }
 
-/// A small picture with a bright object, `[height, width]`.
+/// A small image with a bright object, `[height, width]`.
 fn picture(height: u32, width: u32) -> image::RgbImage {
     image::RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = (x as f32 / width as f32 - 0.5, y as f32 / height as f32 - 0.5);
@@ -88,7 +90,7 @@ fn an_example_picture_becomes_a_mask_of_its_object() {
     let area = mask.pixels().filter(|p| p.0 == [255]).count();
     let (height, width) = (mask.height(), mask.width());
     let share = area as f64 / f64::from(height * width);
-    assert!((0.05..0.6).contains(&share), "the object covers {share} of the picture");
+    assert!((0.05..0.6).contains(&share), "the object covers {share} of the image");
     assert_eq!(mask.get_pixel(2, 2).0, [0]);
 
     let cutout = open("duck.cutout.png").into_rgba8();
@@ -116,13 +118,13 @@ fn a_folder_keeps_its_tree_and_shared_stems_their_extensions() {
     for name in ["a.png", "A2.JPG", "sub/a.png", "sub/a.jpg", "sub/deep/b.bmp"] {
         save(&input.join(name));
     }
-    std::fs::write(input.join("notes.txt"), "not a picture").unwrap();
+    std::fs::write(input.join("notes.txt"), "not an image").unwrap();
     save(&input.join("old.mask.png"));
     let output = segment(dir.path(), &["in", "-o", "out", "--format", "mask"]);
     assert_status(&output, 0);
     let expected = ["A2.mask.png", "a.mask.png", "sub/a.jpg.mask.png", "sub/a.png.mask.png", "sub/deep/b.mask.png"];
     assert_eq!(tree(&dir.path().join("out")), expected);
-    assert!(stderr(&output).contains("5 pictures, 5 files written, 0 failed"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("5 images, 5 files written, 0 failed"), "{}", stderr(&output));
 
     // A pattern of our own keeps the folders below its first wildcard.
     let output = segment(dir.path(), &["in/**/a.*", "-o", "globbed", "--format", "mask", "-q"]);
@@ -151,7 +153,7 @@ fn one_bad_picture_is_named_and_the_rest_go_on() {
         "truncated.png: damaged: ",
         "half.jpg: damaged: ",
         "empty.jpg: the file is empty",
-        "text.jpg: a web page is not read; the download gave a page instead of the picture",
+        "text.jpg: a web page is not read; the download gave a page instead of the image",
         "missing.jpg: cannot read the file",
     ] {
         assert!(text.contains(part), "{part} not in {text}");
@@ -235,7 +237,7 @@ fn every_mode_objective_and_refinement_runs() {
     }
 }
 
-/// Any depth, colour type and orientation is read as a viewer shows it; specks and flat pictures have a defined result.
+/// Any depth, colour type and orientation is read as a viewer shows it; specks and flat images have a defined result.
 #[test]
 fn unusual_pictures_are_read() {
     let dir = folder();
@@ -262,14 +264,14 @@ fn unusual_pictures_are_read() {
     // The file holds 64 × 48 pixels and says that a viewer turns it by a quarter.
     assert_eq!((&named("rotated.jpg")["height"], &named("rotated.jpg")["width"]), (&64.into(), &48.into()));
     assert_eq!(named("cmyk.jpg")["object"], true);
-    // Sixteen bits and eight bits of the same picture have the same result.
+    // Sixteen bits and eight bits of the same image have the same result.
     rgb.to_rgb8().save(dir.path().join("plain.png")).unwrap();
     assert_status(&segment(dir.path(), &["plain.png", "--format", "mask", "-o", "out"]), 0);
     let read = |name: &str| image::open(dir.path().join("out").join(name)).unwrap();
     assert_eq!(read("sixteen_bits.mask.png"), read("plain.mask.png"));
 }
 
-/// A palette picture with a transparent colour.
+/// A palette image with a transparent colour.
 fn palette_png() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, 40, 30);
@@ -318,7 +320,7 @@ fn folders_that_cannot_be_read_are_named() {
     let output = segment(dir.path(), &["empty", "nothing*.png", "a.png", "--format", "mask"]);
     assert_status(&output, 1);
     let text = stderr(&output);
-    assert!(text.contains("empty: the folder holds no pictures") && text.contains("nothing*.png: no file matches"), "{text}");
+    assert!(text.contains("empty: the folder holds no images") && text.contains("nothing*.png: no file matches"), "{text}");
     assert!(dir.path().join("a.mask.png").exists());
     #[cfg(unix)]
     {
@@ -395,7 +397,7 @@ fn wrong_command_lines_are_refused() {
         (vec!["a.png", "--tau", "high"], "expected a number or `none`"),
         (vec!["a.png", "--threads", "0"], "threads"),
         (vec!["a.png", "--format", "pdf"], "invalid value"),
-        (vec!["a.png", "b.png", "-o", "one.png", "--format", "mask"], "one result of one picture"),
+        (vec!["a.png", "b.png", "-o", "one.png", "--format", "mask"], "one result of one image"),
         (vec!["a.png", "-o", "mask.json", "--format", "mask"], "does not end as its format does"),
         (vec!["a.png", "x/a.png"], "would write the same files"),
         (vec!["-", "-"], "only once"),
@@ -405,7 +407,7 @@ fn wrong_command_lines_are_refused() {
         assert_status(&output, 2);
         assert!(stderr(&output).contains(message), "{arguments:?}: {}", stderr(&output));
     }
-    // More clusters than patches: an error of the picture, not of the command line.
+    // More clusters than patches: an error of the image, not of the command line.
     let output = segment(dir.path(), &["a.png", "-k", "32", "--resolution", "16"]);
     assert_status(&output, 1);
     assert!(stderr(&output).contains("a.png: 32 clusters of 4 nodes; ask for fewer clusters or a higher resolution"));

@@ -535,7 +535,7 @@ fn features_of_a_file_are_written_with_what_made_them() {
             serde_json::from_slice(&rest[..u64::from_le_bytes(length.try_into().unwrap()) as usize]).unwrap();
         (header["features"]["shape"].clone(), header["__metadata__"].clone())
     };
-    // A picture of 48 × 64 at about 64² pixels, in patches of 8.
+    // An image of 48 × 64 at about 64² pixels, in patches of 8.
     let (shape, metadata) = shape_and_metadata("out/a.features.safetensors");
     assert_eq!(shape, serde_json::json!([7, 9, 128]));
     assert_eq!(metadata["grid"], "[7,9]");
@@ -562,7 +562,7 @@ fn features_of_a_file_are_written_with_what_made_them() {
         (&["a.png", "--layer", "9"], "blocks are 0 to 2"),
         (&["a.png", "--facet", "kee"], "`kee` is no facet"),
         (&["a.png", "--family", "dinov4"], "expected dino, dinov2 or supervised"),
-        (&["a.png", "b", "-o", "x.safetensors"], "not 1 format of 2 pictures"),
+        (&["a.png", "b", "-o", "x.safetensors"], "not 1 format of 2 images"),
         (&["a.png", "-o", "x.png"], "does not end as its format does"),
     ] {
         let output = features(&[arguments, &vit[..]].concat());

@@ -1,4 +1,4 @@
-//! Options that decide how a network is read and a picture clustered; files that are no networks; what the program holds.
+//! Options that decide how a network is read and an image clustered; files that are no networks; what the program holds.
 
 use super::models::transformer_file;
 use super::{assert_status, deepcut, example, folder, json_lines, save, segment, stderr};

@@ -99,7 +99,7 @@ impl FileError {
 #[non_exhaustive]
 pub enum InputError {
     /// A folder without images.
-    #[error("the folder holds no pictures ({})", crate::image::Image::EXTENSIONS.join(", "))]
+    #[error("the folder holds no images ({})", crate::image::Image::EXTENSIONS.join(", "))]
     EmptyFolder,
     /// The pattern cannot be parsed.
     #[error("not a glob pattern: {reason}")]
@@ -111,10 +111,10 @@ pub enum InputError {
     #[error("no file matches the pattern")]
     NoMatch,
     /// A pattern that matches folders only.
-    #[error("the pattern matches folders, but no pictures; end it with /**/* to take what they hold")]
+    #[error("the pattern matches folders, but no images; end it with /**/* to take what they hold")]
     OnlyFolders,
     /// A pattern that matches only files that are left out: results, or formats that are not read.
-    #[error("no picture matches the pattern, only what is left out")]
+    #[error("no image matches the pattern, only what is left out")]
     OnlyLeftOut,
     /// A folder that cannot be listed.
     #[error("cannot read the folder")]
@@ -132,7 +132,7 @@ pub enum InputError {
 
 /// A bug: the work on an image panicked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the program failed on this picture{}; please report it with the file", .message.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
+#[error("the program failed on this image{}; please report it with the file", .message.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
 pub struct Panicked {
     /// The panic's message, if it has one.
     pub message: Option<String>,
@@ -161,8 +161,8 @@ pub enum BatchError {
     StreamTwice,
     /// One file or the stream is asked to take several results.
     #[error(
-        "one file or standard output takes one result of one picture, not {} of {}; {}",
-        count(*formats, "format"), count(*images, "picture"), Remedy::FolderOrOneFormat
+        "one file or standard output takes one result of one image, not {} of {}; {}",
+        count(*formats, "format"), count(*images, "image"), Remedy::FolderOrOneFormat
     )]
     OneResult {
         /// Results of each image.
@@ -204,7 +204,7 @@ pub enum BatchError {
         path: PathBuf,
     },
     /// A file of the whole run would replace an input.
-    #[error("the result would replace {}, one of the pictures; {}", path.display(), Remedy::AnotherFolder)]
+    #[error("the result would replace {}, one of the images; {}", path.display(), Remedy::AnotherFolder)]
     ReplacesInput {
         /// The input.
         path: PathBuf,
@@ -267,7 +267,7 @@ pub enum JobError {
         source: io::Error,
     },
     /// The image's file was written to meanwhile.
-    #[error("the picture changed while it was read; the same command again reads it anew")]
+    #[error("the image changed while it was read; the same command again reads it anew")]
     Changed,
     /// What lies at a result's place cannot be read.
     #[error("cannot read {}", path.display())]
@@ -278,7 +278,7 @@ pub enum JobError {
         source: io::Error,
     },
     /// The result's place is that of an input.
-    #[error("its result would replace {}, one of the pictures; {}", path.display(), Remedy::AnotherFolder)]
+    #[error("its result would replace {}, one of the images; {}", path.display(), Remedy::AnotherFolder)]
     ReplacesInput {
         /// The input.
         path: PathBuf,
@@ -296,7 +296,7 @@ pub enum JobError {
         path: PathBuf,
     },
     /// What lies at a result's place was made from another image.
-    #[error("{} is the result of another picture, {input}; {}", path.display(), Remedy::OverwriteOrFolder)]
+    #[error("{} is the result of another image, {input}; {}", path.display(), Remedy::OverwriteOrFolder)]
     OtherImage {
         /// The result's place.
         path: PathBuf,
@@ -347,7 +347,7 @@ impl JobError {
     }
 }
 
-/// `1 picture`, `2 pictures`.
+/// `1 image`, `2 images`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

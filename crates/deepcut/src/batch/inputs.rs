@@ -100,7 +100,7 @@ pub struct Collected {
     pub left_out: BTreeMap<LeftOut, usize>,
 }
 
-/// Tells a file from others, by whatever way it is named. Links of a name of their own are pictures of their own.
+/// Tells a file from others, by whatever way it is named. Links of a name of their own are images of their own.
 pub(super) type Key = (u64, u64, OsString);
 
 /// The key of what lies there.
@@ -210,7 +210,7 @@ impl Collected {
         }
     }
 
-    /// Takes the files below `root` that the parts lead to: `every` one, or the pictures by name. None if the root is not there.
+    /// Takes the files below `root` that the parts lead to: `every` one, or the images by name. None if the root is not there.
     fn walk(&mut self, root: &Path, parts: &[Part], every: bool) -> Option<Found> {
         let mut found = Found::default();
         let mut taken = Vec::new();

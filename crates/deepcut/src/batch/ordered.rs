@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(seen.iter().map(|(index, _)| *index).collect::<Vec<_>>(), (0..12).collect::<Vec<_>>());
             let failed: Vec<_> = seen.into_iter().filter(|(_, result)| result.is_err()).map(|(_, result)| result).collect();
             let panic = Panicked { message: Some("number 5".into()) };
-            assert_eq!(panic.to_string(), "the program failed on this picture (number 5); please report it with the file");
+            assert_eq!(panic.to_string(), "the program failed on this image (number 5); please report it with the file");
             assert_eq!(failed, [Err(Failure::Panicked(panic)), Err(Failure::Own)]);
         }
     }

@@ -159,7 +159,7 @@ impl Outputs {
         }
     }
 
-    /// The stem of each picture's results, with its folder: the picture's own, unless another picture of this run or on the disk has it; then its
+    /// The stem of each image's results, with its folder: the image's own, unless another image of this run or on the disk has it; then its
     /// whole name. What has results keeps their name.
     fn names(&self, inputs: &[Input], there: &HashSet<PathBuf>) -> Result<Vec<PathBuf>, BatchError> {
         let key = |path: &Path| match self.ignores_case {
@@ -201,7 +201,7 @@ impl Outputs {
         }
     }
 
-    /// The picture whose results have this stem; None if there are none, an inner None if they do not say.
+    /// The image whose results have this stem; None if there are none, an inner None if they do not say.
     fn owner(&self, stem: &Path, there: impl Fn(&Path) -> bool) -> Option<Option<String>> {
         let mut owner = None;
         let known = Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX]);
@@ -364,7 +364,7 @@ impl Drop for Outputs {
     }
 }
 
-/// The stem of a picture's results, with its folder; the whole file name if another picture has the same stem.
+/// The stem of an image's results, with its folder; the whole file name if another image has the same stem.
 fn stem(input: &Input, whole: bool) -> PathBuf {
     let name = Path::new(input.file_name());
     input.folder().join(if whole { Some(name.as_os_str()) } else { name.file_stem() }.unwrap_or(name.as_os_str()))

@@ -102,7 +102,7 @@ impl fmt::Display for Stopped {
             Self::Listener => f.write_str("the caller asked for no more"),
             Self::OutputGone { folder } => write!(f, "the output folder {} is gone", folder.display()),
             Self::DiskFull => f.write_str("the disk takes no more"),
-            Self::Unwritable => write!(f, "the results of {HOPELESS} pictures in a row could not be written"),
+            Self::Unwritable => write!(f, "the results of {HOPELESS} images in a row could not be written"),
         }
     }
 }

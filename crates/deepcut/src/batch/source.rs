@@ -1,6 +1,6 @@
-//! A picture's file, and whether a result was made from it as it is now.
+//! An image's file, and whether a result was made from it as it is now.
 //!
-//! A picture has changed if its length has; or if its file was touched since the result was written and its time is later than the result's or
+//! An image has changed if its length has; or if its file was touched since the result was written and its time is later than the result's or
 //! its checksum is another. If checksums are asked for, the content alone decides.
 
 use super::Settings;
@@ -18,7 +18,7 @@ use std::time::SystemTime;
 /// Longer files are read twice, for pixels and checksum, rather than kept in memory; the decoder refuses some of them by their length.
 const ONCE_BYTES: u64 = 1 << 26;
 
-/// A picture's file as it is now.
+/// An image's file as it is now.
 pub struct Source<'a> {
     pub input: &'a Input,
     data: Option<Metadata>,
@@ -99,12 +99,12 @@ impl<'a> Source<'a> {
         folder.map(|folder| hexadecimal(&Sha256::digest(folder.as_os_str().as_encoded_bytes())[..8])).unwrap_or_default()
     }
 
-    /// Whether a result was made from another picture than this.
+    /// Whether a result was made from another image than this.
     pub fn is_another(&self, record: &Record) -> io::Result<bool> {
         if record.input != self.input.file_name().to_string_lossy() {
             return Ok(true);
         }
-        // A folder that was moved or copied holds the same pictures; all that comes from standard input has one name.
+        // A folder that was moved or copied holds the same images; all that comes from standard input has one name.
         let may_be = self.input.path().is_none() || record.folder != self.folder();
         Ok(may_be && !self.has_content_of(record)?)
     }

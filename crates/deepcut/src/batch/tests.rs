@@ -194,7 +194,7 @@ fn an_exporter_that_fails_is_the_failure_of_what_it_exports() {
     assert_eq!(
         errors,
         [
-            "b.png: the program failed on this picture (not this one); please report it with the file",
+            "b.png: the program failed on this image (not this one); please report it with the file",
             "c.png: the exporter made a file unheard-of.txt that it did not announce",
             "moods.txt: no mood",
         ]

@@ -1,4 +1,4 @@
-//! COCO's instances, one JSON file for all pictures, and LOST's list of twenty thousand.
+//! COCO's instances, one JSON file for all images, and LOST's list of twenty thousand.
 
 use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, pictures, stem};
 use serde::Deserialize;
@@ -66,16 +66,16 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
         }
     }
     if list.is_some() {
-        set.incomplete.extend(truths.into_keys().map(|name| (name, "has no picture in train2014".into())));
+        set.incomplete.extend(truths.into_keys().map(|name| (name, "has no image in train2014".into())));
     }
     set.split = match list {
         Some(list) => format!("LOST's list {}", stem(list)),
-        None => "every picture, there being no coco_20k_filenames.txt".into(),
+        None => "every image, there being no coco_20k_filenames.txt".into(),
     };
     Ok(All { set, ids, own: list.map(|list| super::text(list)).transpose()? })
 }
 
-/// The boxes of every picture that has any, by its stem, and the stems by number; crowds do not count, as in LOST.
+/// The boxes of every image that has any, by its stem, and the stems by number; crowds do not count, as in LOST.
 fn boxes(source: impl Read) -> serde_json::Result<(BTreeMap<String, Boxes>, BTreeMap<u64, String>)> {
     let Instances { images, annotations } = serde_json::from_reader(source)?;
     let mut sizes = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Birds of CUB-200-2011: lists of numbered pictures, splits and keypoints; masks are distributed apart.
+//! Birds of CUB-200-2011: lists of numbered images, splits and keypoints; masks are distributed apart.
 
 use super::{All, Dataset, DatasetError, Folders, Keypoint, Sample, Truth, named};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
         folders.iter().find_map(|(base, files)| Some((base, named(files, "images.txt")?, named(files, "train_test_split.txt")?)));
     let (base, images, split) = lists.ok_or_else(|| not_found("folder with images.txt and train_test_split.txt"))?;
     let masks = folders.keys().find(|folder| folder.ends_with("segmentations"));
-    let masks = masks.ok_or_else(|| not_found("folder `segmentations`, which is distributed apart from the pictures"))?;
+    let masks = masks.ok_or_else(|| not_found("folder `segmentations`, which is distributed apart from the images"))?;
     let locations =
         folders.iter().filter(|(folder, _)| folder.starts_with(base)).find_map(|(_, files)| named(files, "part_locs.txt"));
 
@@ -51,7 +51,7 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
                 sequence: None,
                 keypoints: keypoints.remove(&id).unwrap_or_default(),
             }),
-            (false, _) => all.set.incomplete.push((name, "has no picture".into())),
+            (false, _) => all.set.incomplete.push((name, "has no image".into())),
             (_, false) => all.set.incomplete.push((name, "has no mask in segmentations".into())),
         }
     }

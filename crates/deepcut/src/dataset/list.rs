@@ -1,11 +1,11 @@
-//! Lists of pictures, in the syntax that each data set's own lists have.
+//! Lists of images, in the syntax that each data set's own lists have.
 //!
 //! | layout     | a line                                                                                                       |
 //! |------------|--------------------------------------------------------------------------------------------------------------|
-//! | any        | a picture's name, with or without extension and folders; a second word is not looked at                     |
-//! | VOC        | as above; `NAME -1` is a picture without the list's class, which is left out                                 |
+//! | any        | an image's name, with or without extension and folders; a second word is not looked at                     |
+//! | VOC        | as above; `NAME -1` is an image without the list's class, which is left out                                 |
 //! | DAVIS      | a sequence, `SEQUENCE/FRAME`, or the paths of a frame and of its mask                                        |
-//! | COCO       | as any, or a picture's number                                                                                |
+//! | COCO       | as any, or an image's number                                                                                |
 //! | CUB        | as any, `NUMBER`, `NUMBER PATH`, or `NUMBER 0` for the test split, where 1 is left out                       |
 
 use super::Layout;

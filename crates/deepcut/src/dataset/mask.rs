@@ -78,7 +78,7 @@ struct Summary {
     areas: BTreeSet<u8>,
     /// Black and white under what is opaque.
     is_mask_too: bool,
-    /// Whether most of the picture's border is bright.
+    /// Whether most of the image's border is bright.
     bright_border: bool,
 }
 
@@ -168,7 +168,7 @@ impl File {
 /// The rule for a set's masks, and what to say of it. Where annotators' `votes` are what lies between black and white, areas of it are right.
 pub(super) fn judge(paths: &[&PathBuf], votes: bool) -> Result<(Rule, String), DatasetError> {
     use rayon::prelude::*;
-    // One that cannot be read is told of when its picture's turn comes.
+    // One that cannot be read is told of when its image's turn comes.
     let summary = |path: &Path| Some(read(&std::fs::read(path).ok()?).ok()?.summary());
     let summaries: Vec<(&Path, Summary)> = paths.par_iter().filter_map(|path| Some((path.as_path(), summary(path)?))).collect();
     decide(&summaries, votes).map_err(|(path, problem)| DatasetError::Truth { path: path.into(), problem })

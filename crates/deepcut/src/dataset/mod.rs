@@ -1,14 +1,14 @@
 //! The data sets of the field, found below a folder as they are distributed.
 //!
-//! | layout              | pictures                    | truth                                               |
+//! | layout              | images                    | truth                                               |
 //! |---------------------|-----------------------------|-----------------------------------------------------|
-//! | [`Layout::Masks`]   | one folder of pictures      | a folder of masks of the same stems: ECSSD, DUTS, DUT-OMRON |
+//! | [`Layout::Masks`]   | one folder of images      | a folder of masks of the same stems: ECSSD, DUTS, DUT-OMRON |
 //! | [`Layout::Voc`]     | `JPEGImages`                | `Annotations/*.xml`: boxes, the difficult ones too; names in `ImageSets/Main/trainval.txt` |
 //! | [`Layout::Davis`]   | `JPEGImages/480p/SEQUENCE`  | `Annotations/480p/SEQUENCE`: masks; whatever is not black is foreground; `joints/SEQUENCE.json` if there; the split val |
 //! | [`Layout::Coco20k`] | `train2014`                 | `instances_train2014.json`: boxes but those of crowds; names in `coco_20k_filenames.txt` |
 //! | [`Layout::Cub`]     | `images/CLASS` of the test split | `segmentations/CLASS`: masks; `parts/part_locs.txt`: keypoints |
 //!
-//! A picture whose truth holds no object is left out and counted: no overlap with nothing is right or wrong.
+//! An image whose truth holds no object is left out and counted: no overlap with nothing is right or wrong.
 
 mod coco;
 mod cub;
@@ -28,14 +28,14 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 6;
 /// Parts of the names of folders that hold masks.
 const MASK_NAMES: [&str; 4] = ["mask", "gt", "ground", "annot"];
-/// Parts of the names of folders that hold pictures, where another has as many files of the masks' names.
+/// Parts of the names of folders that hold images, where another has as many files of the masks' names.
 const PICTURE_NAMES: [&str; 5] = ["image", "img", "picture", "photo", "rgb"];
 
 /// How a data set lies on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
-    /// Pictures and masks.
+    /// Images and masks.
     Masks,
     /// Pascal VOC. The year picks one of several below the root.
     Voc {
@@ -44,18 +44,18 @@ pub enum Layout {
     },
     /// DAVIS.
     Davis,
-    /// Twenty thousand pictures of COCO 2014, as LOST chose them.
+    /// Twenty thousand images of COCO 2014, as LOST chose them.
     Coco20k,
     /// CUB-200-2011.
     Cub,
 }
 
-/// One picture and where its truth is.
+/// One image and where its truth is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Unlike that of any other sample of the set.
     pub name: String,
-    /// The picture.
+    /// The image.
     pub image: PathBuf,
     /// Its truth.
     pub truth: Truth,
@@ -65,10 +65,10 @@ pub struct Sample {
     pub keypoints: Vec<Keypoint>,
 }
 
-/// A place in a picture that a person named.
+/// A place in an image that a person named.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Keypoint {
-    /// Which part of the object, the same in every picture.
+    /// Which part of the object, the same in every image.
     pub part: usize,
     /// Rows from the top, in pixels.
     pub y: f64,
@@ -76,11 +76,11 @@ pub struct Keypoint {
     pub x: f64,
 }
 
-/// Where the truth of a picture is.
+/// Where the truth of an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Truth {
-    /// An image of the picture's size; [`Dataset::judge`] says what in it is the object.
+    /// An image of the image's size; [`Dataset::judge`] says what in it is the object.
     Mask(PathBuf),
     /// A file of boxes.
     Boxes(PathBuf),
@@ -88,7 +88,7 @@ pub enum Truth {
     BoxList(Boxes),
 }
 
-/// A picture's truth, read.
+/// An image's truth, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Known {
@@ -99,7 +99,7 @@ pub enum Known {
 }
 
 impl Known {
-    /// Whether there is no object: such a picture can be neither found nor missed.
+    /// Whether there is no object: such an image can be neither found nor missed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
@@ -109,7 +109,7 @@ impl Known {
     }
 }
 
-/// What was done to a picture or its truth, worth telling once for a data set.
+/// What was done to an image or its truth, worth telling once for a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -118,38 +118,38 @@ pub enum Note {
     Stored,
     /// So it does, and the truth was made after turning.
     Upright,
-    /// Boxes went past the picture or had no area.
+    /// Boxes went past the image or had no area.
     Cut,
     /// There is no object in the truth.
     Empty,
 }
 
 impl Note {
-    /// In words that follow a number of pictures.
+    /// In words that follow a number of images.
     #[must_use]
     pub fn explain(self) -> &'static str {
         match self {
             Self::Stored => "carry an EXIF turn: their truth is of the pixels as stored, and so they are measured",
-            Self::Upright => "carry an EXIF turn, and their truth has the size of the turned picture: they are measured turned",
+            Self::Upright => "carry an EXIF turn, and their truth has the size of the turned image: they are measured turned",
             Self::Cut => {
-                "have boxes that begin before the first pixel, end past the last or have no area: they were cut to the picture"
+                "have boxes that begin before the first pixel, end past the last or have no area: they were cut to the image"
             }
             Self::Empty => "have no object in their truth: they are not in these figures",
         }
     }
 }
 
-/// The boxes of a picture as its annotation has them: they may go past it.
+/// The boxes of an image as its annotation has them: they may go past it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Boxes {
     /// Left, top, right and bottom of each: the first pixel inside, and the first behind.
     sides: Vec<[i64; 4]>,
-    /// Height and width of the picture, if the annotation says.
+    /// Height and width of the image, if the annotation says.
     size: Option<[usize; 2]>,
 }
 
 impl Boxes {
-    /// What of them lies within a picture, and whether that is less than all.
+    /// What of them lies within an image, and whether that is less than all.
     #[must_use]
     pub fn within(&self, height: usize, width: usize) -> (Vec<BoundingBox>, bool) {
         let mut cut = false;
@@ -173,11 +173,11 @@ impl Boxes {
 pub struct Dataset {
     /// In the order of their names, or that of the list.
     pub samples: Vec<Sample>,
-    /// Pictures without truth and truths without picture: name, and what is missing.
+    /// Images without truth and truths without image: name, and what is missing.
     pub incomplete: Vec<(String, String)>,
     /// The folders that were found, for people.
     pub found: String,
-    /// Which of the set's pictures these are.
+    /// Which of the set's images these are.
     pub split: String,
     /// What of the masks is the object, in words; empty for boxes.
     pub truth: String,
@@ -233,7 +233,7 @@ pub enum DatasetError {
         /// The folders.
         candidates: String,
     },
-    /// Two pictures, or two annotations, of one name.
+    /// Two images, or two annotations, of one name.
     #[error("{} and {} have one name; keep one of them in this folder", one.display(), other.display())]
     Twice {
         /// One.
@@ -241,7 +241,7 @@ pub enum DatasetError {
         /// The other.
         other: PathBuf,
     },
-    /// A picture.
+    /// An image.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// A truth that is not what its format says.
@@ -254,10 +254,10 @@ pub enum DatasetError {
     },
 }
 
-/// Finds a data set below `root`. The lines of `list`, in its own syntax, replace the set's own choice of pictures.
+/// Finds a data set below `root`. The lines of `list`, in its own syntax, replace the set's own choice of images.
 ///
 /// # Errors
-/// [`DatasetError`] if there is none, or more than one, two pictures share a name, no line of the list names a picture, or a folder cannot be
+/// [`DatasetError`] if there is none, or more than one, two images share a name, no line of the list names an image, or a folder cannot be
 /// read.
 pub fn find(layout: Layout, root: &Path, list: Option<&str>) -> Result<Dataset, DatasetError> {
     let mut folders = BTreeMap::new();
@@ -291,13 +291,13 @@ pub fn find(layout: Layout, root: &Path, list: Option<&str>) -> Result<Dataset, 
     Ok(set)
 }
 
-/// All pictures of a data set, and which of them it is usually measured on.
+/// All images of a data set, and which of them it is usually measured on.
 #[derive(Default)]
 struct All {
     set: Dataset,
     /// Names by the numbers that the set's lists have.
     ids: BTreeMap<u64, String>,
-    /// The set's own list, in its own syntax; all pictures without one.
+    /// The set's own list, in its own syntax; all images without one.
     own: Option<String>,
 }
 
@@ -327,7 +327,7 @@ fn look(folder: &Path, depth: usize, folders: &mut Folders, seen: &mut BTreeSet<
         .map_err(failed)?
         .map(|entry| entry.map(|entry| entry.path()).map_err(failed))
         .collect::<Result<Vec<_>, _>>()?;
-    // Hidden files are nobody's pictures: some systems put one beside each.
+    // Hidden files are nobody's images: some systems put one beside each.
     paths.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));
     paths.sort();
     for path in paths.iter().filter(|path| depth > 0 && path.is_dir()) {
@@ -358,7 +358,7 @@ fn by_stem(files: &[PathBuf], wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap
     Ok(found)
 }
 
-/// Of a folder's files the pictures, by stem.
+/// Of a folder's files the images, by stem.
 fn pictures(files: &[PathBuf]) -> Result<BTreeMap<String, &PathBuf>, DatasetError> {
     by_stem(files, Image::is_named_by)
 }
@@ -397,11 +397,11 @@ fn masks(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
     match pairs[..] {
         [] => Err(DatasetError::NotFound {
             root: root.into(),
-            expected: "folder of pictures beside a folder of masks of the same names (its own name says mask, gt, ground or annot)",
+            expected: "folder of images beside a folder of masks of the same names (its own name says mask, gt, ground or annot)",
         }),
         [(images, truths)] => {
             let found = format!("{}, {}", images.display(), truths.display());
-            let mut set = Dataset { found, split: "every picture".into(), ..Dataset::default() };
+            let mut set = Dataset { found, split: "every image".into(), ..Dataset::default() };
             pair(&pictures(&folders[images])?, &pictures(&folders[truths])?, None, &mut set);
             Ok(All { set, ..All::default() })
         }
@@ -409,7 +409,7 @@ fn masks(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
     }
 }
 
-/// Joins pictures and masks of one stem.
+/// Joins images and masks of one stem.
 fn pair(pictures: &BTreeMap<String, &PathBuf>, masks: &BTreeMap<String, &PathBuf>, sequence: Option<&str>, set: &mut Dataset) {
     let stems: BTreeSet<&String> = pictures.keys().chain(masks.keys()).collect();
     for stem in stems {
@@ -422,7 +422,7 @@ fn pair(pictures: &BTreeMap<String, &PathBuf>, masks: &BTreeMap<String, &PathBuf
                 sequence: sequence.map(Into::into),
                 keypoints: Vec::new(),
             }),
-            (None, _) => set.incomplete.push((name, "has a mask but no picture".into())),
+            (None, _) => set.incomplete.push((name, "has a mask but no image".into())),
             (_, None) => set.incomplete.push((name, "has no mask".into())),
         }
     }

@@ -1,15 +1,15 @@
-//! A data set's picture beside its truth, pixel on pixel.
+//! A data set's image beside its truth, pixel on pixel.
 //!
-//! Annotators' tools show some pictures as they are stored and some turned as their EXIF data say; the toolkits of VOC and COCO read what is
+//! Annotators' tools show some images as they are stored and some turned as their EXIF data say; the toolkits of VOC and COCO read what is
 //! stored. The truth's own size tells which, except for a square or a half turn: then it is of the stored pixels.
 
 use super::{Boxes, Dataset, DatasetError, Known, Note, Sample, Truth, mask};
 use crate::image::Image;
 
-/// EXIF's number of a picture that lies upright in its file.
+/// EXIF's number of an image that lies upright in its file.
 const UPRIGHT: u8 = 1;
 
-/// The picture as its truth was made: as it lies in its file, unless the truth's own size is that of the turned picture alone.
+/// The image as its truth was made: as it lies in its file, unless the truth's own size is that of the turned image alone.
 fn as_annotated(upright: Image, size: Option<[usize; 2]>, notes: &mut Vec<Note>) -> Image {
     let (turn, turned) = (upright.orientation(), [upright.height(), upright.width()]);
     if turn == UPRIGHT {
@@ -26,7 +26,7 @@ fn as_annotated(upright: Image, size: Option<[usize; 2]>, notes: &mut Vec<Note>)
 }
 
 impl Dataset {
-    /// A sample's picture, given the bytes of its file, and its truth, pixel on pixel; with what is worth telling once.
+    /// A sample's image, given the bytes of its file, and its truth, pixel on pixel; with what is worth telling once.
     ///
     /// # Errors
     /// [`DatasetError`] if one of them cannot be read, or their sizes differ.
@@ -46,13 +46,13 @@ impl Dataset {
                 let file = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.clone(), source })?;
                 let file = mask::read(&file).map_err(wrong)?;
                 if ![UPRIGHT, turned].contains(&file.orientation) {
-                    return Err(wrong("the mask carries an EXIF turn that its picture does not; store it upright".into()));
+                    return Err(wrong("the mask carries an EXIF turn that its image does not; store it upright".into()));
                 }
                 let image = as_annotated(upright, Some([file.height, file.width]), &mut notes);
                 if (file.height, file.width) != (image.height(), image.width()) {
                     let size = |height, width| format!("{width} × {height}");
                     let of_picture = size(image.height(), image.width());
-                    return Err(wrong(format!("the mask is {}, the picture {of_picture}", size(file.height, file.width))));
+                    return Err(wrong(format!("the mask is {}, the image {of_picture}", size(file.height, file.width))));
                 }
                 let rule = self.rule.ok_or_else(|| wrong("the set's masks were not judged".into()))?;
                 (image, Known::Mask(file.inside(rule).map_err(|problem| wrong(format!("the mask {problem}")))?), false)

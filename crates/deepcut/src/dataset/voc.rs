@@ -1,10 +1,10 @@
-//! Pascal VOC's folders and its annotations, one XML file a picture.
+//! Pascal VOC's folders and its annotations, one XML file an image.
 
 use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, by_stem, has_extension, pictures, several};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// No picture has a side beyond this.
+/// No image has a side beyond this.
 const MOST: f64 = 1e9;
 
 pub(super) fn find(root: &Path, folders: &Folders, year: u16) -> Result<All, DatasetError> {
@@ -43,7 +43,7 @@ pub(super) fn find(root: &Path, folders: &Folders, year: u16) -> Result<All, Dat
                 let (image, truth) = ((*image).clone(), Truth::Boxes((*truth).clone()));
                 set.samples.push(Sample { name: name.clone(), image, truth, sequence: None, keypoints: Vec::new() });
             }
-            (None, _) => set.incomplete.push((name.clone(), "has no picture".into())),
+            (None, _) => set.incomplete.push((name.clone(), "has no image".into())),
             (_, None) => set.incomplete.push((name.clone(), "has no annotation".into())),
         }
     }
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(boxes("<annotation/>"), Ok(Boxes::default()));
         let sized = "<annotation><size><width>5</width><height>3</height></size></annotation>";
         assert_eq!(boxes(sized).unwrap().size, Some([3, 5]));
-        // Counted from 0, past the picture, in fractions, and far outside it.
+        // Counted from 0, past the image, in fractions, and far outside it.
         let sides =
             |l: f64, t: f64, r: f64, b: f64| one(&format!("<xmin>{l}</xmin><ymin>{t}</ymin><xmax>{r}</xmax><ymax>{b}</ymax>"));
         let within = |text: &str| boxes(&text.replace("<object/>", "")).unwrap().within(6, 8);

@@ -120,9 +120,9 @@ pub enum ExportError {
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
     /// Image and segmentation differ in size.
-    #[error("a segmentation of {segmentation:?} pixels cannot be laid over a picture of {image:?}")]
+    #[error("a segmentation of {segmentation:?} pixels cannot be laid over an image of {image:?}")]
     Size {
-        /// Height and width of the picture.
+        /// Height and width of the image.
         image: (usize, usize),
         /// Height and width of the segmentation.
         segmentation: (usize, usize),

@@ -38,7 +38,7 @@ pub fn color(label: u8) -> [u8; 3] {
     }
 }
 
-/// 8-bit palette picture whose indices are the labels.
+/// 8-bit palette image whose indices are the labels.
 ///
 /// # Errors
 /// [`ExportError::Png`] if the encoder refuses.
@@ -48,7 +48,7 @@ pub fn labels(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     encode(segmentation, ColorType::Indexed, Some(palette), segmentation.labels())
 }
 
-/// 8-bit grey picture: 255 in the foreground, 0 elsewhere.
+/// 8-bit grey image: 255 in the foreground, 0 elsewhere.
 ///
 /// # Errors
 /// [`ExportError::Png`] if the encoder refuses.
@@ -56,7 +56,7 @@ pub fn mask(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     encode(segmentation, ColorType::Grayscale, None, &segmentation.mask())
 }
 
-/// The picture with its labels' colours over it and a line where labels meet.
+/// The image with its labels' colours over it and a line where labels meet.
 ///
 /// # Errors
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
@@ -90,7 +90,7 @@ pub fn overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, Ex
     encode(segmentation, ColorType::Rgb, None, &out)
 }
 
-/// The picture in its own colours, transparent outside the foreground and where it is so itself.
+/// The image in its own colours, transparent outside the foreground and where it is so itself.
 ///
 /// # Errors
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.

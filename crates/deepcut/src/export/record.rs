@@ -6,7 +6,7 @@
 //! | JSON        | the member `record`                                                          |
 //! | safetensors | the metadata `record`                                                        |
 //!
-//! The record is JSON in ASCII and says nothing of time or machine: the same picture and settings make the same bytes.
+//! The record is JSON in ASCII and says nothing of time or machine: the same image and settings make the same bytes.
 //!
 //! Source: PNG specification (third edition), 5.3 chunk layout, 11.3.3.3 `tEXt`, annex D CRC.
 
@@ -28,13 +28,13 @@ const MOST_BYTES: u64 = 1 << 26;
 /// What a result was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The picture's file name, without its folder.
+    /// The image's file name, without its folder.
     pub input: String,
-    /// Tells folders apart: pictures of one name in two folders are two pictures.
+    /// Tells folders apart: images of one name in two folders are two images.
     pub folder: String,
-    /// Length of the picture's file.
+    /// Length of the image's file.
     pub bytes: u64,
-    /// SHA-256 of the picture's file, in hexadecimal.
+    /// SHA-256 of the image's file, in hexadecimal.
     pub sha256: String,
     /// The network, and every option that is not the default.
     pub settings: BTreeMap<String, Value>,

@@ -34,7 +34,7 @@ pub struct Provenance {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// `picture`: tells the object from others in a stream of JSON lines.
+    /// `image`: tells the object from others in a stream of JSON lines.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The image's path, or what else it is called.

@@ -1,6 +1,6 @@
 //! Windows and OS/2 bitmaps: every header from 12 to 124 bytes, 1 to 32 bits, bit fields, run lengths of 4, 8 and 24 bits.
 //!
-//! An alpha channel that is zero everywhere was never filled in: such a picture is opaque.
+//! An alpha channel that is zero everywhere was never filled in: such an image is opaque.
 
 use super::ImageError;
 use super::picture::{Channels, Header, Picture, Space, room};

@@ -1,4 +1,4 @@
-//! The front door for pictures: files, streams and bytes, within limits.
+//! The front door for images: files, streams and bytes, within limits.
 
 use super::foreign::RAW;
 use super::picture::{Channels, Header, Picture, Space, upright};
@@ -17,7 +17,7 @@ const FILE_BYTES: u64 = 1 << 28;
 const SPARSE_BYTES: u64 = 1 << 26;
 /// How much shorter a file may be on the disk than it claims.
 const SPARSE_FACTOR: u64 = 64;
-/// Bytes for each pixel that a decoded picture keeps reserved: its own, and results of its size made from it.
+/// Bytes for each pixel that a decoded image keeps reserved: its own, and results of its size made from it.
 const KEPT_BYTES_PER_PIXEL: u64 = 12;
 
 /// A format that this build reads.
@@ -26,11 +26,11 @@ const KEPT_BYTES_PER_PIXEL: u64 = 12;
 pub enum Format {
     /// JPEG, ITU-T T.81.
     Jpeg,
-    /// PNG and the first picture of an APNG.
+    /// PNG and the first image of an APNG.
     Png,
     /// WebP, the first frame of an animation.
     WebP,
-    /// TIFF and BigTIFF, the first picture that is no thumbnail.
+    /// TIFF and BigTIFF, the first image that is no thumbnail.
     Tiff,
     /// GIF, the first frame.
     Gif,
@@ -57,14 +57,14 @@ impl Format {
     }
 }
 
-/// Reads pictures: which are too large, what happens to damaged ones, and how much memory all threads together may take.
+/// Reads images: which are too large, what happens to damaged ones, and how much memory all threads together may take.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    /// Pictures of more pixels are refused before they are decoded. Default 2²⁸, about 268 million: phones make 200.
+    /// Images of more pixels are refused before they are decoded. Default 2²⁸, about 268 million: phones make 200.
     pub max_pixels: u64,
-    /// Whether a damaged picture is kept, as far as it goes, with [`Image::damage`] set. Default false: it is an error.
+    /// Whether a damaged image is kept, as far as it goes, with [`Image::damage`] set. Default false: it is an error.
     pub keep_damaged: bool,
-    /// The budget that decoding waits for; the picture keeps a share of it as long as it lives. Default none.
+    /// The budget that decoding waits for; the image keeps a share of it as long as it lives. Default none.
     pub memory: Option<Arc<Memory>>,
 }
 

@@ -4,7 +4,7 @@ use super::picture::eight_bits;
 
 /// What a camera of fewer bits leaves unused of 16, if the greatest value shows it: the value that is white, and the note.
 ///
-/// A picture that is dark, but of 16 bits, has some value in its upper three quarters.
+/// An image that is dark, but of 16 bits, has some value in its upper three quarters.
 pub(super) fn unused_bits(most: u16) -> Option<(u16, String)> {
     let bits = [8, 10, 12, 14].into_iter().find(|bits| u32::from(most) < 1 << bits)?;
     let full = (1_u16 << bits) - 1;

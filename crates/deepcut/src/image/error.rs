@@ -1,8 +1,8 @@
-//! Why a picture could not be read.
+//! Why an image could not be read.
 
 use super::{Foreign, jpeg};
 
-/// Why a picture could not be read.
+/// Why an image could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -10,7 +10,7 @@ pub enum ImageError {
     #[error("the file is empty")]
     Empty,
     /// The bytes are in no format that is known by its first bytes.
-    #[error("not a picture in a format this build reads (JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)")]
+    #[error("not an image in a format this build reads (JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)")]
     UnknownFormat,
     /// A format that this build knows, but does not read.
     #[error("{} is not read; {}", .0.name, .0.remedy)]
@@ -21,8 +21,8 @@ pub enum ImageError {
     /// The system could not read the file.
     #[error("cannot read the file")]
     Read(#[source] std::io::Error),
-    /// The file is far longer than a picture can be.
-    #[error("the file has {length} bytes, more than a picture of {max_pixels} pixels can need; convert it first")]
+    /// The file is far longer than an image can be.
+    #[error("the file has {length} bytes, more than an image of {max_pixels} pixels can need; convert it first")]
     TooLong {
         /// Length of the file in bytes.
         length: u64,
@@ -39,7 +39,7 @@ pub enum ImageError {
     },
     /// More pixels than [`Decoder::max_pixels`](super::Decoder::max_pixels).
     #[error(
-        "the picture has {width} × {height} pixels, more than {max_pixels}; shrink it first, or raise the limit (--max-pixels)"
+        "the image has {width} × {height} pixels, more than {max_pixels}; shrink it first, or raise the limit (--max-pixels)"
     )]
     TooLarge {
         /// Rows stated by the header.
@@ -50,15 +50,15 @@ pub enum ImageError {
         max_pixels: u64,
     },
     /// The system has no room.
-    #[error("there is no memory for {needed} bytes of the picture; shrink it first")]
+    #[error("there is no memory for {needed} bytes of the image; shrink it first")]
     Memory {
         /// Bytes asked for at once.
         needed: u64,
     },
-    /// Part of the picture is missing or wrong.
+    /// Part of the image is missing or wrong.
     #[error("damaged: {0}; copy or download it again (or keep it with --keep-damaged)")]
     Damaged(String),
-    /// So much is missing or wrong that there is no picture.
+    /// So much is missing or wrong that there is no image.
     #[error("damaged: {0}; copy or download it again")]
     Broken(String),
     /// A JPEG that cannot be decoded at all.
@@ -68,7 +68,7 @@ pub enum ImageError {
     #[error("{0}")]
     Unsupported(String),
     /// The buffer does not hold `height * width * 3` bytes, or a side is zero.
-    #[error("{got} bytes do not make a {height} × {width} RGB picture")]
+    #[error("{got} bytes do not make a {height} × {width} RGB image")]
     Shape {
         /// Rows.
         height: usize,
@@ -78,7 +78,7 @@ pub enum ImageError {
         got: usize,
     },
     /// The resampler refused the sizes.
-    #[error("cannot resize the picture to {height} × {width}: {reason}")]
+    #[error("cannot resize the image to {height} × {width}: {reason}")]
     Resize {
         /// Rows asked for.
         height: usize,

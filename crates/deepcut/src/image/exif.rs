@@ -1,4 +1,4 @@
-//! Which way up a picture is: EXIF's tag 274 (CIPA DC-008, 4.6.5), or XMP's `tiff:Orientation` where EXIF says nothing.
+//! Which way up an image is: EXIF's tag 274 (CIPA DC-008, 4.6.5), or XMP's `tiff:Orientation` where EXIF says nothing.
 //!
 //! Only the first directory counts: the second describes a thumbnail. The tag is a SHORT, but LONG and BYTE are met. As Pillow's
 //! `ImageOps.exif_transpose`, XMP is asked only if EXIF has no orientation at all.

@@ -34,8 +34,8 @@ const EXR: Foreign = foreign_of("OpenEXR", "map its tones first: oiiotool in.exr
 const HDR: Foreign = foreign_of("Radiance HDR", "map its tones first: oiiotool in.hdr --colorconvert linear sRGB -o out.png");
 const PFM: Foreign = foreign_of("PFM (floating point)", "map its tones first: magick in.pfm out.png");
 const DICOM: Foreign = foreign_of("DICOM", "choose a window first: dcmj2pnm --write-png in.dcm out.png");
-const ICO: Foreign = foreign_of("Windows icon", "take its largest picture: icotool -x in.ico");
-const ICNS: Foreign = foreign_of("Apple icon", "take its largest picture: icns2png -x in.icns");
+const ICO: Foreign = foreign_of("Windows icon", "take its largest image: icotool -x in.ico");
+const ICNS: Foreign = foreign_of("Apple icon", "take its largest image: icns2png -x in.icns");
 const TGA: Foreign = foreign_of("TGA", "convert it first: magick in.tga out.png");
 const QOI: Foreign = foreign_of("QOI", "convert it first: magick in.qoi out.png");
 const DDS: Foreign = foreign_of("DDS", "convert it first: magick in.dds out.png");
@@ -44,7 +44,7 @@ const XPM: Foreign = foreign_of("XPM or XBM", "convert it first: magick in.xpm o
 const METAFILE: Foreign = foreign_of("Windows metafile", "draw it first: inkscape in.emf -o out.png");
 const DJVU: Foreign = foreign_of("DjVu", "draw its pages first: ddjvu -format=tiff in.djvu out.tif");
 const FITS: Foreign = foreign_of("FITS", "choose a range first: fitspng -o out.png in.fits");
-const SCIENCE: Foreign = foreign_of("a file of arrays", "write the picture as PNG or TIFF first");
+const SCIENCE: Foreign = foreign_of("a file of arrays", "write the image as PNG or TIFF first");
 const SLIDE: Foreign =
     foreign_of("a slide scanner's file", "take a level out first: vips openslideload in.svs out.tif --level 2");
 const VIDEO: Foreign = foreign_of("a video", "take its frames first: ffmpeg -i in.mp4 frame%05d.png");
@@ -52,8 +52,8 @@ const MNG: Foreign = foreign_of("MNG or JNG", "convert it first: magick 'in.mng[
 const FLIF: Foreign = foreign_of("FLIF", "convert it first: flif -d in.flif out.png");
 const BPG: Foreign = foreign_of("BPG", "convert it first: bpgdec -o out.png in.bpg");
 const ARCHIVE: Foreign = foreign_of("an archive", "unpack it first");
-const PAGE: Foreign = foreign_of("a web page", "the download gave a page instead of the picture: download it again");
-const POINTER: Foreign = foreign_of("a Git LFS pointer", "fetch the picture itself: git lfs pull");
+const PAGE: Foreign = foreign_of("a web page", "the download gave a page instead of the image: download it again");
+const POINTER: Foreign = foreign_of("a Git LFS pointer", "fetch the image itself: git lfs pull");
 
 /// Extensions in lower case.
 const EXTENSIONS: [(&[&str], Foreign); 31] = [
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(told(b"II*\0\x08\0\0\0"), None);
         assert_eq!(told(b"\x89PNG\r\n\x1a\n"), None);
         assert_eq!(told(b""), None);
-        // The two tables agree in what they call a format, and no extension is a picture's.
+        // The two tables agree in what they call a format, and no extension is an image's.
         for (names, _) in EXTENSIONS {
             assert!(names.iter().all(|name| !crate::Image::EXTENSIONS.contains(name)), "{names:?}");
         }

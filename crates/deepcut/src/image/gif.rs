@@ -11,7 +11,7 @@ use weezl::decode::Decoder;
 const PIXELS_PER_BYTE: u64 = 2731;
 
 struct Frame<'a> {
-    /// Of the whole picture.
+    /// Of the whole image.
     height: usize,
     width: usize,
     /// Of the frame in it.
@@ -189,7 +189,7 @@ fn is_followed(mut rest: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// A picture of two colours: its screen, blocks before the frame, the frame's place, flags and indices.
+    /// An image of two colours: its screen, blocks before the frame, the frame's place, flags and indices.
     fn gif(screen: [u8; 2], blocks: &[u8], [left, top, columns, rows]: [u8; 4], flags: u8, indices: &[u8]) -> Vec<u8> {
         let mut out = [b"GIF89a", &[screen[1], 0, screen[0], 0, 0x80, 0, 0, 10, 20, 30, 40, 50, 60][..], blocks].concat();
         out.extend([0x2c, left, 0, top, 0, columns, 0, rows, 0, flags, 2]);

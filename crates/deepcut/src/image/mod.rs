@@ -1,4 +1,4 @@
-//! Bytes → upright RGB picture → resized, normalised network input.
+//! Bytes → upright RGB image → resized, normalised network input.
 //!
 //! | file | what |
 //! |---|---|
@@ -37,16 +37,16 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-/// An upright picture: `[height, width, 3]` bytes, sRGB.
+/// An upright image: `[height, width, 3]` bytes, sRGB.
 ///
-/// Where a picture is transparent, a network must see something: [`Image::rgb`] is the picture laid over white, or over black if most of
-/// what is visible is itself nearly white. The picture's own colours and alpha are kept in [`Image::colors`] and [`Image::alpha`].
+/// Where an image is transparent, a network must see something: [`Image::rgb`] is the image laid over white, or over black if most of
+/// what is visible is itself nearly white. The image's own colours and alpha are kept in [`Image::colors`] and [`Image::alpha`].
 #[derive(Debug, Clone)]
 pub struct Image {
     height: usize,
     width: usize,
     rgb: Vec<u8>,
-    /// Own colours and alpha of a picture that is not opaque.
+    /// Own colours and alpha of an image that is not opaque.
     own: Option<(Vec<u8>, Vec<u8>)>,
     damage: Option<String>,
     notes: Vec<String>,
@@ -81,7 +81,7 @@ impl Image {
         "bmp", "dib", "gif", "ppm", "pgm", "pbm", "pnm", "pam",
     ];
 
-    /// Whether a file is named as a picture, whatever the case.
+    /// Whether a file is named as an image, whatever the case.
     #[must_use]
     pub fn is_named_by(path: &Path) -> bool {
         let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Image {
         Ok(Self { height, width, rgb, own: None, damage: None, notes: Vec::new(), orientation: 1, room: None })
     }
 
-    /// As [`Image::new`] of a picture's own colours, with `[height, width]` bytes of alpha; 255 is opaque.
+    /// As [`Image::new`] of an image's own colours, with `[height, width]` bytes of alpha; 255 is opaque.
     ///
     /// # Errors
     /// [`ImageError::Shape`] if a side is zero or a length is another.
@@ -143,19 +143,19 @@ impl Image {
         &self.rgb
     }
 
-    /// The picture's own colours, `[height, width, 3]`: [`Image::rgb`], but for a picture with [`Image::alpha`].
+    /// The image's own colours, `[height, width, 3]`: [`Image::rgb`], but for an image with [`Image::alpha`].
     #[must_use]
     pub fn colors(&self) -> &[u8] {
         self.own.as_ref().map_or(&self.rgb, |(colors, _)| colors)
     }
 
-    /// The picture's own opacity, `[height, width]`, 255 is opaque; none if all of it is.
+    /// The image's own opacity, `[height, width]`, 255 is opaque; none if all of it is.
     #[must_use]
     pub fn alpha(&self) -> Option<&[u8]> {
         self.own.as_ref().map(|(_, alpha)| &**alpha)
     }
 
-    /// What is missing or wrong in a picture that was read with [`Decoder::keep_damaged`].
+    /// What is missing or wrong in an image that was read with [`Decoder::keep_damaged`].
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
@@ -167,13 +167,13 @@ impl Image {
         &self.notes
     }
 
-    /// EXIF's number of how the picture lay in its file, 1 to 8, before it was turned upright; 1 is upright.
+    /// EXIF's number of how the image lay in its file, 1 to 8, before it was turned upright; 1 is upright.
     #[must_use]
     pub fn orientation(&self) -> u8 {
         self.orientation
     }
 
-    /// The picture as it lies in its file.
+    /// The image as it lies in its file.
     #[must_use]
     pub fn into_stored(self) -> Self {
         if self.orientation == 1 {
@@ -238,7 +238,7 @@ impl Image {
         least.iter().zip(&most).all(|(least, most)| most - least <= NOISE_MEANS)
     }
 
-    /// The picture at another size: columns first, then rows, rounded to bytes between them as Pillow does.
+    /// The image at another size: columns first, then rows, rounded to bytes between them as Pillow does.
     ///
     /// # Errors
     /// [`ImageError::Resize`] if a side is zero or too large for the resampler.
@@ -263,7 +263,7 @@ impl Image {
         Self::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
     }
 
-    /// Mean colour of each cell of a grid laid over the picture, `[height, width, 3]` in [0, 1].
+    /// Mean colour of each cell of a grid laid over the image, `[height, width, 3]` in [0, 1].
     ///
     /// # Errors
     /// As [`Image::resize`].
@@ -302,7 +302,7 @@ fn ground(colors: &[u8], alpha: &[u8]) -> u8 {
 
 /// Every channel of a color that white ground would swallow is at least this.
 const NEAR_WHITE: u8 = 224;
-/// The ground matters if one part in so many of the picture is transparent; rounded corners are less.
+/// The ground matters if one part in so many of the image is transparent; rounded corners are less.
 const LEAST_TRANSPARENT: u64 = 20;
 
 fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
@@ -314,7 +314,7 @@ fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
     seen
 }
 
-/// The size, `(height, width)`, at which a picture of another size has about `resolution²` pixels and its own aspect ratio.
+/// The size, `(height, width)`, at which an image of another size has about `resolution²` pixels and its own aspect ratio.
 ///
 /// Sides are multiples of `multiple`; a strip longer than sixteen to one is squashed to that.
 #[must_use]
@@ -399,7 +399,7 @@ mod tests {
         assert!(matches!(Image::new(2, 2, vec![0; 11]), Err(ImageError::Shape { got: 11, .. })));
         assert!(matches!(Image::new(0, 2, vec![]), Err(ImageError::Shape { .. })));
         assert!(matches!(Image::decode(&[]), Err(ImageError::Empty)));
-        assert!(matches!(Image::decode(b"not a picture"), Err(ImageError::UnknownFormat)));
+        assert!(matches!(Image::decode(b"not an image"), Err(ImageError::UnknownFormat)));
         assert!(matches!(Image::decode(b"\x89PNG\r\n\x1a\n cut short"), Err(ImageError::Broken(_))));
     }
 
@@ -410,11 +410,11 @@ mod tests {
             .write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg)
             .unwrap();
         assert!(Image::decode(&jpeg).is_ok());
-        // The last two bytes only say that the picture ends.
+        // The last two bytes only say that the image ends.
         for length in 3..jpeg.len() {
             assert_eq!(Image::decode(&jpeg[..length]).is_err(), length < jpeg.len() - 2, "{length} of {} bytes", jpeg.len());
         }
-        // Fill bytes, and a thumbnail in a segment before the picture.
+        // Fill bytes, and a thumbnail in a segment before the image.
         let thumbnail = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9], &jpeg[2..]].concat();
         assert!(Image::decode(&[&[0xff, 0xd8, 0xff, 0xff][..], &thumbnail].concat()).is_ok());
         assert!(Image::decode(&[&[0xff, 0xd8][..], &thumbnail[..thumbnail.len() - 3]].concat()).is_err());

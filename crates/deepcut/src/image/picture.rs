@@ -2,7 +2,7 @@
 
 use super::ImageError;
 
-/// What a picture's header claims.
+/// What an image's header claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub height: usize,
@@ -32,7 +32,7 @@ impl Channels {
     }
 }
 
-/// How a picture's numbers stand for colours, where the file says so.
+/// How an image's numbers stand for colours, where the file says so.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Space {
     /// sRGB, or nothing is said.
@@ -52,7 +52,7 @@ impl Space {
     }
 }
 
-/// A decoded picture as it lies in the file.
+/// A decoded image as it lies in the file.
 #[derive(Debug)]
 pub(super) struct Picture {
     pub height: usize,
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_eight_orientations() {
-        // A 2 × 3 picture; what each of the eight must show is written as EXIF describes it.
+        // A 2 × 3 image; what each of the eight must show is written as EXIF describes it.
         let turned = |orientation| {
             let (data, (height, width)) = upright(vec![1, 2, 3, 4, 5, 6], (2, 3), 1, orientation);
             assert_eq!(height * width, 6);

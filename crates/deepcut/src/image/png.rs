@@ -1,4 +1,4 @@
-//! PNG (W3C, third edition): every colour type and depth, interlaced or not, and the default picture of an APNG.
+//! PNG (W3C, third edition): every colour type and depth, interlaced or not, and the default image of an APNG.
 //!
 //! Chunks are walked here, so that sums are checked, metadata inflates within bounds and no chunk that is not needed reaches the
 //! decoder. A wrong sum or a missing end of the pixels is damage; a missing end of the file is not, if every pixel is there.
@@ -294,7 +294,7 @@ impl Target {
             return;
         }
         let samples = self.n + usize::from(self.alpha.is_some());
-        // What nearly all pictures with alpha are.
+        // What nearly all images with alpha are.
         if let (3, false, 1, Some(alpha)) = (self.n, self.sixteen, step, &mut self.alpha) {
             let colors = self.data[at * 3..].chunks_exact_mut(3).zip(&mut alpha[at..]);
             for (pixel, (color, alpha)) in row.chunks_exact(4).zip(colors) {
@@ -397,7 +397,7 @@ fn metadata(bytes: &[u8], picture: &mut Picture) -> Result<(), ImageError> {
             b"eXIf" => exif_data = Some(chunk.data.to_vec()),
             b"acTL" => {
                 if chunk.data.get(..4).is_some_and(|n| n > &[0, 0, 0, 1][..]) {
-                    picture.notes.push("it is an animation: its default picture was taken".to_owned());
+                    picture.notes.push("it is an animation: its default image was taken".to_owned());
                 }
             }
             _ => match text(&chunk) {
@@ -411,7 +411,7 @@ fn metadata(bytes: &[u8], picture: &mut Picture) -> Result<(), ImageError> {
     // As the standard ranks them.
     picture.space = match (cicp, icc) {
         (Some((_, 16 | 18)), _) => {
-            let text = "an HDR picture (PQ or HLG); map its tones first, for example with ffmpeg -i in.png -vf tonemap out.png";
+            let text = "an HDR image (PQ or HLG); map its tones first, for example with ffmpeg -i in.png -vf tonemap out.png";
             return Err(ImageError::Unsupported(text.to_owned()));
         }
         // The codes of sRGB itself.

@@ -1,4 +1,4 @@
-//! Colours as a picture's profile means them, in sRGB.
+//! Colours as an image's profile means them, in sRGB.
 //!
 //! A profile that is sRGB but for rounding leaves the bytes as they are. One that cannot be read, or belongs to other channels, is
 //! ignored with a note. Inks without a profile become light as in Pillow's `convert("RGB")`.
@@ -13,7 +13,7 @@ const SAME: u8 = 3;
 /// PNG's `gAMA` of sRGB is 1/2.2; an exponent this close to it means the curve of sRGB.
 const SRGB_EXPONENT: std::ops::RangeInclusive<f64> = 2.15..=2.25;
 
-/// `[height, width, 3]` bytes of sRGB; what had to be assumed is added to the picture's notes.
+/// `[height, width, 3]` bytes of sRGB; what had to be assumed is added to the image's notes.
 pub(super) fn into_srgb(picture: &mut Picture) -> Vec<u8> {
     let data = std::mem::take(&mut picture.data);
     let channels = picture.channels;
@@ -40,7 +40,7 @@ pub(super) fn into_srgb(picture: &mut Picture) -> Vec<u8> {
     } else {
         3
     };
-    // A grey picture whose profile is of RGB has three equal channels.
+    // A grey image whose profile is of RGB has three equal channels.
     let data = if width == 3 { plain(data, channels) } else { data };
     if width < 4 && is_srgb(&*transform, width) {
         return plain(data, if width == 3 { Channels::Rgb } else { channels });
@@ -118,7 +118,7 @@ fn are_possible([white, red, green, blue]: [[f64; 2]; 4]) -> bool {
         && (all.iter().all(|&a| a > 1e-4) || all.iter().all(|&a| a < -1e-4))
 }
 
-/// How the profile's channels are those of the picture.
+/// How the profile's channels are those of the image.
 fn layout(profile: &ColorProfile, channels: Channels) -> Result<Layout, String> {
     match (profile.color_space, channels) {
         (DataColorSpace::Gray, Channels::Grey) => Ok(Layout::Gray),

@@ -1,13 +1,13 @@
 //! WebP: lossy, lossless, with alpha, and the first frame of an animation on its canvas.
 //!
-//! The container is walked here, and only the picture's own chunks reach the decoder: it would refuse a file whose flags promise
+//! The container is walked here, and only the image's own chunks reach the decoder: it would refuse a file whose flags promise
 //! metadata that are not there, and take a file that ends in the middle of one for broken.
 
 use super::picture::{Channels, Header, Picture, Space, room};
 use super::{ImageError, exif};
 use std::io::Cursor;
 
-/// A lossless picture of one colour takes no bits for its pixels: more than this for each byte is refused all the same.
+/// A lossless image of one colour takes no bits for its pixels: more than this for each byte is refused all the same.
 const PIXELS_PER_BYTE: u64 = 1 << 20;
 
 /// Zeros that take the place of pixels that were cut off, beside as many as are left.
@@ -37,7 +37,7 @@ fn three(bytes: &[u8], at: usize) -> Option<usize> {
     bytes.get(at..at + 3).map(|b| usize::from(b[0]) | usize::from(b[1]) << 8 | usize::from(b[2]) << 16)
 }
 
-/// The picture's own chunks, its size and where it lies on the canvas.
+/// The image's own chunks, its size and where it lies on the canvas.
 #[derive(Default)]
 struct Frame<'a> {
     canvas: Option<(usize, usize)>,
@@ -87,12 +87,12 @@ impl<'a> Frame<'a> {
         let is_whole = (frame.top, frame.left, frame.height, frame.width) == (0, 0, height, width);
         let is_within = frame.top + frame.height <= height && frame.left + frame.width <= width;
         if frame.height == 0 || frame.width == 0 || !(is_whole || frame.frames > 0 && is_within) {
-            return Err(broken("its canvas has another size than its picture"));
+            return Err(broken("its canvas has another size than its image"));
         }
         Ok(frame)
     }
 
-    /// Notes a chunk that is part of a still picture; the first of each kind counts.
+    /// Notes a chunk that is part of a still image; the first of each kind counts.
     fn part(&mut self, chunk: &Chunk<'a>) -> Result<(), ImageError> {
         match &chunk.kind {
             b"ALPH" if self.alpha.is_none() && self.pixels.is_empty() => {

@@ -1,4 +1,4 @@
-//! The fast bilateral solver: moves a mask's edges to the picture's edges.
+//! The fast bilateral solver: moves a mask's edges to the image's edges.
 //!
 //! ```text
 //! minimise  λ/2 Σᵢⱼ Ŵᵢⱼ (xᵢ − xⱼ)² + Σᵢ cᵢ (xᵢ − tᵢ)²
@@ -34,7 +34,7 @@ const DIAGONAL_MIN: f64 = 1e-5;
 const BISTOCHASTIC_STEPS: usize = 10;
 const DIMENSIONS: usize = 5;
 
-/// The grid of one picture, for any number of masks.
+/// The grid of one image, for any number of masks.
 #[derive(Debug)]
 pub struct BilateralGrid {
     /// Vertex of each pixel.
@@ -119,10 +119,10 @@ impl BilateralGrid {
     }
 
     /// The soft solution, a value a pixel, for a `target` in [0, 1] a pixel and how far to trust it, `confidence` in (0, 1] a pixel. The larger
-    /// `lambda`, the further the solution leaves the target for the picture's edges.
+    /// `lambda`, the further the solution leaves the target for the image's edges.
     ///
     /// # Panics
-    /// If either does not have a value for each pixel of the picture.
+    /// If either does not have a value for each pixel of the image.
     #[must_use]
     pub fn solve(&self, lambda: f64, target: impl Fn(usize) -> f64, confidence: impl Fn(usize) -> f64) -> Vec<f32> {
         let (mut weight, mut b) = (vec![0.0; self.count.len()], vec![0.0; self.count.len()]);
@@ -171,7 +171,7 @@ const FIELD: u64 = 0xfff;
 /// Where the fields x, y, luma and both chromas begin.
 const SHIFTS: [u32; DIMENSIONS] = [48, 36, 24, 12, 0];
 
-/// The cell of a pixel. Twelve bits hold 4,095 cells of position: pictures of up to 98,000 pixels a side; longer ones share the last.
+/// The cell of a pixel. Twelve bits hold 4,095 cells of position: images of up to 98,000 pixels a side; longer ones share the last.
 fn cell(y: usize, x: usize, [r, g, b]: [u8; 3]) -> u64 {
     let [r, g, b] = [r, g, b].map(f64::from);
     let luma = 0.299 * r + 0.587 * g + 0.114 * b;
@@ -189,7 +189,7 @@ fn cell(y: usize, x: usize, [r, g, b]: [u8; 3]) -> u64 {
 
 /// Ends a solution's mask as `bilateral_solver_output` of the published code means to: holes filled, largest component kept. (That code
 /// takes the second largest of all regions *including the background*, so a mask larger than its background turns over, and of an empty one
-/// the whole picture is left. Here the largest component is kept, and nothing stays nothing.)
+/// the whole image is left. Here the largest component is kept, and nothing stays nothing.)
 pub fn finish_as_published(mask: &mut [bool], height: usize, width: usize) {
     fill_holes(mask, height, width);
     keep_largest(mask, height, width);

@@ -4,7 +4,7 @@ use super::labels::GridLabels;
 use crate::kernels::parallel;
 use crate::train::argmax;
 
-/// How a grid becomes a picture.
+/// How a grid becomes an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ fn log_share(share: f32) -> f32 {
     share.max(LEAST_SHARE).ln()
 }
 
-/// Labels of a `[height, width]` picture.
+/// Labels of a `[height, width]` image.
 #[must_use]
 pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling) -> Vec<u8> {
     let mut out = vec![0; height * width];
@@ -46,7 +46,7 @@ pub fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsampling)
     out
 }
 
-/// How much each pixel of a `[height, width]` picture belongs to the foreground, 0 to 255: the log-odds of its cells interpolated bilinearly.
+/// How much each pixel of a `[height, width]` image belongs to the foreground, 0 to 255: the log-odds of its cells interpolated bilinearly.
 /// The first group is the background.
 #[must_use]
 pub fn foreground(grid: &GridLabels, height: usize, width: usize) -> Vec<u8> {

@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads on to the next scan header; `None` at the end of the picture, whose marker may be missing.
+    /// Reads on to the next scan header; `None` at the end of the image, whose marker may be missing.
     pub(super) fn next_scan(&mut self) -> Result<Option<Scan>, JpegError> {
         loop {
             let (marker, at, skipped) = next_marker(self.bytes, self.at);
@@ -221,9 +221,9 @@ impl<'a> Reader<'a> {
                     return Ok(None);
                 }
                 None => return Err(JpegError::Truncated),
-                Some(marker::EOI) => return Err(broken("it ends before a picture begins")),
+                Some(marker::EOI) => return Err(broken("it ends before an image begins")),
                 Some(marker::RST0..=marker::RST7 | marker::TEM) => continue,
-                Some(marker::SOI) => return Err(broken("a second picture begins within the first")),
+                Some(marker::SOI) => return Err(broken("a second image begins within the first")),
                 Some(marker) => marker,
             };
             let mut segment = self.segment()?;

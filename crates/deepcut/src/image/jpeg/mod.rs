@@ -7,11 +7,11 @@
 //! | `huffman.rs`  | codes, their tables, the standard's own                  | T.81, annexes C and K.3         |
 //! | `scan.rs`     | blocks of a sequential or progressive scan, restarts     | T.81, annexes F and G           |
 //! | `idct.rs`     | coefficients → samples                                   | T.81, A.3.3; libjpeg's `islow`  |
-//! | `upsample.rs` | rows of a subsampled component → rows of the picture     | libjpeg's "fancy" upsampling    |
+//! | `upsample.rs` | rows of a subsampled component → rows of the image     | libjpeg's "fancy" upsampling    |
 //! | `color.rs`    | YCbCr, YCCK → RGB, CMYK                                  | T.871; Adobe's note 5116        |
 //!
 //! Read: baseline, extended sequential (8 bits) and progressive Huffman-coded frames of 1, 3 or 4 components, in any order of scans.
-//! Everything else is refused by its name. A sequential picture in one scan needs two rows of MCUs beside its pixels; others keep all coefficients.
+//! Everything else is refused by its name. A sequential image in one scan needs two rows of MCUs beside its pixels; others keep all coefficients.
 
 mod bits;
 mod color;
@@ -26,7 +26,7 @@ mod upsample;
 pub(crate) use markers::ColorSpace;
 use markers::{Frame, Reader};
 
-/// Coefficient blocks that the scans of one file may visit: a small file can name as many scans of a large picture as it likes.
+/// Coefficient blocks that the scans of one file may visit: a small file can name as many scans of a large image as it likes.
 const MAX_VISITS: u64 = 1 << 30;
 /// As how many of them a scan's own cost counts.
 const SCAN_VISITS: u64 = 4096;
@@ -73,7 +73,7 @@ pub enum JpegError {
     /// Neither grey, nor three colours, nor four.
     #[error("the JPEG has {0} components, and this build reads 1, 3 or 4; save it as a PNG")]
     Components(u8),
-    /// No room for the picture.
+    /// No room for the image.
     #[error("not enough memory for the JPEG's {0} bytes of pixels and coefficients; shrink it first")]
     Memory(u64),
 }
@@ -110,7 +110,7 @@ pub struct Header {
     pub width: usize,
     /// What [`decode`] will return.
     pub components: Components,
-    /// Whether the picture is coded from coarse to fine.
+    /// Whether the image is coded from coarse to fine.
     pub progressive: bool,
     /// Bytes that [`decode`] takes at most, its result included.
     pub memory: u64,
@@ -170,7 +170,7 @@ struct Damage {
     stray: u64,
     /// Restart markers that are missing, or not the ones that were due.
     restarts: u64,
-    /// The file ends without the marker that ends a picture.
+    /// The file ends without the marker that ends an image.
     open_end: bool,
     notes: Vec<String>,
 }
@@ -200,7 +200,7 @@ impl Damage {
 }
 
 impl JpegError {
-    /// What ended a picture whose first scan is decoded.
+    /// What ended an image whose first scan is decoded.
     fn reason(self) -> String {
         match self {
             Self::Truncated => "the file ends within a segment".into(),
@@ -230,7 +230,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
     let (Some(frame), Some(first)) = (&reader.frame, first) else {
         return Err(JpegError::Broken("it has no scan".into()));
     };
-    // A block takes a bit at least in a progressive picture's first scan, and two where its end is coded too.
+    // A block takes a bit at least in a progressive image's first scan, and two where its end is coded too.
     let bits = frame.all_blocks(false) * if frame.progressive { 1 } else { 2 };
     if bits / 8 > (bytes.len() - reader.at) as u64 {
         return Err(frame.claim(bytes.len()));
@@ -250,7 +250,7 @@ fn start(bytes: &[u8]) -> Result<(Reader<'_>, markers::Scan, Header), JpegError>
 
 /// Decodes a file: the pixels, even if something is missing or wrong, and what that is.
 ///
-/// Bytes after the picture's end, and a missing marker there, are no damage.
+/// Bytes after the image's end, and a missing marker there, are no damage.
 ///
 /// # Errors
 /// Every variant of [`JpegError`], if there is nothing to decode.

@@ -197,12 +197,12 @@ impl Decoder {
     }
 }
 
-/// Whether a picture is one sequential scan, whose blocks can be painted as they come.
+/// Whether an image is one sequential scan, whose blocks can be painted as they come.
 pub(super) fn is_streamed(frame: &Frame, first: &Scan) -> bool {
     !frame.progressive && first.components.len() == frame.components.len()
 }
 
-/// Decodes and paints a picture that is one scan; returns the place of the first byte after it.
+/// Decodes and paints an image that is one scan; returns the place of the first byte after it.
 pub(super) fn stream(frame: &Frame, scan: &Scan, bytes: &[u8], at: usize, painter: &mut Painter, damage: &mut Damage) -> usize {
     walk(frame, scan, bytes, at, &mut Stream { scan, decoders: Decoder::of(scan), painter }, damage)
 }
@@ -243,7 +243,7 @@ impl Blocks for Stream<'_, '_> {
     }
 }
 
-/// All coefficients of a picture, for scans that give them piece by piece.
+/// All coefficients of an image, for scans that give them piece by piece.
 pub(super) struct Coefficients {
     planes: Vec<CoefficientPlane>,
 }
@@ -298,7 +298,7 @@ impl Coefficients {
         }
     }
 
-    /// Paints the picture.
+    /// Paints the image.
     pub(super) fn paint(&self, frame: &Frame, painter: &mut Painter) {
         for mcu_row in 0..frame.mcu_rows {
             for (component, plane) in self.planes.iter().enumerate() {
@@ -316,7 +316,7 @@ impl Coefficients {
     }
 }
 
-/// One of the scans of a picture that has several.
+/// One of the scans of an image that has several.
 struct Piece<'a> {
     scan: &'a Scan,
     decoders: Vec<Decoder>,

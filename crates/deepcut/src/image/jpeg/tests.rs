@@ -50,7 +50,7 @@ fn every_kind_of_file_has_libjpegs_pixels() {
     assert!(tried >= 55, "{tried} files");
 }
 
-/// Every prefix lacks something, but for the two bytes that only say that the picture ends.
+/// Every prefix lacks something, but for the two bytes that only say that the image ends.
 #[test]
 fn a_file_cut_anywhere_is_damaged() {
     for name in
@@ -71,7 +71,7 @@ fn a_file_cut_anywhere_is_damaged() {
     }
 }
 
-/// What comes before a cut is as in the whole picture, and what is missing is counted.
+/// What comes before a cut is as in the whole image, and what is missing is counted.
 #[test]
 fn the_rows_before_a_cut_are_kept() {
     let bytes = fixture("luma_1x1.jpg");
@@ -128,7 +128,7 @@ fn what_libjpeg_warns_of_is_damage() {
         (insert(2, b"junk"), "4 bytes belong to nothing"),
         (insert(scan, &[0xff, 0, 1]), "3 bytes belong to nothing"),
         (insert(end, &[1, 2, 3, 4, 5, 6, 7, 8, 9]), "9 bytes belong to nothing"),
-        (insert(end, &[0xff, 0xd8]), "a second picture begins within the first"),
+        (insert(end, &[0xff, 0xd8]), "a second image begins within the first"),
         (insert(end, &[0xff, 0xe0, 0, 1]), "less than two bytes"),
         (insert(end, &[0xff, 0xfe, 0, 99]), "the file ends within a segment"),
         (insert(2, &segment(b"JFIF\0\x07\x08\0\0\x01\0\x01\0\0", 0xe0)), "its JFIF version, 7.08, is unknown"),
@@ -159,7 +159,7 @@ fn what_libjpeg_warns_of_is_damage() {
     assert!(fault(&long).unwrap().contains("follow invalid codes"));
 }
 
-/// A progressive file that ends between two scans, with the marker that ends a picture.
+/// A progressive file that ends between two scans, with the marker that ends an image.
 #[test]
 fn missing_scans_are_damage() {
     let bytes = fixture("progressive_script.jpg");
@@ -217,7 +217,7 @@ fn what_is_not_read_is_refused_by_its_name() {
     assert!(decode(&plain, &Limits { max_pixels: 37 * 29 }).is_ok());
 }
 
-/// A few hundred bytes that state a picture of 4 gigapixels cost nothing.
+/// A few hundred bytes that state an image of 4 gigapixels cost nothing.
 #[test]
 fn claims_beyond_the_bytes_are_refused() {
     for (name, blocks_of_a_byte) in [("luma_2x2.jpg", 4), ("progressive.jpg", 8), ("grey.jpg", 4), ("progressive_grey.jpg", 8)] {

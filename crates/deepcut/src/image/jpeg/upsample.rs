@@ -1,6 +1,6 @@
-//! Rows of components → rows of the picture, while they come.
+//! Rows of components → rows of the image, while they come.
 //!
-//! A component that has half the picture's columns, rows or both is interpolated with weights of 3/4 and 1/4 in each direction, what
+//! A component that has half the image's columns, rows or both is interpolated with weights of 3/4 and 1/4 in each direction, what
 //! libjpeg calls fancy upsampling. With a, b the nearer and the farther sample, in integers:
 //!
 //! | halved        | left or upper sample        | right or lower sample       |
@@ -16,12 +16,12 @@ use super::color;
 use super::idct::GREY;
 use super::markers::{ColorSpace, Frame};
 
-/// Takes blocks of samples row by row, and makes the picture.
+/// Takes blocks of samples row by row, and makes the image.
 pub(super) struct Painter<'a> {
     frame: &'a Frame,
     color: ColorSpace,
     planes: Vec<Plane>,
-    /// A row of the picture.
+    /// A row of the image.
     line: Vec<u8>,
     /// The rows that are complete.
     pixels: Vec<u8>,
@@ -37,10 +37,10 @@ struct Plane {
     /// Those of the component, and its columns.
     height: usize,
     width: usize,
-    /// How often the picture has a sample of this component.
+    /// How often the image has a sample of this component.
     times_v: usize,
     times_h: usize,
-    /// A row as wide as the picture.
+    /// A row as wide as the image.
     line: Vec<u8>,
     /// A row's samples, or sums over two rows.
     sums: Vec<u16>,
@@ -77,7 +77,7 @@ impl Plane {
         &self.samples[row % self.rows * self.stride..][..self.width]
     }
 
-    /// Makes the picture's row of this component, unless it is one of the component's own.
+    /// Makes the image's row of this component, unless it is one of the component's own.
     fn prepare(&mut self, y: usize) {
         let near = y / self.times_v;
         match (self.times_v, self.times_h) {
@@ -135,7 +135,7 @@ fn widen<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(sums: &[u16], out:
 }
 
 impl<'a> Painter<'a> {
-    /// Room for a picture and for two rows of MCUs; `None` if there is not that much memory.
+    /// Room for an image and for two rows of MCUs; `None` if there is not that much memory.
     pub(super) fn new(frame: &'a Frame, color: ColorSpace) -> Option<Self> {
         let bytes = frame.width * frame.components.len();
         let mut pixels = Vec::new();
@@ -167,7 +167,7 @@ impl<'a> Painter<'a> {
         self.next_row = end;
     }
 
-    /// The picture.
+    /// The image.
     pub(super) fn finish(self) -> Vec<u8> {
         self.pixels
     }

@@ -34,7 +34,7 @@ pub(super) fn unpack(
     };
     let stream = stream(page, raw)?;
     let header = jpeg::header(&stream)?;
-    // A strip's last rows may be more than the picture has.
+    // A strip's last rows may be more than the image has.
     if header.width != columns || header.height > rows.next_multiple_of(32) || header.components.count() != samples {
         return Err(broken("a strip of it has another size or other channels than its header says"));
     }

@@ -1,6 +1,6 @@
-//! TIFF 6.0 and BigTIFF: the first picture of the file that is no thumbnail.
+//! TIFF 6.0 and BigTIFF: the first image of the file that is no thumbnail.
 //!
-//! Every tag that changes how pixels are read is honoured, or the picture is refused with the tag's name:
+//! Every tag that changes how pixels are read is honoured, or the image is refused with the tag's name:
 //!
 //! | what | read | refused |
 //! |---|---|---|
@@ -60,7 +60,7 @@ enum Photometric {
     IccLab,
 }
 
-/// A picture of the file and all that its tags say.
+/// An image of the file and all that its tags say.
 struct Page<'a> {
     directory: Directory<'a>,
     height: usize,
@@ -75,7 +75,7 @@ struct Page<'a> {
     notes: Vec<String>,
 }
 
-/// The picture, and notes about the others.
+/// The image, and notes about the others.
 fn choose<'a>(file: &File<'a>) -> Result<(Directory<'a>, Vec<String>), ImageError> {
     let (all, is_lost) = file.directories()?;
     let is_raw = |d: &Directory<'_>| {
@@ -95,7 +95,7 @@ fn choose<'a>(file: &File<'a>) -> Result<(Directory<'a>, Vec<String>), ImageErro
     let pages = all.iter().filter(|(directory, in_chain)| *in_chain && is_full(directory)).count();
     let mut notes = Vec::new();
     if pages > 1 {
-        notes.push(format!("it holds {pages} pictures: the first was taken"));
+        notes.push(format!("it holds {pages} images: the first was taken"));
     }
     let mut all: Vec<_> = all.into_iter().filter(|(directory, in_chain)| *in_chain || is_full(directory)).collect();
     let chosen = all
@@ -103,10 +103,10 @@ fn choose<'a>(file: &File<'a>) -> Result<(Directory<'a>, Vec<String>), ImageErro
         .position(|(directory, in_chain)| *in_chain && is_full(directory))
         .or_else(|| all.iter().position(|(directory, _)| is_full(directory)));
     if chosen.is_none() && is_lost {
-        return Err(broken("it was cut short, and only a smaller copy of the picture is left"));
+        return Err(broken("it was cut short, and only a smaller copy of the image is left"));
     }
     if chosen.is_none() {
-        notes.push("every picture in it is marked as a smaller copy: the first was taken".to_owned());
+        notes.push("every image in it is marked as a smaller copy: the first was taken".to_owned());
     }
     Ok((all.swap_remove(chosen.unwrap_or(0)).0, notes))
 }

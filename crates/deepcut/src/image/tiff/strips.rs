@@ -7,7 +7,7 @@ use crate::image::picture::room;
 use flate2::read::ZlibDecoder;
 use std::io::Read;
 
-/// A tile may be so many times larger than the picture: small pictures in tiles of a fixed size.
+/// A tile may be so many times larger than the image: small images in tiles of a fixed size.
 const TILE_PIXELS: usize = 1 << 22;
 
 /// Rows of fewer bytes are kept even if they are not all there.
@@ -140,7 +140,7 @@ impl Strips {
         if is_tiled
             && rows.checked_mul(columns).is_none_or(|n| n > TILE_PIXELS.max(height.saturating_mul(width).saturating_mul(4)))
         {
-            return Err(broken("its tiles are far larger than the picture"));
+            return Err(broken("its tiles are far larger than the image"));
         }
         let list = |first, second| directory.numbers(first).or_else(|| directory.numbers(second));
         let offsets =
@@ -177,7 +177,7 @@ impl Strips {
     }
 }
 
-/// A row of a strip or tile, as far as it lies in the picture.
+/// A row of a strip or tile, as far as it lies in the image.
 pub(super) struct Row<'a> {
     pub y: usize,
     pub x: usize,

@@ -1,4 +1,4 @@
-//! Tags one by one: each is honoured, or the picture is refused with its name.
+//! Tags one by one: each is honoured, or the image is refused with its name.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn tiff_of(tags: &[(u16, u16, &[u32])], strips: &[&[u8]]) -> Vec<u8> {
     [out, vec![0; 4], tail].concat()
 }
 
-/// The tags of a grey picture of two pixels, with others in their place.
+/// The tags of a grey image of two pixels, with others in their place.
 fn grey(changed: &[(u16, u16, &[u32])], pixels: &[u8]) -> Result<Picture, ImageError> {
     let plain: [(u16, u16, &[u32]); 4] =
         [(tag::WIDTH, 3, &[2]), (tag::HEIGHT, 3, &[1]), (tag::BITS, 3, &[8]), (tag::PHOTOMETRIC, 3, &[1])];
