@@ -1,4 +1,4 @@
-//! 4-connected components of a picture's regions, by runs of equal cells and union-find: memory grows with the runs, not the pixels.
+//! 4-connected components of a mask, by runs and union-find: memory grows with the number of runs, not of pixels.
 
 /// A rectangle of whole pixels. Bottom and right edges are exclusive: `top + height`, `left + width`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,18 +7,18 @@ pub struct BoundingBox {
     pub top: usize,
     /// First column.
     pub left: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
 }
 
 /// A connected region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Component {
-    /// Cells.
+    /// Number of cells.
     pub area: usize,
-    /// The smallest rectangle around it.
+    /// The smallest rectangle that contains the region.
     pub bounds: BoundingBox,
 }
 
@@ -30,7 +30,7 @@ struct Run {
     parent: usize,
 }
 
-/// The components of the cells of a `[height, width]` picture for which `inside` holds.
+/// The connected components of a `[height, width]` mask.
 pub(crate) struct Components {
     width: usize,
     height: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    /// Finds the components of cells `at` (row-major index) with `inside(at)`.
+    /// Finds the components of the mask that `inside` gives for each cell's row-major index.
     #[must_use]
     pub fn find(height: usize, width: usize, inside: impl Fn(usize) -> bool) -> Self {
         let mut runs: Vec<Run> = Vec::new();
@@ -103,27 +103,27 @@ impl Components {
         &self.list
     }
 
-    /// Index of the largest component; the first of equals. None if there are none.
+    /// Index of the largest component; among equals, the first. None if the mask is empty.
     #[must_use]
     pub fn largest(&self) -> Option<usize> {
-        let most = self.list.iter().map(|c| c.area).max()?;
-        self.list.iter().position(|c| c.area == most)
+        let area = self.list.iter().map(|c| c.area).max()?;
+        self.list.iter().position(|c| c.area == area)
     }
 
-    /// Index of the component of a cell. None if it is in none.
+    /// Index of the component that contains a cell. None if the cell is outside the mask.
     #[must_use]
     pub fn of_cell(&self, cell: usize) -> Option<usize> {
         let holds = |run: &Run| (run.row * self.width + run.start..run.row * self.width + run.end).contains(&cell);
         Some(self.component[self.runs.iter().position(holds)?])
     }
 
-    /// Whether component `index` touches the edge of the picture.
+    /// Whether component `index` touches the edge of the image.
     fn touches_edge(&self, index: usize) -> bool {
         let b = self.list[index].bounds;
         b.top == 0 || b.left == 0 || b.top + b.height == self.height || b.left + b.width == self.width
     }
 
-    /// Calls `visit` with the index of every cell in a component for which `chosen(component)` holds.
+    /// Calls `visit` with the index of every cell whose component is `chosen`.
     pub fn for_cells(&self, chosen: impl Fn(usize) -> bool, mut visit: impl FnMut(usize)) {
         for (run, &component) in self.runs.iter().zip(&self.component) {
             if chosen(component) {
@@ -133,7 +133,7 @@ impl Components {
     }
 }
 
-/// Fills holes: regions outside a mask that the edge of the picture cannot reach through 4-neighbours.
+/// Fills the holes of a mask: regions outside it that are not 4-connected to the edge of the image.
 pub(crate) fn fill_holes(mask: &mut [bool], height: usize, width: usize) {
     let outside = Components::find(height, width, |at| !mask[at]);
     outside.for_cells(|component| !outside.touches_edge(component), |at| mask[at] = true);
@@ -146,7 +146,7 @@ pub(crate) fn keep_largest(mask: &mut [bool], height: usize, width: usize) {
     components.for_cells(|component| Some(component) != largest, |at| mask[at] = false);
 }
 
-/// Keeps of a mask only the component of one cell; nothing if that cell is outside.
+/// Keeps only the component that contains `cell`; clears the mask if the cell is outside.
 pub(crate) fn keep_component(mask: &mut [bool], height: usize, width: usize, cell: usize) {
     let components = Components::find(height, width, |at| mask[at]);
     let wanted = components.of_cell(cell);
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(found.largest(), Some(1));
     }
 
-    /// Diagonal neighbours do not touch; a comb joins only at its last row.
+    /// Diagonal neighbors do not touch; a comb is joined only by its last row.
     #[test]
     fn connectivity_is_by_sides() {
         let (cells, height, width) = mask(&["#.#", ".#.", "#.#"]);

@@ -1,14 +1,14 @@
-//! The graph neural network: one graph convolution and a small perceptron, with its gradient and its optimiser.
+//! The graph neural network: one graph convolution and a small perceptron, with its gradient and its optimizer.
 //!
 //! ```text
-//! H₁ = ELU(Z Θ + b₀)        d → 64       Z = Â F, computed once a picture
+//! H₁ = ELU(Z Θ + b₀)        d → 64       Z = Â F, computed once an image
 //! H₂ = ELU(H₁ A₁ + b₁)      64 → 32      dropout on H₂
 //! S  = softmax(H₂ A₂ + b₂)  32 → k
 //! ```
 //!
 //! | symbol | code            | shape     | meaning                                         |
 //! |--------|-----------------|-----------|-------------------------------------------------|
-//! | Z      | `Propagated`    | [n, d]    | features, averaged over neighbours              |
+//! | Z      | `Propagated`    | [n, d]    | features, averaged over neighbors               |
 //! | Θ, A   | `Layer::weight` | [in, out] | transposed with respect to PyTorch              |
 //! | S      | `assignment`    | [n, k]    | soft clusters; each row sums to one             |
 //!
@@ -27,8 +27,8 @@ use crate::random::Random;
 pub const CONVOLUTION_WIDTH: usize = 64;
 /// Width of the hidden layer.
 pub const HIDDEN_WIDTH: usize = 32;
-/// Nodes whose activations one task computes, from Z to S and back: they stay in the first-level cache.
-const NODES: usize = 48;
+/// Nodes in one task, which computes their activations from Z to S and back: they stay in the first-level cache.
+const TASK_NODES: usize = 48;
 /// Fewest clusters an assignment can have.
 pub const MIN_CLUSTERS: usize = 2;
 /// Most clusters an assignment can have.
@@ -52,14 +52,14 @@ impl Layer {
         self.weight.len() / self.bias.len()
     }
 
-    /// `rows · weight + bias`.
+    /// `out = rows · weight + bias`.
     fn apply(&self, cpu: &Cpu, rows: &[f32], out: &mut [f32]) {
         let (inputs, outputs) = (self.inputs(), self.bias.len());
         let right = Right::row_major(&self.weight, inputs, outputs);
         cpu.isa.gemm(Left::row_major(rows, rows.len() / inputs, inputs), right, Start::Bias(&self.bias), out);
     }
 
-    /// This layer's part of the gradient: from its input, transposed, and the gradient of its output to the gradients of its parameters.
+    /// Turns `self` into the gradient of a layer's parameters, from the layer's transposed input and the gradient of its output.
     fn gradient(&mut self, cpu: &Cpu, input: Left<'_>, output_gradient: &[f32]) {
         let outputs = self.bias.len();
         let right = Right::row_major(output_gradient, output_gradient.len() / outputs, outputs);
@@ -67,18 +67,19 @@ impl Layer {
         bias_gradient(cpu, output_gradient, &mut self.bias);
     }
 
-    /// The weights as the gradient of the layer's input needs them: `output_gradient · weightᵀ`.
+    /// The transposed weights: the gradient of the layer's input is `output_gradient · weightᵀ`.
     fn transposed(&self) -> Packed {
         Packed::from_columns(&self.weight, self.bias.len(), self.inputs())
     }
 }
 
+/// Sums the gradient of a layer's output over the rows.
 fn bias_gradient(cpu: &Cpu, output_gradient: &[f32], bias: &mut [f32]) {
     let sums = cpu.isa.column_sums(output_gradient, bias.len());
     bias.iter_mut().zip(sums).for_each(|(b, sum)| *b = sum as f32);
 }
 
-/// A row-major matrix as the right side of a product in `precision`; bf16 needs `pairs` to hold it.
+/// A row-major matrix as the right side of a product in `precision`; `pairs` stores its bf16 copy.
 fn rounded<'a>(cpu: &Cpu, rows: &'a [f32], columns: usize, precision: Float, pairs: &'a mut Vec<u32>) -> Right<'a> {
     let depth = rows.len() / columns;
     match precision {
@@ -91,7 +92,7 @@ fn rounded<'a>(cpu: &Cpu, rows: &'a [f32], columns: usize, precision: Float, pai
     }
 }
 
-/// Z = Â F, with its transpose beside it: the backward pass reads it by columns.
+/// Z = Â F with its transpose, which the backward pass reads.
 #[derive(Debug, Clone)]
 pub struct Propagated {
     nodes: usize,
@@ -102,7 +103,7 @@ pub struct Propagated {
 }
 
 impl Propagated {
-    /// `features` propagated over `graph`. The products with Θ, there and back, are computed in the features' precision.
+    /// Propagates `features` over `graph`. Products with Θ are computed in the features' precision, forward and backward.
     ///
     /// # Panics
     /// If the graph has another number of nodes.
@@ -119,11 +120,11 @@ impl Propagated {
 /// The network's parameters, or their gradient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// d → 64: the graph convolution's Θ and bias.
+    /// The graph convolution, d → 64: Θ and its bias.
     pub convolution: Layer,
-    /// 64 → 32.
+    /// The hidden layer, 64 → 32.
     pub hidden: Layer,
-    /// 32 → k.
+    /// The output layer, 32 → k.
     pub output: Layer,
 }
 
@@ -140,7 +141,7 @@ impl Network {
 
     /// The initial network of a run: Θ Glorot-uniform with zero bias, the linear layers uniform in ±1/√inputs, as PyG and PyTorch do.
     ///
-    /// The same seed gives the same network. Restoring it for every picture is what makes labels agree across pictures.
+    /// The same seed gives the same network. Labels agree across images because training starts from the same network for every image.
     #[must_use]
     pub fn initial(dim: usize, n_clusters: usize, seed: u64) -> Self {
         let mut network = Self::zeros(dim, n_clusters);
@@ -156,32 +157,32 @@ impl Network {
         network
     }
 
-    /// d.
+    /// Length of a feature vector, d.
     #[must_use]
     pub fn dim(&self) -> usize {
         self.convolution.weight.len() / CONVOLUTION_WIDTH
     }
 
-    /// k.
+    /// Number of clusters, k.
     #[must_use]
     pub fn n_clusters(&self) -> usize {
         self.output.bias.len()
     }
 
-    /// The parameters, a slice for each weight and bias.
+    /// The parameters: one slice for each weight and bias.
     #[must_use]
     pub fn groups(&self) -> [&[f32]; 6] {
         let [c, h, o] = [&self.convolution, &self.hidden, &self.output];
         [&c.weight, &c.bias, &h.weight, &h.bias, &o.weight, &o.bias]
     }
 
-    /// As [`Network::groups`], to change them.
+    /// The parameters as [`Network::groups`] gives them, mutable.
     pub fn groups_mut(&mut self) -> [&mut [f32]; 6] {
         let [c, h, o] = [&mut self.convolution, &mut self.hidden, &mut self.output];
         [&mut c.weight, &mut c.bias, &mut h.weight, &mut h.bias, &mut o.weight, &mut o.bias]
     }
 
-    /// Computes S from `propagated` features, leaving in `pass` what [`Network::backward`] needs.
+    /// Computes S from `propagated` features, and stores in `pass` the activations that [`Network::backward`] needs.
     ///
     /// # Panics
     /// If `propagated` or `pass` is of another graph or network.
@@ -190,10 +191,10 @@ impl Network {
         pass.dropout = dropout;
         let theta = rounded(cpu, &self.convolution.weight, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
         assert_eq!([propagated.nodes, propagated.dim], [pass.assignment.len() / k, self.dim()], "features of another graph");
-        let activations = pass.h1.chunks_mut(NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks_mut(NODES * HIDDEN_WIDTH));
-        let results = pass.kept.chunks_mut(NODES * HIDDEN_WIDTH).zip(pass.assignment.chunks_mut(NODES * k));
+        let activations = pass.h1.chunks_mut(TASK_NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks_mut(TASK_NODES * HIDDEN_WIDTH));
+        let results = pass.kept.chunks_mut(TASK_NODES * HIDDEN_WIDTH).zip(pass.assignment.chunks_mut(TASK_NODES * k));
         parallel::for_each(activations.zip(results).enumerate(), |(task, ((h1, h2), (kept, assignment)))| {
-            cpu.isa.gemm_rows(&propagated.rows, task * NODES, theta, Start::Bias(&self.convolution.bias), h1);
+            cpu.isa.gemm_rows(&propagated.rows, task * TASK_NODES, theta, Start::Bias(&self.convolution.bias), h1);
             cpu.isa.elu(h1);
             self.hidden.apply(cpu, h1, h2);
             cpu.isa.elu(h2);
@@ -204,7 +205,8 @@ impl Network {
         });
     }
 
-    /// The gradient of the parameters from that of the assignment (`[n, k]`), after [`Network::forward`] with the same `pass`.
+    /// Computes the gradient of the parameters from the gradient of the assignment, `[n, k]`. Call [`Network::forward`] with the same
+    /// `pass` first.
     ///
     /// # Panics
     /// If `propagated`, `pass` or `gradient` is of another graph or network.
@@ -220,10 +222,10 @@ impl Network {
         assert_eq!(assignment_gradient.len(), pass.assignment.len(), "gradient of another assignment");
         let (output, hidden) = (self.output.transposed(), self.hidden.transposed());
         let dropout = pass.dropout;
-        let given = pass.assignment.chunks(NODES * k).zip(assignment_gradient.chunks(NODES * k));
-        let activations = pass.h1.chunks(NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks(NODES * HIDDEN_WIDTH));
-        let hidden_gradients = pass.d_output.chunks_mut(NODES * k).zip(pass.d_h2.chunks_mut(NODES * HIDDEN_WIDTH));
-        let gradients = hidden_gradients.zip(pass.d_h1.chunks_mut(NODES * CONVOLUTION_WIDTH));
+        let given = pass.assignment.chunks(TASK_NODES * k).zip(assignment_gradient.chunks(TASK_NODES * k));
+        let activations = pass.h1.chunks(TASK_NODES * CONVOLUTION_WIDTH).zip(pass.h2.chunks(TASK_NODES * HIDDEN_WIDTH));
+        let hidden_gradients = pass.d_output.chunks_mut(TASK_NODES * k).zip(pass.d_h2.chunks_mut(TASK_NODES * HIDDEN_WIDTH));
+        let gradients = hidden_gradients.zip(pass.d_h1.chunks_mut(TASK_NODES * CONVOLUTION_WIDTH));
         let tasks = given.zip(activations).zip(gradients).enumerate();
         parallel::for_each(tasks, |(task, (((s, ds), (h1, h2)), ((d_output, d_h2), d_h1)))| {
             // Softmax: dL/dx = S ∘ (dL/dS − (S · dL/dS)).
@@ -240,40 +242,42 @@ impl Network {
             cpu.isa.gemm(Left::row_major(d_h2, rows, HIDDEN_WIDTH), &hidden, Start::Zero, d_h1);
             cpu.isa.elu_gradient(h1, d_h1);
         });
-        // Each of these sums over all nodes; the longest come first.
+        // Each part sums over all nodes. The longest come first, so that no thread ends late.
         let Self { convolution, hidden, output } = gradient;
         let right = rounded(cpu, &pass.d_h1, CONVOLUTION_WIDTH, propagated.precision, &mut pass.pairs);
         let columns = |rows, width| Left::transposed(rows, width, propagated.nodes);
         let Layer { weight, bias } = convolution;
-        let last = [Sum::Hidden(hidden), Sum::Output(output), Sum::Bias(bias)];
-        let sums = weight.chunks_mut(NODES * CONVOLUTION_WIDTH).enumerate().map(Sum::Convolution).chain(last);
-        parallel::for_each(sums, |sum| match sum {
-            Sum::Convolution((task, out)) => cpu.isa.gemm_rows(&propagated.columns, task * NODES, right, Start::Zero, out),
-            Sum::Hidden(layer) => layer.gradient(cpu, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2),
-            Sum::Output(layer) => layer.gradient(cpu, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output),
-            Sum::Bias(bias) => bias_gradient(cpu, &pass.d_h1, bias),
+        let last = [GradientPart::Hidden(hidden), GradientPart::Output(output), GradientPart::Bias(bias)];
+        let parts = weight.chunks_mut(TASK_NODES * CONVOLUTION_WIDTH).enumerate().map(GradientPart::Convolution).chain(last);
+        parallel::for_each(parts, |part| match part {
+            GradientPart::Convolution((task, out)) => {
+                cpu.isa.gemm_rows(&propagated.columns, task * TASK_NODES, right, Start::Zero, out)
+            }
+            GradientPart::Hidden(layer) => layer.gradient(cpu, columns(&pass.h1, CONVOLUTION_WIDTH), &pass.d_h2),
+            GradientPart::Output(layer) => layer.gradient(cpu, columns(&pass.kept, HIDDEN_WIDTH), &pass.d_output),
+            GradientPart::Bias(bias) => bias_gradient(cpu, &pass.d_h1, bias),
         });
     }
 }
 
-/// A part of the gradient of the parameters.
-enum Sum<'a> {
-    /// Rows of Θ, and their place.
+/// A part of the gradient of the parameters, computed by one task.
+enum GradientPart<'a> {
+    /// Rows of Θ's gradient, and the index of their task.
     Convolution((usize, &'a mut [f32])),
     Hidden(&'a mut Layer),
     Output(&'a mut Layer),
-    /// Of the convolution.
+    /// The bias of the convolution.
     Bias(&'a mut [f32]),
 }
 
-/// Multiplies rows of the hidden layer, those of the task of this index, by dropout's factors.
+/// Multiplies the hidden layer's rows by dropout's factors; `task` is the index of their task.
 fn drop_out(dropout: Option<Dropout>, task: usize, rows: &mut [f32]) {
     if let Some(dropout) = dropout {
-        rows.iter_mut().enumerate().for_each(|(at, x)| *x *= dropout.scale(task * NODES * HIDDEN_WIDTH + at));
+        rows.iter_mut().enumerate().for_each(|(at, x)| *x *= dropout.scale(task * TASK_NODES * HIDDEN_WIDTH + at));
     }
 }
 
-/// The seed of a run's n-th network where each draws for itself; the first has the run's own.
+/// The seed of a run's n-th network, if every network has its own; the first has the run's seed.
 #[must_use]
 pub fn nth_seed(seed: u64, n: usize) -> u64 {
     (0..n).fold(seed, |seed, _| Random::new(seed).next())
@@ -284,13 +288,13 @@ pub fn nth_seed(seed: u64, n: usize) -> u64 {
 pub struct Pass {
     h1: Vec<f32>,
     h2: Vec<f32>,
-    /// Of the forward pass.
+    /// Dropout of the forward pass.
     dropout: Option<Dropout>,
     /// `h2` after dropout.
     kept: Vec<f32>,
     /// S, `[n, k]`.
     pub assignment: Vec<f32>,
-    /// Θ, then the gradient of Z Θ, in bf16.
+    /// The bf16 copy of Θ, then of the gradient of Z Θ.
     pairs: Vec<u32>,
     d_output: Vec<f32>,
     d_h2: Vec<f32>,
@@ -316,21 +320,22 @@ impl Pass {
     }
 }
 
-/// Dropout of one forward pass: which values fall is a function of the seed, the epoch and the value's place.
+/// Dropout in one forward pass. The seed, the epoch and a value's index decide whether it is dropped.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
-    /// Share of the values set to zero, in [0, 1); the others are divided by one minus it.
+    /// Share of the values set to zero, in [0, 1). The other values are divided by `1 − probability`.
     pub probability: f32,
     /// Seed of the run.
     pub seed: u64,
-    /// Index of the pass.
+    /// Index of the forward pass.
     pub epoch: usize,
 }
 
 impl Dropout {
+    /// The factor of the value at this index: 0 or `1 / (1 − probability)`.
     fn scale(self, at: usize) -> f32 {
-        let place = (self.epoch as u64) << 40 | at as u64;
-        let uniform = Random::new(self.seed ^ place.wrapping_mul(0xd134_2543_de82_ef95)).uniform();
+        let index = (self.epoch as u64) << 40 | at as u64;
+        let uniform = Random::new(self.seed ^ index.wrapping_mul(0xd134_2543_de82_ef95)).uniform();
         if uniform < self.probability { 0.0 } else { 1.0 / (1.0 - self.probability) }
     }
 }
@@ -349,7 +354,7 @@ impl AdamW {
     const BETA: [f32; 2] = [0.9, 0.999];
     const EPSILON: f32 = 1e-8;
 
-    /// An optimiser of networks of this shape.
+    /// An optimizer for networks of this shape.
     #[must_use]
     pub fn new(network: &Network, learning_rate: f32, weight_decay: f32) -> Self {
         let zeros = Network::zeros(network.dim(), network.n_clusters());

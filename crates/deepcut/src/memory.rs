@@ -1,4 +1,4 @@
-//! A budget of bytes that threads share, so that a large image waits for room instead of failing.
+//! A budget of bytes that threads share, so that a large image waits for memory instead of failing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,8 +6,8 @@ use std::thread::ThreadId;
 
 /// A budget of bytes shared by threads.
 ///
-/// Requests are granted in the order in which they came. A request of more than the whole budget is granted when nothing else is
-/// held. A thread that already holds a reservation never waits, since it might wait for itself: what it asks for is granted at once.
+/// Requests are granted in order of arrival. A request larger than the whole budget is granted when nothing else is reserved. A thread
+/// that already holds a reservation never waits, because it might wait for itself: its request is granted at once.
 #[derive(Debug)]
 pub struct Memory {
     budget: u64,
@@ -19,31 +19,31 @@ pub struct Memory {
 struct State {
     held: u64,
     holders: Vec<ThreadId>,
-    /// Tickets of those who wait, the oldest first.
+    /// Tickets of the waiting threads, oldest first.
     queue: VecDeque<u64>,
     next: u64,
 }
 
 impl Memory {
-    /// A budget of so many bytes.
+    /// Makes a budget of `budget` bytes.
     #[must_use]
     pub fn new(budget: u64) -> Arc<Self> {
         Arc::new(Self { budget, state: Mutex::default(), changed: Condvar::new() })
     }
 
-    /// Bytes of the whole budget.
+    /// The whole budget in bytes.
     #[must_use]
     pub fn budget(&self) -> u64 {
         self.budget
     }
 
-    /// Bytes that are reserved now.
+    /// Bytes reserved at present.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.state().held
     }
 
-    /// Waits until there is room for so many bytes, and reserves them until the reservation is dropped.
+    /// Waits until `bytes` are free and reserves them until the reservation is dropped.
     #[must_use]
     pub fn acquire(self: &Arc<Self>, bytes: u64) -> Reservation {
         let holder = std::thread::current().id();
@@ -70,7 +70,7 @@ impl Memory {
     }
 }
 
-/// Bytes of a [`Memory`], given back when dropped.
+/// Reserved bytes of a [`Memory`]; dropping it frees them.
 #[derive(Debug)]
 pub struct Reservation {
     memory: Arc<Memory>,
@@ -79,7 +79,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Gives back all but so many bytes.
+    /// Frees all but `bytes`.
     pub fn shrink(&mut self, bytes: u64) {
         let freed = self.bytes.saturating_sub(bytes);
         self.bytes -= freed;
@@ -100,20 +100,20 @@ impl Drop for Reservation {
     }
 }
 
-/// More than there is at all.
+/// A clustering needs more memory than the whole budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "clustering {nodes} patches by {method} takes {:.0} MB, more than the {:.0} MB there are; take a lower resolution, a larger stride or another method, or allow more (the command's --max-memory)",
     (*needed as f64 / 1e6).ceil(), (*limit as f64 / 1e6).floor()
 )]
 pub struct MemoryError {
-    /// Patches of the image.
+    /// Number of patches.
     pub nodes: usize,
     /// The method's name.
     pub method: &'static str,
-    /// Bytes that clustering may take; see [`Recipe::memory`](crate::Recipe::memory).
+    /// Bytes that clustering needs; see [`Recipe::memory`](crate::Recipe::memory).
     pub needed: u64,
-    /// Bytes there are.
+    /// Bytes available.
     pub limit: u64,
 }
 

@@ -1,23 +1,23 @@
-//! How well results agree with the truth, by the protocols of the field.
+//! Metrics of agreement between results and the ground truth, by the protocols of the field.
 //!
-//! | metric      | of what                        | protocol                                                                    |
+//! | metric      | compares                       | protocol                                                                    |
 //! |-------------|--------------------------------|-----------------------------------------------------------------------------|
-//! | mean IoU    | masks                          | [`iou`] of each image's foreground at its own size, averaged              |
-//! | accuracy    | masks                          | [`accuracy`] of each image, averaged                                      |
-//! | MAE         | soft masks                     | [`mean_absolute_error`] of each image, averaged                           |
+//! | mean IoU    | masks                          | [`iou`] of each image's foreground at its own size, averaged                |
+//! | accuracy    | masks                          | [`accuracy`] of each image, averaged                                        |
+//! | MAE         | soft masks                     | [`mean_absolute_error`] of each image, averaged                             |
 //! | maxF        | soft masks                     | [`MaxF`], two forms that are not comparable                                 |
-//! | CorLoc      | one box an image              | share of the images whose box has [`box_iou`] ≥ 0.5 with any true box     |
+//! | CorLoc      | one box an image               | share of the images whose box has  [`box_iou`] ≥ 0.5 with any true box     |
 //! | NMI, ARI    | labels of one set of points    | [`normalized_mutual_information`], [`adjusted_rand_index`]                  |
 //!
-//! For the keypoints of parts NMI and ARI are those of all points of a data set together (Choudhury et al., arXiv 2111.06349).
+//! For the keypoints of parts, NMI and ARI are computed over all points of a data set together (Choudhury et al., arXiv 2111.06349).
 //!
-//! [`bootstrap`] gives a mean the interval that another draw of images might have given.
+//! [`bootstrap`] gives the confidence interval of a mean over images.
 
 use crate::components::BoundingBox;
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Intersection over union of two masks of one size; 1 if both are empty.
+/// Intersection over union of two masks of the same size; 1 if both are empty.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -29,7 +29,7 @@ pub fn iou(a: &[bool], b: &[bool]) -> f64 {
     if either == 0 { 1.0 } else { both as f64 / either as f64 }
 }
 
-/// The larger of a mask's and its complement's [`iou`] with the truth: what a perfect choice of side would reach.
+/// The [`iou`] of a mask or of its complement with the truth, whichever is larger: the result of a perfect choice of foreground.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -49,7 +49,7 @@ pub fn accuracy(a: &[bool], b: &[bool]) -> f64 {
     a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len() as f64
 }
 
-/// Mean absolute difference of a soft mask, 0 to 255 for probabilities 0 to 1, from the truth.
+/// Mean absolute difference between a soft mask and the truth. The mask's values 0 to 255 stand for probabilities 0 to 1.
 ///
 /// # Panics
 /// If the lengths differ or are zero.
@@ -60,7 +60,7 @@ pub fn mean_absolute_error(soft: &[u8], truth: &[bool]) -> f64 {
     soft.iter().zip(truth).map(error).sum::<u64>() as f64 / (255.0 * soft.len() as f64)
 }
 
-/// How many pixels of a soft mask have each value, 0 to 255, outside and inside the truth: all that [`MaxF`] needs of an image.
+/// Histogram of a soft mask's values, 0 to 255, outside and inside the truth. [`MaxF`] needs no more of an image.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Histogram {
     outside: Vec<u32>,
@@ -68,7 +68,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one image's pixels.
+    /// Counts the pixels of one image.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -83,30 +83,32 @@ impl Histogram {
         Self { outside, inside }
     }
 
-    /// Whether it has a count for every value: one that was read may not.
+    /// Whether it has a count for every value; one read from a file may not.
     pub(crate) fn is_whole(&self) -> bool {
         self.outside.len() == 256 && self.inside.len() == 256
     }
 }
 
-/// The largest F over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`, in the two forms that papers print under one name.
+/// The largest F-measure over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`.
+///
+/// Papers use one name for two forms: [`MaxF::whole_set`] and [`MaxF::per_image`].
 #[derive(Debug, Clone)]
 pub struct MaxF {
-    pictures: usize,
+    images: usize,
     precision: [f64; 256],
     recall: [f64; 256],
-    per_picture: f64,
+    per_image: f64,
 }
 
 impl Default for MaxF {
     fn default() -> Self {
-        Self { pictures: 0, precision: [0.0; 256], recall: [0.0; 256], per_picture: 0.0 }
+        Self { images: 0, precision: [0.0; 256], recall: [0.0; 256], per_image: 0.0 }
     }
 }
 
 impl MaxF {
-    /// Takes in one image. Pixels at or above a threshold are foreground; no foreground has precision 1. An image whose truth is empty is left
-    /// out: there is nothing to recall.
+    /// Adds one image. Pixels at or above a threshold are foreground; an empty foreground has precision 1. An image whose truth is empty is
+    /// skipped, because its recall is undefined.
     pub fn add(&mut self, counts: &Histogram) {
         let positives = counts.inside.iter().fold(0u32, |sum, n| sum.saturating_add(*n));
         if positives == 0 {
@@ -122,30 +124,30 @@ impl MaxF {
             self.recall[threshold] += recall;
             best = best.max(f_measure(precision, recall, 0.3 * 0.3));
         }
-        self.per_picture += best;
-        self.pictures += 1;
+        self.per_image += best;
+        self.images += 1;
     }
 
-    /// Of precision and recall averaged over the images at each threshold, the best threshold's F with β² = 0.3: as in the saliency literature
-    /// and TokenCut (arXiv 2202.11539). NaN without images.
+    /// F with β² = 0.3 at the best threshold for the whole set: precision and recall are averaged over the images first, as in the saliency
+    /// literature and TokenCut (arXiv 2202.11539). NaN without images.
     #[must_use]
-    pub fn of_the_set(&self) -> f64 {
-        let n = self.pictures as f64;
+    pub fn whole_set(&self) -> f64 {
+        let n = self.images as f64;
         let values = self.precision.iter().zip(&self.recall).map(|(p, r)| f_measure(p / n, r / n, 0.3));
         values.fold(f64::NAN, f64::max)
     }
 
-    /// The mean of every image's own best F with β² = 0.09: as in the published code of FOUND (arXiv 2212.07834), which squares 0.3 once more.
-    /// NaN without images.
+    /// Mean over the images of F with β² = 0.09 at each image's best threshold, as in the published code of FOUND (arXiv 2212.07834), which
+    /// squares 0.3 once more. NaN without images.
     #[must_use]
-    pub fn per_picture(&self) -> f64 {
-        self.per_picture / self.pictures as f64
+    pub fn per_image(&self) -> f64 {
+        self.per_image / self.images as f64
     }
 }
 
 fn f_measure(precision: f64, recall: f64, beta_squared: f64) -> f64 {
-    let below = beta_squared * precision + recall;
-    if below == 0.0 { 0.0 } else { (1.0 + beta_squared) * precision * recall / below }
+    let denominator = beta_squared * precision + recall;
+    if denominator == 0.0 { 0.0 } else { (1.0 + beta_squared) * precision * recall / denominator }
 }
 
 /// Intersection over union of two boxes; 0 if both are empty.
@@ -160,10 +162,10 @@ pub fn box_iou(a: BoundingBox, b: BoundingBox) -> f64 {
     if either == 0.0 { 0.0 } else { both / either }
 }
 
-/// How often label i of `a` meets label j of `b`, and how often each occurs.
+/// The number of points with label i in `a` and label j in `b`, and the number with each label.
 fn contingency(a: &[usize], b: &[usize]) -> (Vec<Vec<f64>>, [Vec<f64>; 2]) {
     assert_eq!(a.len(), b.len(), "labels of different sets");
-    // Labels may be any numbers: they are counted in their order.
+    // Labels may be any numbers: their ranks are the indices.
     let order = |of: &[usize]| -> BTreeMap<usize, usize> {
         let labels: BTreeSet<usize> = of.iter().copied().collect();
         labels.into_iter().zip(0..).collect()
@@ -176,17 +178,17 @@ fn contingency(a: &[usize], b: &[usize]) -> (Vec<Vec<f64>>, [Vec<f64>; 2]) {
     (table, [rows, columns])
 }
 
-/// Mutual information of two labellings over the mean of their entropies, in [0, 1]; 1 if both have one label.
+/// Mutual information of two labelings divided by the mean of their entropies, in [0, 1]; 1 if each has a single label.
 ///
 /// # Panics
 /// If the lengths differ.
 #[must_use]
 pub fn normalized_mutual_information(a: &[usize], b: &[usize]) -> f64 {
-    let (table, sides) = contingency(a, b);
+    let (table, counts) = contingency(a, b);
     let n = a.len() as f64;
     let information = |count: f64| if count > 0.0 { -count / n * (count / n).ln() } else { 0.0 };
     let entropy = |counts: &[f64]| counts.iter().map(|&c| information(c)).sum::<f64>();
-    let [ha, hb] = sides.each_ref().map(|side| entropy(side));
+    let [ha, hb] = counts.each_ref().map(|counts| entropy(counts));
     if ha + hb == 0.0 {
         return 1.0;
     }
@@ -194,24 +196,26 @@ pub fn normalized_mutual_information(a: &[usize], b: &[usize]) -> f64 {
     (2.0 * (ha + hb - joint) / (ha + hb)).clamp(0.0, 1.0)
 }
 
-/// The share of pairs on which two labellings agree, corrected for chance (Hubert and Arabie 1985): 1 if equal, about 0 if independent.
+/// Share of the pairs of points on which two labelings agree, corrected for chance (Hubert and Arabie 1985): 1 if the labelings are equal,
+/// about 0 if they are independent.
 ///
 /// # Panics
 /// If the lengths differ.
 #[must_use]
 pub fn adjusted_rand_index(a: &[usize], b: &[usize]) -> f64 {
-    let (table, sides) = contingency(a, b);
+    let (table, counts) = contingency(a, b);
     let pairs = |count: f64| count * (count - 1.0) / 2.0;
     let together = |counts: &[f64]| counts.iter().map(|&c| pairs(c)).sum::<f64>();
     let both: f64 = table.iter().map(|row| together(row)).sum();
-    let [in_a, in_b] = sides.each_ref().map(|side| together(side));
+    let [in_a, in_b] = counts.each_ref().map(|counts| together(counts));
     let all = pairs(a.len() as f64);
-    let (expected, most) = (if all > 0.0 { in_a * in_b / all } else { 0.0 }, (in_a + in_b) / 2.0);
-    if most == expected { 1.0 } else { (both - expected) / (most - expected) }
+    let (expected, largest) = (if all > 0.0 { in_a * in_b / all } else { 0.0 }, (in_a + in_b) / 2.0);
+    if largest == expected { 1.0 } else { (both - expected) / (largest - expected) }
 }
 
-/// The 95 % interval of a mean by the percentile bootstrap: the mean of as many values drawn again with replacement, 2000 times over. The
-/// draws are the same in every run. None of fewer than two values: they say nothing of another draw.
+/// The 95 % confidence interval of a mean by the percentile bootstrap: 2000 samples, drawn with replacement and as large as `values`.
+///
+/// The samples are the same in every run. None for fewer than two values, which say nothing about their spread.
 #[must_use]
 pub fn bootstrap(values: &[f64]) -> Option<[f64; 2]> {
     const DRAWS: usize = 2000;
@@ -270,17 +274,17 @@ mod tests {
         f.add(&Histogram::new(&soft, &truth));
         let at = |precision, recall, b| f_measure(precision, recall, b);
         // Above 150: P 1, R ½. Down to 101: P ½, R ½. Down to 1: P ⅔, R 1.
-        assert_eq!(f.of_the_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
-        assert_eq!(f.per_picture(), at(1.0, 0.5, 0.09));
+        assert_eq!(f.whole_set(), at(1.0, 0.5, 0.3).max(at(2.0 / 3.0, 1.0, 0.3)));
+        assert_eq!(f.per_image(), at(1.0, 0.5, 0.09));
         // Another image whose best threshold differs: the set's one threshold cannot suit both.
         f.add(&Histogram::new(&[10, 5, 0, 0], &truth));
-        assert_eq!(f.per_picture(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
-        assert!(f.of_the_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
-        assert!(MaxF::default().of_the_set().is_nan());
+        assert_eq!(f.per_image(), f64::midpoint(at(1.0, 0.5, 0.09), 1.0));
+        assert!(f.whole_set() < f64::midpoint(at(1.0, 0.5, 0.3), 1.0));
+        assert!(MaxF::default().whole_set().is_nan());
         // An empty truth is neither found nor missed.
-        let before = (f.of_the_set(), f.per_picture());
+        let before = (f.whole_set(), f.per_image());
         f.add(&Histogram::new(&soft, &[false; 4]));
-        assert_eq!((f.of_the_set(), f.per_picture()), before);
+        assert_eq!((f.whole_set(), f.per_image()), before);
     }
 
     #[test]
@@ -302,7 +306,7 @@ mod tests {
     }
 
     proptest! {
-        /// Agreement of labellings does not feel their names or order, and lies below 1 unless they are one partition.
+        /// Agreement does not depend on the labels' names or order, and is at most 1.
         #[test]
         fn label_names_do_not_matter(pairs in proptest::collection::vec((0..4usize, 0..3usize), 2..60)) {
             let (a, b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();

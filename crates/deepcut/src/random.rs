@@ -1,4 +1,4 @@
-//! Random numbers that will be the same in every version, on every machine.
+//! Random numbers that are the same in every version and on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
 #[derive(Debug, Clone)]
@@ -9,7 +9,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Any value.
+    /// The next number, uniform over all values.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -18,7 +18,7 @@ impl Random {
         z ^ z >> 31
     }
 
-    /// Uniform in [0, 1).
+    /// The next number, uniform in [0, 1).
     pub fn uniform(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 24) as f32
     }

@@ -100,7 +100,7 @@ impl Segmenter {
     /// [`Error::Option`] if an option is out of its range, or the resolution smaller than a patch of the network.
     pub fn new(backbone: Box<dyn Backbone>, mut options: Options, cpu: Cpu) -> Result<Self, Error> {
         options.validate()?;
-        options.view = options.view.of(&*backbone)?;
+        options.view = options.view.for_backbone(&*backbone)?;
         options.recipe.precision = options.recipe.precision_on(&cpu);
         Ok(Self { backbone, options, cpu, memory: None })
     }

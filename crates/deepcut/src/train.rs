@@ -1,7 +1,7 @@
-//! Trains the network on one picture's graph: joins `gnn` and `objective`, which do not know each other.
+//! Trains the network on one image's graph: joins `gnn` and `objective`, which do not know each other.
 //!
-//! As in the published code, the assignment returned is that of the last training pass, after `epochs − 1` updates and with
-//! dropout, if there is any.
+//! As in the published code, the result is the assignment of the last training pass: after `epochs − 1` updates, and with dropout if
+//! there is any.
 
 use crate::cpu::Cpu;
 use crate::gnn::{AdamW, Dropout, Network, Pass, Propagated};
@@ -12,15 +12,15 @@ use std::ops::ControlFlow;
 /// How to train.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
-    /// What to minimise.
+    /// Objective to minimize.
     pub objective: Objective,
-    /// Forward passes; at least one.
+    /// Number of forward passes; at least one.
     pub epochs: usize,
     /// AdamW's learning rate.
     pub learning_rate: f32,
     /// AdamW's weight decay.
     pub weight_decay: f32,
-    /// Share of the hidden layer dropped, in [0, 1).
+    /// Share of the hidden layer's values that dropout sets to zero, in [0, 1).
     pub dropout: f32,
     /// Seed of dropout.
     pub seed: u64,
@@ -29,23 +29,23 @@ pub struct Schedule {
 /// A soft clustering of the nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
-    /// k.
+    /// Number of clusters, k.
     pub n_clusters: usize,
-    /// `[nodes, n_clusters]`; each row sums to one.
+    /// The probability of each cluster for each node, `[nodes, n_clusters]`; each row sums to one.
     pub soft: Vec<f32>,
     /// The objective's value at `soft`.
     pub loss: f32,
 }
 
 impl Assignment {
-    /// The cluster of each node: the first of the largest.
+    /// The most probable cluster of each node; among equals, the first.
     #[must_use]
     pub fn labels(&self) -> Vec<usize> {
         self.soft.chunks_exact(self.n_clusters).map(argmax).collect()
     }
 }
 
-/// Index of the first of the largest values.
+/// Index of the largest value; among equals, the first.
 pub(crate) fn argmax(values: &[f32]) -> usize {
     let mut best = 0;
     for (i, v) in values.iter().enumerate() {
@@ -65,8 +65,9 @@ pub struct Trained {
     pub network: Network,
 }
 
-/// Trains a copy of `initial` on `graph`; `propagated` holds its features. `observe` is called at the beginning of each epoch, with its
-/// index, and cancels the training with `Break`: there is no result then.
+/// Trains a copy of `initial` on `graph`; `propagated` holds the graph's features.
+///
+/// `observe` is called with each epoch's index as it begins. If it returns `Break`, training stops and the result is None.
 ///
 /// # Panics
 /// If `propagated` is of another graph or of another dimension than `initial`.

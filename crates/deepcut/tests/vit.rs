@@ -472,7 +472,7 @@ fn networks_of_other_kinds_are_refused() {
     };
     let with = |name: &'static str| move |file: &mut File| file.0.push((name.to_owned(), vec![128], vec![0.5; 128]));
     refused(&with("norm_pre.weight"), "a norm before the first block");
-    refused(&with("blocks.0.attn.q_norm.weight"), "normalised queries and keys");
+    refused(&with("blocks.0.attn.q_norm.weight"), "normalized queries and keys");
     refused(&with("blocks.1.mlp.w12.weight"), "SwiGLU");
     refused(&with("blocks.1.attn.relative_position_bias_table"), "relative positions");
     refused(&with("blocks.1.gamma_1"), "scales of another kind");

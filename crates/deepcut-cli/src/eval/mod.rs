@@ -134,7 +134,7 @@ impl Evaluation {
         let options = contenders.first().map(|contender| contender.options.clone()).unwrap_or_default();
         let segmenter = network::segmenter(&study.network, &study.run, options)?;
         for contender in &mut contenders {
-            contender.options.view = contender.options.view.of(segmenter.backbone())?;
+            contender.options.view = contender.options.view.for_backbone(segmenter.backbone())?;
             contender.options.recipe.precision = segmenter.options().recipe.precision;
         }
         let cache = study.cache.as_ref().map(|folder| Cache::open(folder, study.cache_size)).transpose()?;

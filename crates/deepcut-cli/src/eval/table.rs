@@ -84,8 +84,8 @@ impl Table {
         let single = |name: &str, value| Row { name: name.into(), value, interval: None };
         let mut rows: Vec<Row> = self.columns.iter().map(|(name, values)| row(name, values)).collect();
         if self.has_masks {
-            rows.push(single("maxF of the set, β² 0.3", self.max_f.of_the_set()));
-            rows.push(single("maxF per image, β² 0.09", self.max_f.per_picture()));
+            rows.push(single("maxF of the set, β² 0.3", self.max_f.whole_set()));
+            rows.push(single("maxF per image, β² 0.09", self.max_f.per_image()));
         }
         if !self.sequences.is_empty() {
             rows.extend(self.sequences.iter().map(|(name, values)| row(&format!("J of {name}"), values)));

@@ -1,32 +1,32 @@
-//! Networks known by name: where their weights are published and what is in them. Downloading is the command line's.
+//! Networks with a name: where their weights are published, and their shapes. The command downloads them, not the library.
 
 use super::vit::{Family, VisionTransformer, VitOptions};
 use super::weights::WeightsError;
 use crate::cpu::Cpu;
 
-/// The file of every entry.
+/// Name of the weights' file in every repository.
 pub const FILE: &str = "model.safetensors";
 
 /// A published vision transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// What users call it.
+    /// Name on the command line.
     pub name: &'static str,
-    /// Its repository on the Hugging Face hub, holding [`FILE`].
+    /// Repository on the Hugging Face hub that holds [`FILE`].
     pub repository: &'static str,
-    /// Its family.
+    /// Family of the network.
     pub family: Family,
-    /// Pixels on a patch's side.
+    /// Side of a patch in pixels.
     pub patch_size: usize,
     /// Length of a token.
     pub dim: usize,
     /// Number of blocks.
     pub depth: usize,
-    /// Attention heads.
+    /// Number of attention heads.
     pub heads: usize,
-    /// Register tokens.
+    /// Number of register tokens.
     pub registers: usize,
-    /// SPDX identifier of the weights' licence.
+    /// SPDX identifier of the weights' license.
     pub license: &'static str,
 }
 
@@ -74,20 +74,20 @@ pub const ENTRIES: [Entry; 10] = [
 ];
 
 impl Entry {
-    /// The entry of this name.
+    /// The entry with this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
         ENTRIES.iter().find(|entry| entry.name == name)
     }
 
-    /// Number of parameters: what the shapes add up to, positions aside.
+    /// Number of parameters, without positions.
     #[must_use]
     pub fn parameters(&self) -> usize {
         let Self { dim, depth, patch_size, .. } = *self;
         depth * (12 * dim * dim + 13 * dim) + (3 * patch_size * patch_size + 1) * dim
     }
 
-    /// What the published file holds, where there is more than one network of the name.
+    /// Which network the file holds, if several are published under the name.
     #[must_use]
     pub fn note(&self) -> Option<&'static str> {
         (self.family == Family::Dino)

@@ -1,64 +1,50 @@
-//! What a `config.json` beside a network's file, or the file's own metadata, say of the network: in timm's form or in transformers'.
+//! A network's description in the `config.json` next to its file, or in the file's own metadata, in timm's form or in transformers'.
 //!
-//! | of the network    | timm                                        | transformers                      |
+//! | property          | timm                                        | transformers                      |
 //! |-------------------|---------------------------------------------|-----------------------------------|
 //! | heads             | `model_args.num_heads`, else `architecture` | `num_attention_heads`             |
 //! | shape             | `model_args`, `num_features`                | `hidden_size`, `num_hidden_layers`, `patch_size` |
-//! | ε of its norms    |                                             | `layer_norm_eps`                  |
-//! | its input         | `pretrained_cfg.mean`, `.std`               | `image_mean`, `image_std` of `preprocessor_config.json` |
-//! | how it was trained | `pretrained_cfg.tag`                       | `model_type`                      |
+//! | ε of the norms    |                                             | `layer_norm_eps`                  |
+//! | mean, deviation   | `pretrained_cfg.mean`, `.std`               | `image_mean`, `image_std` of `preprocessor_config.json` |
+//! | family            | `pretrained_cfg.tag`                        | `model_type`                      |
 //!
-//! What they say and this program does not compute, as another activation, is an error.
+//! An operation that this program does not compute, such as another activation, is an error.
 
-use super::vit::Family;
+use super::vit::family::Family;
+use super::vit::sizes::heads_by_name;
 use super::weights::WeightsError;
 use serde_json::Value;
 
-/// What is known of a network beside its tensors; None: not said.
+/// A network's description; None where it says nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
     /// timm's name of the architecture.
     pub architecture: Option<String>,
-    /// Attention heads.
+    /// Number of attention heads.
     pub heads: Option<usize>,
     /// Length of a token.
     pub dim: Option<usize>,
-    /// Blocks.
+    /// Number of blocks.
     pub depth: Option<usize>,
-    /// Pixels on a patch's side.
+    /// Side of a patch in pixels.
     pub patch_size: Option<usize>,
-    /// What keeps a norm's quotient finite.
+    /// ε of the norms, which keeps their quotient finite.
     pub epsilon: Option<f32>,
-    /// Mean of the input's channels.
+    /// Mean of each input channel.
     pub mean: Option<[f32; 3]>,
-    /// Standard deviation of the input's channels.
+    /// Standard deviation of each input channel.
     pub std: Option<[f32; 3]>,
-    /// How it was trained.
+    /// Family of the network: how it was trained.
     pub family: Option<Family>,
 }
 
-/// Widths and heads of the sizes that timm's names tell; a name's size is the word after `vit_` or `deit_`.
-const SIZES: [(&str, usize, usize); 11] = [
-    ("tiny", 192, 3),
-    ("little", 320, 5),
-    ("small", 384, 6),
-    ("medium", 512, 8),
-    ("betwixt", 640, 10),
-    ("base", 768, 12),
-    ("large", 1024, 16),
-    ("huge", 1280, 16),
-    ("giant", 1408, 16),
-    ("giant", 1536, 24),
-    ("gigantic", 1664, 16),
-];
-
 impl Config {
-    /// Reads one file's text.
+    /// Reads the text of a `config.json`.
     ///
     /// # Errors
-    /// [`WeightsError::Metadata`] if it is no such text, or a value is of another kind; [`WeightsError::Unsuited`] if the network computes something that
-    /// this program does not.
+    /// [`WeightsError::Metadata`] if the text is not a JSON object, or a value has the wrong type; [`WeightsError::Unsuited`] if the network
+    /// needs an operation that this program does not compute.
     pub fn parse(text: &str) -> Result<Self, WeightsError> {
         let wrong = |what: String| WeightsError::Metadata(what);
         let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("the config is no JSON: {error}")))?;
@@ -93,11 +79,11 @@ impl Config {
         })
     }
 
-    /// This, and what `other` says beyond it.
+    /// Fills in missing values from `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
-            // A name decides heads only where no number does.
+            // The architecture's name decides only if neither config gives the number.
             heads: self.heads.or(other.heads),
             architecture: self.architecture.or(other.architecture),
             dim: self.dim.or(other.dim),
@@ -110,18 +96,18 @@ impl Config {
         }
     }
 
-    /// Heads of a network of this width: the number itself, or what its architecture's name tells.
+    /// Number of heads of a network with this width, as given or by the architecture's name.
     #[must_use]
     pub fn heads(&self, dim: usize) -> Option<usize> {
         let by_name = |name: &String| {
             let (_, size) = name.split_once("vit_").or_else(|| name.split_once("deit_")).or_else(|| name.split_once("deit3_"))?;
             let word = size.split(['_', '.']).next()?;
-            SIZES.iter().find(|(known, width, _)| *known == word && *width == dim).map(|(.., heads)| *heads)
+            heads_by_name(word, dim)
         };
         self.heads.or_else(|| self.architecture.as_ref().and_then(by_name))
     }
 
-    /// That the tensors are of the network that this describes.
+    /// Checks that the tensors' shapes match this description.
     pub(super) fn check(&self, dim: usize, depth: usize, patch_size: usize) -> Result<(), WeightsError> {
         for (what, said, found) in [
             ("dimensions", self.dim, dim),
@@ -138,7 +124,7 @@ impl Config {
     }
 }
 
-/// How a network was trained, by the words of its config.
+/// The family, by the words of a config.
 fn family(architecture: Option<&str>, tag: Option<&str>, model_type: Option<&str>) -> Option<Family> {
     let begins = |text: Option<&str>, words: &[&str]| text.is_some_and(|text| words.iter().any(|word| text.starts_with(word)));
     if begins(model_type, &["dinov2"]) || architecture.is_some_and(|name| name.contains("dinov2")) || begins(tag, &["lvd142m"]) {
@@ -152,11 +138,11 @@ fn family(architecture: Option<&str>, tag: Option<&str>, model_type: Option<&str
     }
 }
 
-/// A config's values, by dotted paths.
+/// The values of a config, found by dotted paths.
 struct Object<'a>(&'a Value);
 
 impl Object<'_> {
-    /// The first of some paths that has a value.
+    /// The value at the first path that has one.
     fn get(&self, paths: &[&str]) -> Option<&Value> {
         let at = |path: &&str| path.split('.').try_fold(self.0, |value, key| value.get(key)).filter(|value| !value.is_null());
         paths.iter().find_map(at)
@@ -170,7 +156,7 @@ impl Object<'_> {
         self.get(paths).and_then(Value::as_bool) == Some(truth)
     }
 
-    /// A positive number; of a pair, both alike.
+    /// A positive number, or a pair of two equal ones.
     fn size(&self, paths: &[&str]) -> Result<Option<usize>, WeightsError> {
         let number = |value: &Value| value.as_u64().filter(|n| (1..=1 << 20).contains(n)).map(|n| n as usize);
         let Some(value) = self.get(paths) else { return Ok(None) };
@@ -200,7 +186,7 @@ impl Object<'_> {
             .ok_or_else(|| WeightsError::Metadata(format!("the config's layer_norm_eps is {value}; expected 0 to 0.01")))
     }
 
-    /// That nothing is asked for that this program does not compute.
+    /// Checks that the network needs no operation that this program does not compute.
     fn check(&self) -> Result<(), WeightsError> {
         let unsuited = |what: String| {
             Err(WeightsError::Unsuited(format!("the config asks for {what}, which this program does not compute")))
@@ -213,8 +199,8 @@ impl Object<'_> {
         }
         for (key, what) in [
             ("model_args.pre_norm", "a norm before the first block"),
-            ("model_args.qk_norm", "normalised queries and keys"),
-            ("use_qk_norm", "normalised queries and keys"),
+            ("model_args.qk_norm", "normalized queries and keys"),
+            ("use_qk_norm", "normalized queries and keys"),
             ("use_relative_position_bias", "relative positions"),
             ("use_shared_relative_position_bias", "relative positions"),
             ("model_args.scale_attn_norm", "a norm inside attention"),
@@ -298,7 +284,7 @@ mod tests {
             (r#"{"model_args": {"act_layer": "gelu_tanh"}}"#, "`gelu_tanh`"),
             (r#"{"use_swiglu_ffn": true}"#, "SwiGLU"),
             (r#"{"architecture": "vit_base_patch16_rpn_224"}"#, "norms behind attention"),
-            (r#"{"model_args": {"qk_norm": true}}"#, "normalised queries and keys"),
+            (r#"{"model_args": {"qk_norm": true}}"#, "normalized queries and keys"),
             (r#"{"image_mean": [0.5]}"#, "expected three numbers"),
             (r#"{"image_std": [0.5, 0, 0.5]}"#, "not positive"),
             (r#"{"rescale_factor": 0.00784}"#, "pixels times"),

@@ -11,8 +11,8 @@
 //! and zero padding, the others are 1 × 1, and `upsample₂` is bilinear. Batch norm is folded into the weights. Widths, depths and
 //! kernel size are read from the file's metadata under the key `deepcut`, so another file of this family needs no other code.
 //!
-//! Planes are channels-last with a border of zeros, so that a convolution never asks where the edge is. A block is computed a few
-//! rows at a time: their hidden activations, three times as wide, never leave the second-level cache.
+//! Planes are channels-last with a border of zeros, so that a convolution needs no test for the edge. A block is computed a few rows at
+//! a time: their hidden activations, three times as wide, never leave the second-level cache.
 
 use super::linear::{Linear, resized};
 use super::weights::{Weights, WeightsError, sha256};
@@ -23,19 +23,23 @@ use crate::kernels::parallel;
 use serde::Deserialize;
 use std::fmt;
 
-/// The key under which the metadata describe a network of this family.
+/// Key of the metadata that describe a network of this family.
 const METADATA: &str = "deepcut";
 /// Name of this family in the metadata.
 const ARCHITECTURE: &str = "deepcut-student";
-/// No width, depth or kernel in the metadata may be larger.
+/// Largest width that the metadata may give.
 const MAX_WIDTH: usize = 4096;
+/// Largest number of blocks in a stage.
 const MAX_DEPTH: usize = 64;
+/// Largest kernel of a depthwise convolution.
 const MAX_KERNEL: usize = 31;
-/// Pixels a task computes at least: enough that packing and bookkeeping vanish.
+/// Fewest pixels of a task: enough to make packing and bookkeeping negligible.
 const TASK_PIXELS: usize = 48;
+/// Stride and kernel of the stem.
 const STEM: usize = 4;
+/// Pixels between patches.
 const STRIDE: usize = 8;
-/// Padding to this keeps both scales whole.
+/// Inputs are padded to a multiple of this, which makes both scales whole.
 const SIZE_MULTIPLE: usize = 16;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -107,7 +111,7 @@ struct Loader<'a> {
     weights: Weights<'a>,
     architecture: Architecture,
     precision: Precision,
-    /// Of the layers that are not in int8.
+    /// Precision of the layers that int8 does not suit: f32 or bf16.
     float: Precision,
 }
 
@@ -120,7 +124,7 @@ impl Loader<'_> {
     fn patches(&mut self, name: &str, inputs: usize, outputs: usize, size: usize) -> Result<Linear, WeightsError> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, size, size])?;
         let bias = self.bias(name, outputs)?;
-        // What is read straight from pixels or added up from few layers stays in floating point.
+        // Layers that read pixels, or sum few layers, stay in floating point.
         Ok(Linear::patches(self.float, &tensor, bias, inputs, size))
     }
 
@@ -128,7 +132,7 @@ impl Loader<'_> {
         self.patches(name, inputs, outputs, 1)
     }
 
-    /// A 1 × 1 convolution of a block, where nearly all products are.
+    /// A 1 × 1 convolution of a block. Blocks have nearly all of the products.
     fn dense(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
         let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
         Ok(Linear::new(self.precision, &tensor, self.bias(name, outputs)?, inputs))
@@ -160,8 +164,10 @@ impl ConvNet {
         Weights::parse(bytes).is_ok_and(|weights| weights.metadata(METADATA).is_ok())
     }
 
-    /// Builds the network from safetensors bytes. Its 1 × 1 and patch-wise convolutions are computed in `precision`; of these, in int8 those of the
-    /// blocks, the others in the faster of f32 and bf16. [`Precision::Auto`] is int8 where that pays: it keeps the masks.
+    /// Builds the network from safetensors bytes.
+    ///
+    /// Its 1 × 1 and patch-wise convolutions are computed in `precision`. With [`Precision::Int8`] only those of the blocks are; the others
+    /// are in the faster of f32 and bf16. [`Precision::Auto`] chooses int8 where it is faster, because masks stay the same.
     ///
     /// # Errors
     /// Every variant of [`WeightsError`].
@@ -172,7 +178,7 @@ impl ConvNet {
         Ok(network)
     }
 
-    /// [`ConvNet::from_bytes`], but for the checksum.
+    /// [`ConvNet::from_bytes`] without the checksum.
     fn read(name: &str, bytes: &[u8], cpu: &Cpu, precision: Precision) -> Result<Self, WeightsError> {
         let weights = Weights::parse_named(name, bytes)?;
         let architecture: Architecture =
@@ -265,14 +271,14 @@ impl Plane {
         Self { height, width, channels, pad, data }
     }
 
-    /// A picture that may be lower and narrower than the plane; the rest is zero.
+    /// An input that may be smaller than the plane; the rest is zero.
     fn from_input(height: usize, width: usize, input: Input<'_>) -> Self {
         let mut plane = Self::zeros(height, width, 3, 0);
         store(input.data, &mut plane.data, width * 3, input.width * 3, 0);
         plane
     }
 
-    /// Values from one row of the padded plane to the next.
+    /// Number of values from one row of the padded plane to the next.
     fn stride(&self) -> usize {
         (self.width + 2 * self.pad) * self.channels
     }
@@ -285,19 +291,19 @@ impl Plane {
         &self.data[self.at(y, 0)..self.at(y, self.width)]
     }
 
-    /// Rows that make up one task.
+    /// Number of rows in a task.
     fn task_rows(&self) -> usize {
         TASK_PIXELS.div_ceil(self.width).min(self.height)
     }
 
-    /// The rows of the plane inside its border, in chunks of [`Plane::task_rows`], each padded left and right.
+    /// The rows inside the border, padded left and right, in chunks of [`Plane::task_rows`].
     fn tasks_mut(&mut self) -> std::slice::ChunksMut<'_, f32> {
         let (stride, rows) = (self.stride(), self.task_rows());
         let inside = self.pad * stride..(self.pad + self.height) * stride;
         self.data[inside].chunks_mut(rows * stride)
     }
 
-    /// A convolution of stride `size` with a `size × size` kernel.
+    /// Applies a convolution with stride `size` and a `size × size` kernel.
     fn patches(&self, cpu: &Cpu, linear: &Linear, size: usize, pad: usize, scratch: &mut Vec<Scratch>) -> Self {
         let mut out = Self::zeros(self.height / size, self.width / size, linear.outputs(), pad);
         let (rows, stride, width, channels) = (out.task_rows(), out.stride(), out.width, out.channels);
@@ -334,7 +340,7 @@ fn store(rows: &[f32], out: &mut [f32], stride: usize, width: usize, indent: usi
     }
 }
 
-/// Runs a stage's blocks, back and forth between two planes.
+/// Applies a stage's blocks, alternating between two planes.
 fn run(cpu: &Cpu, blocks: &[Block], mut x: Plane, scratch: &mut Vec<Scratch>) -> Plane {
     if blocks.is_empty() {
         return x;
@@ -373,10 +379,10 @@ impl Block {
     }
 }
 
-/// Adds `coarse` (half the height and width, no border), upsampled bilinearly about pixel centres, to `fine`.
+/// Adds `coarse` (half the height and width, no border), upsampled bilinearly about pixel centers, to `fine`.
 fn add_upsampled(fine: &mut Plane, coarse: &Plane) {
     let half = |i: usize, n: usize| {
-        // Centre i + ½ of the fine grid lies at i/2 − ¼ of the coarse one.
+        // Center i + ½ of the fine grid lies at i/2 − ¼ of the coarse one.
         let (near, far) = (i / 2, if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n / 2 - 1) });
         [(near, 0.75f32), (far, 0.25)]
     };

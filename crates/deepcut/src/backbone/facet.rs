@@ -1,4 +1,4 @@
-//! Which activations of a vision transformer are the features of a patch, and how several are joined.
+//! Facets: the activations of a vision transformer that are the features of a patch, and how several are joined.
 //!
 //! Sources: the facets and the log-binned descriptor are those of Amir et al. (arXiv 2112.05814), `extractor.py`, which the published
 //! code uses; joining facets is ours.
@@ -11,15 +11,15 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Facet {
-    /// The keys of the block's attention, all heads side by side.
+    /// Keys of the block's attention, with all heads concatenated.
     Key,
-    /// Its queries.
+    /// Queries of the block's attention.
     Query,
-    /// Its values.
+    /// Values of the block's attention.
     Value,
-    /// What the block gives to the next.
+    /// Output of the block.
     Token,
-    /// The same after the network's final norm.
+    /// Output of the block after the network's final norm.
     NormToken,
 }
 
@@ -45,7 +45,7 @@ impl Facet {
     }
 }
 
-/// A facet of one block: written `value@6`, or `key` for the last block's.
+/// A facet of one block, written `value@6`, or `key` for the last block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockFacet {
     /// The activation.
@@ -54,14 +54,14 @@ pub struct BlockFacet {
     pub block: Option<usize>,
 }
 
-/// Not a list of facets.
+/// A text that is not a list of facets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no facet; expected key, query, value, token or norm-token, with a block if need be (value@6), several joined by +"
 )]
 pub struct ParseFacetError(String);
 
-/// One facet or several to join: written `value@6+key@8`.
+/// One facet, or several to join: written `value@6+key@8`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facets(pub Vec<BlockFacet>);
 
@@ -91,8 +91,8 @@ impl fmt::Display for Facets {
     }
 }
 
-/// Joins maps of one grid: every row scaled to length 1/√m and put side by side, so that inner products are the mean cosines of
-/// the m maps. A single map is left as it is.
+/// Joins m maps with the same grid: scales every row to length 1/√m and concatenates, so that inner products are mean cosines over the
+/// maps. A single map is returned unchanged.
 ///
 /// # Errors
 /// [`FeatureMapError::Grids`] if the grids differ, [`FeatureMapError::Empty`] if there is no map.
@@ -118,11 +118,11 @@ pub fn fuse(mut maps: Vec<FeatureMap>) -> Result<FeatureMap, FeatureMapError> {
     FeatureMap::new(grid.0, grid.1, dim, data)
 }
 
-/// Describes every patch by its surroundings too: 17 bins, of which nine are its 3 × 3 neighbors and eight the 3 × 3 means around
-/// it at distance three; beyond the edge, the nearest cell inside. The result has 17 times the dimension.
+/// Describes every patch by its surroundings too, in 17 bins: nine for the 3 × 3 patches around it, itself included, and eight for the
+/// 3 × 3 means at distance three. Beyond the edge, the nearest patch is repeated. The result has 17 times the dimension.
 ///
 /// # Errors
-/// None but [`FeatureMapError::Shape`], if the size wraps.
+/// [`FeatureMapError::Shape`] if the size overflows.
 pub fn log_bin(map: &FeatureMap) -> Result<FeatureMap, FeatureMapError> {
     let ((height, width), dim) = (map.grid(), map.dim());
     let means = mean_of_neighbors(map);

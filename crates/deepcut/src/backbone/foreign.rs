@@ -1,16 +1,16 @@
-//! Files that hold a network's weights in another container than safetensors, or no weights at all: known by their first bytes, and what to do
-//! about each.
+//! Recognizes files that are not safetensors by their first bytes, and says what to do about each.
 
 use std::borrow::Cow;
 
-/// Joins what a checkpoint holds in dictionaries of dictionaries into tensors of dotted names; runs no code of the file.
+/// Converts a PyTorch checkpoint: flattens nested dictionaries to dotted names, and runs no code from the file.
 const TORCH: &str = r#"python3 -c "import sys, argparse, torch; from safetensors.torch import save_file; torch.serialization.add_safe_globals([argparse.Namespace]); flat = lambda d, p='': {n: t for k, v in d.items() for n, t in (flat(v, f'{p}{k}.') if isinstance(v, dict) else {f'{p}{k}': v}).items()}; found = flat(torch.load(sys.argv[1], map_location='cpu', weights_only=True)); save_file({n: t.detach().clone().contiguous() for n, t in found.items() if torch.is_tensor(t)}, sys.argv[2])""#;
-/// The same of a program that PyTorch runs.
+/// Converts a TorchScript program.
 const TORCH_SCRIPT: &str = r#"python3 -c "import sys, torch; from safetensors.torch import save_file; save_file({n: t.detach().clone().contiguous() for n, t in torch.jit.load(sys.argv[1], map_location='cpu').state_dict().items()}, sys.argv[2])""#;
-/// A network of transformers before version 5 in another framework's file.
+/// Converts a network of transformers, before version 5, from another framework's file.
 const TRANSFORMERS: &str = "python3 -c \"import sys, transformers; transformers.AutoModel.from_pretrained(sys.argv[1], FROM=True).save_pretrained(sys.argv[2])\"";
 
-/// What is wrong with bytes that are no safetensors file, and what to do; None if they look like one, or like nothing known. `name` is the file's.
+/// What the bytes are instead of a safetensors file, and what to do. None if they look like one, or like no known format. `name` is the
+/// file's name.
 #[must_use]
 pub(crate) fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
     // The length of the header, then the header.
@@ -18,7 +18,7 @@ pub(crate) fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
         return None;
     }
     let lower = name.to_ascii_lowercase();
-    // As a shell takes it between quotes.
+    // Escaped for a shell's single quotes.
     let name = &*name.replace('\'', "'\\''");
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let convert = |what: &str, command: &str| {
@@ -43,7 +43,7 @@ pub(crate) fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
             convert("a PyTorch checkpoint", TORCH)
         });
     }
-    // Pickles of the protocols 2 to 5, as PyTorch wrote them before version 1.6; older archives of it are tar.
+    // Pickles of protocols 2 to 5, which PyTorch wrote before version 1.6, or its still older tar archives.
     if matches!(bytes, [0x80, 2..=5, ..]) || bytes.get(257..262) == Some(b"ustar") {
         return Some(convert("a PyTorch checkpoint of the old form", TORCH));
     }
@@ -71,7 +71,7 @@ pub(crate) fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"\x93NUMPY") {
         return Some("this is a NumPy array, not a network's file".into());
     }
-    // Protobuf: field 1, the version of the form, then a field of text.
+    // Protobuf: field 1, the format's version, then a text field.
     if ends(&[".onnx"]) || matches!(bytes, [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x3a, ..]) {
         return Some(
             "this is an ONNX or TensorFlow graph, whose weights have lost their names; convert the checkpoint that it was exported from, for PyTorch with: "
@@ -86,13 +86,14 @@ pub(crate) fn recognize(name: &str, bytes: &[u8]) -> Option<String> {
     text(bytes).map(|text| about_text(name, &text))
 }
 
-/// The bytes as text, if they are: a file of weights has other bytes among its first ones.
+/// The first bytes as text. None if they are not, as in a file of weights.
 fn text(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let first = &bytes[..bytes.len().min(512)];
     let is_text = first.len() > 3 && first.iter().all(|b| *b >= 0x20 && *b != 0x7f || b"\t\r\n".contains(b));
     is_text.then(|| String::from_utf8_lossy(first))
 }
 
+/// What a text is instead of weights, and what to do.
 fn about_text(name: &str, text: &str) -> String {
     let begin = text.trim_start_matches('\u{feff}').trim_start();
     let lower = begin.to_ascii_lowercase();
@@ -109,7 +110,7 @@ fn about_text(name: &str, text: &str) -> String {
     format!("this is a text, not a network; it begins `{line}`: fetch the network again")
 }
 
-/// What to do about a network in several files.
+/// How to join a network in several files.
 #[must_use]
 pub fn joined() -> String {
     let command = r#"python3 -c "import sys; from safetensors.torch import load_file, save_file; save_file({n: t for f in sys.argv[2:] for n, t in load_file(f).items()}, sys.argv[1])" joined.safetensors model-*.safetensors"#;

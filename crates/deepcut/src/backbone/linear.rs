@@ -1,26 +1,26 @@
-//! A fully connected layer: `y = x W + b`. A 1 × 1 convolution is one, and so is a convolution over patches gathered beforehand.
+//! A fully connected layer: `y = x W + b`. It also computes 1 × 1 convolutions, and convolutions over gathered patches.
 
 use crate::cpu::{Cpu, Precision};
 use crate::kernels::packed::{Float, Packed};
 use crate::kernels::quantized::{MAX_DEPTH, Quantized};
 use crate::kernels::{Left, Start};
 
-/// The layer, its weights packed for the product.
+/// The layer, with weights packed for the product.
 pub(super) struct Linear {
     weights: Weights,
     pub bias: Vec<f32>,
 }
 
 enum Weights {
-    /// In f32 or bf16.
+    /// Weights in f32 or bf16.
     Float(Packed),
     Int8(Quantized),
 }
 
 impl Linear {
-    /// From a row-major `[outputs, inputs]` matrix, as every file stores it.
+    /// Packs a row-major `[outputs, inputs]` matrix, as files store it.
     ///
-    /// [`Precision::Auto`] is f32: a network decides on its precision before its layers.
+    /// [`Precision::Auto`] means f32 here: a network chooses its precision before it builds layers.
     pub fn new(precision: Precision, weights: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
         let pack = |float| {
             let mut packed = Packed::new(float);
@@ -30,14 +30,14 @@ impl Linear {
         let weights = match precision {
             Precision::F32 | Precision::Auto => pack(Float::F32),
             Precision::Bf16 => pack(Float::Bf16),
-            // Its sums are of 32 bits; no published layer is so deep.
+            // Sums have 32 bits; no published layer is this deep.
             Precision::Int8 if inputs > MAX_DEPTH => pack(Float::F32),
             Precision::Int8 => Weights::Int8(Quantized::from_columns(weights, inputs, bias.len())),
         };
         Self { weights, bias }
     }
 
-    /// From a convolution whose kernel is a patch, `[outputs, inputs, size, size]`: a product over patches `[size, size, inputs]`.
+    /// Packs a convolution whose kernel is a patch, `[outputs, inputs, size, size]`, as a product over patches `[size, size, inputs]`.
     pub fn patches(precision: Precision, tensor: &[f32], bias: Vec<f32>, inputs: usize, size: usize) -> Self {
         let area = size * size;
         let channels_last: Vec<f32> = (0..tensor.len())
@@ -49,7 +49,7 @@ impl Linear {
         Self::new(precision, &channels_last, bias, area * inputs)
     }
 
-    /// Inputs of the layer.
+    /// Number of inputs.
     pub fn inputs(&self) -> usize {
         match &self.weights {
             Weights::Float(packed) => packed.depth(),
@@ -57,7 +57,7 @@ impl Linear {
         }
     }
 
-    /// Outputs of the layer.
+    /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.bias.len()
     }
@@ -84,7 +84,7 @@ impl Linear {
     }
 }
 
-/// `buffer` at another length; what it held is of no use.
+/// Resizes `buffer`; its contents are undefined.
 pub(super) fn resized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     buffer.resize(len, 0.0);
     buffer

@@ -1,4 +1,4 @@
-//! From a picture to patch features.
+//! Networks that turn an image into patch features.
 
 pub mod catalogue;
 mod config;
@@ -33,7 +33,7 @@ impl<'a> Input<'a> {
     /// Wraps `[height, width, 3]` values.
     ///
     /// # Errors
-    /// [`BackboneError::Input`] if there are not as many.
+    /// [`BackboneError::Input`] if `data` does not have this size, or a side is zero.
     pub fn new(height: usize, width: usize, data: &'a [f32]) -> Result<Self, BackboneError> {
         if height == 0 || width == 0 || !is_shape(data.len(), [height, width, 3]) {
             return Err(BackboneError::Input { height, width, got: data.len() });
@@ -54,16 +54,16 @@ impl<'a> Input<'a> {
     }
 }
 
-/// What a network takes.
+/// The input that a network expects.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InputSpec {
-    /// Mean of the input's channels that it was trained with.
+    /// Mean of each input channel, as in training.
     pub mean: [f32; 3],
-    /// Their standard deviation.
+    /// Standard deviation of each input channel, as in training.
     pub std: [f32; 3],
-    /// Sides that are multiples of this are used to the last pixel; no side may be smaller.
+    /// Sides that are multiples of this many pixels are used whole; no side may be smaller.
     pub size_multiple: usize,
-    /// Side of a square input that suits the network, in pixels.
+    /// Recommended side of a square input, in pixels.
     pub resolution: usize,
 }
 
@@ -71,73 +71,74 @@ pub struct InputSpec {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackboneError {
-    /// The values are not those of the size.
+    /// The number of values does not match the size.
     #[error("{got} values for an input of {height} × {width} pixels; expected three a pixel")]
     Input {
-        /// Rows.
+        /// Rows of the input.
         height: usize,
-        /// Columns.
+        /// Columns of the input.
         width: usize,
-        /// Values there are.
+        /// Number of values received.
         got: usize,
     },
-    /// The input has no room for a patch.
+    /// The input is smaller than a patch.
     #[error("an input of {height} × {width} pixels is smaller than a patch of {patch}; take a higher resolution")]
     TooSmall {
-        /// Rows.
+        /// Rows of the input.
         height: usize,
-        /// Columns.
+        /// Columns of the input.
         width: usize,
-        /// Side of a patch.
+        /// Side of a patch in pixels.
         patch: usize,
     },
-    /// What the network computed are no features: a bug, or weights that overflow.
+    /// The network's output is not a feature map: a bug, or weights that overflow.
     #[error("the network's output cannot be used")]
     Output(#[from] FeatureMapError),
-    /// A device failed: it is gone, or has no memory left.
+    /// The device failed: it is lost or out of memory.
     #[error("the device that runs the network failed: {0}")]
     Device(String),
 }
 
-/// What to call a network, and how to know it again.
+/// Name, checksum and settings of a network: what a report records, and a cache compares.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Identity {
-    /// Its architecture or catalogue name.
+    /// Name of the architecture or of the catalog entry.
     pub name: String,
-    /// SHA-256 of its weights' file, in hexadecimal.
+    /// SHA-256 of the weights' file, in hexadecimal.
     pub sha256: String,
-    /// Which of its activations are the features: `output`, or facets as [`Facets`] writes them.
+    /// The activations used as features: `output`, or facets as [`Facets`] writes them.
     pub features: String,
-    /// Pixels between neighbouring patches.
+    /// Pixels between neighboring patches.
     pub stride: usize,
-    /// Precision of its products.
+    /// Precision of the network's products.
     pub precision: Precision,
-    /// Which published networks it is one of. None: no vision transformer, as for what follows.
+    /// Family of a vision transformer. None for other networks, like the next two fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<vit::Family>,
-    /// Attention heads.
+    /// Number of attention heads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// ε of its norms.
+    /// ε of the norms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f32>,
     /// Mean of the input's channels.
     pub mean: [f32; 3],
     /// Standard deviation of the input's channels.
     pub std: [f32; 3],
-    /// What nobody said and was taken for granted, in words, with the option that says otherwise.
+    /// Assumptions made while loading, in words, each with the option that overrides it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
-    /// What of the file has no part in the features.
+    /// Names of the file's tensors that have no part in the features.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,
 }
 
-/// Builds the network of safetensors bytes: one of the embedded network's family if the file says so in its metadata, else a vision
-/// transformer. It will run on `cpu`, whose rates decide what [`Precision::Auto`] is.
+/// Builds the network of a safetensors file: one of the embedded network's family if the metadata describe it, else a vision transformer.
+///
+/// The network runs on `cpu`, whose measured rates decide [`Precision::Auto`].
 ///
 /// # Errors
-/// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is no vision transformer.
+/// Every variant of [`WeightsError`]; `Unsuited` if `options` are not the default and the network is not a vision transformer.
 pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &vit::VitOptions) -> Result<Box<dyn Backbone>, WeightsError> {
     if !convnet::ConvNet::is_described_by(bytes) {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, cpu, options)?));
@@ -151,17 +152,17 @@ pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &vit::VitOptions
     Ok(Box::new(convnet::ConvNet::from_bytes(name, bytes, cpu, options.precision)?))
 }
 
-/// A network that turns images into patch features, on whatever device.
+/// A network that turns images into patch features, on any device.
 ///
-/// All that follows needs no backbone: whoever has a [`FeatureMap`] from elsewhere goes on with [`Recipe::cluster`](crate::Recipe::cluster).
+/// Later steps need no backbone: a [`FeatureMap`] from elsewhere can be given to [`Recipe::cluster`](crate::Recipe::cluster).
 pub trait Backbone: Send + Sync {
-    /// Name, checksum, and which precision it computes in.
+    /// Name, checksum and settings, the precision among them.
     fn identity(&self) -> &Identity;
-    /// What it takes.
+    /// The input that the network expects.
     fn input(&self) -> InputSpec;
-    /// The features of a batch of inputs, which may differ in size; one map for each, in order.
+    /// Computes one feature map for each input, in order. The inputs may differ in size.
     ///
     /// # Errors
-    /// [`BackboneError`]: an input is too small, or the device failed.
+    /// [`BackboneError`] if an input is too small or the device fails.
     fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError>;
 }

@@ -1,4 +1,4 @@
-//! Positional embeddings at another grid than the network was trained on, interpolated bicubically as each family does it.
+//! Bicubic interpolation of positional embeddings to grids that the network was not trained on, as each family does it.
 //!
 //! | family | sampling of a `g₀ × g₀` table at `g` points | kernel |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | DINOv2 with registers | `src = (i + ½) · g₀ / g − ½` | antialiased: a = −0.5, widened when shrinking |
 //! | supervised | `src = (i + ½) · g₀ / g − ½` | a = −0.75 |
 //!
-//! The 0.1 guarded the published code against rounding in the size PyTorch derives from a scale, and is part of the features now.
+//! The published code added 0.1 against rounding, because PyTorch derived the size from a scale. It is part of the features now.
 //! Sources: DINO (arXiv 2104.14294) `vision_transformer.py::interpolate_pos_encoding`, DINOv2 (arXiv 2304.07193), and PyTorch's
 //! `interpolate(mode="bicubic", align_corners=False)` with and without `antialias`.
 
@@ -15,18 +15,18 @@
 pub struct Interpolation {
     /// Added to the number of patches before the scale is taken.
     pub offset: f64,
-    /// Whether shrinking widens the kernel.
+    /// Whether the kernel is widened when the grid shrinks.
     pub antialias: bool,
 }
 
-/// One output position: the first input it reads, and its weights.
+/// The inputs of one output position: the index of the first, and a weight for each.
 struct Taps {
     first: usize,
     weights: Vec<f32>,
 }
 
 impl Interpolation {
-    /// A `[side, side, dim]` table at `[height, width, dim]`. At its own size it is left as it is.
+    /// Interpolates a `[side, side, dim]` table to `[height, width, dim]`. The table is unchanged at its own size.
     #[must_use]
     pub fn apply(self, table: &[f32], side: usize, dim: usize, (height, width): (usize, usize)) -> Vec<f32> {
         if (height, width) == (side, side) {
@@ -70,7 +70,7 @@ fn cubic(x: f64, a: f64) -> f64 {
     }
 }
 
-/// Four inputs about the position; those beyond the edge are the edge's.
+/// Four inputs around the position; the edge is repeated.
 fn bicubic(i: usize, scale: f64, side: usize) -> Taps {
     let position = (i as f64 + 0.5) * scale - 0.5;
     let inputs = (position.floor() as i64 - 1)..=(position.floor() as i64 + 2);
@@ -83,7 +83,7 @@ fn bicubic(i: usize, scale: f64, side: usize) -> Taps {
     Taps { first, weights }
 }
 
-/// Every input under a kernel as wide as an output cell; those beyond the edge do not count.
+/// All inputs under a kernel as wide as an output cell; inputs beyond the edge are left out.
 fn antialiased(i: usize, scale: f64, side: usize) -> Taps {
     let center = (i as f64 + 0.5) * scale;
     let stretch = scale.max(1.0);
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Rows and columns are treated alike, and channels apart.
+    /// Rows and columns are interpolated alike, and channels separately.
     #[test]
     fn transposing_commutes_with_interpolating() {
         let table: Vec<f32> = (0..32).map(|i| ((i * i * 7) % 13) as f32).collect();

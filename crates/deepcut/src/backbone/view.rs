@@ -1,4 +1,4 @@
-//! How an image is seen: from an image to a network's input, and from its output to features.
+//! The view of an image: how it becomes a network's input, and how the network's output becomes features.
 
 use super::{Backbone, BackboneError, Input, facet};
 use crate::features::FeatureMap;
@@ -15,27 +15,27 @@ pub const RESOLUTIONS: std::ops::RangeInclusive<usize> = 16..=2048;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Framing {
-    /// Squashed to `resolution × resolution`, as the published code.
+    /// Squashes the image to `resolution × resolution`, as the published code does.
     Squash,
-    /// About `resolution²` pixels at the image's own aspect ratio.
+    /// Keeps the aspect ratio, with about `resolution²` pixels.
     #[default]
     KeepAspect,
 }
 
-/// How an image is seen: the options that its features depend on, beside the network. Also a cache key.
+/// The options that an image's features depend on, besides the network. Also a cache key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct View {
-    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: what suits the backbone, 352 for the embedded one.
+    /// Side of the network's input in pixels, 16 to 2048; see [`Framing`]. None: the backbone's own, 352 for the embedded one.
     pub resolution: Option<usize>,
-    /// How the image is brought to that resolution.
+    /// How the image is brought to the resolution.
     pub framing: Framing,
-    /// Filter of that resizing.
+    /// Filter for resizing.
     pub filter: Filter,
-    /// Whether a patch is described by its surroundings too: the means of 17 bins (`backbone/facet.rs`).
+    /// Whether a patch's features include its surroundings, as means in 17 bins (`backbone/facet.rs`).
     pub log_bin: bool,
-    /// Whether the features come with the patches' mean colors, which [`Recipe::color`](crate::Recipe::color) needs.
+    /// Whether features include the patches' mean colors, which [`Recipe::color`](crate::Recipe::color) needs.
     pub patch_colors: bool,
 }
 
@@ -51,7 +51,7 @@ impl Default for View {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
-    /// An option out of its range.
+    /// An option is out of its range.
     #[error(transparent)]
     Option(#[from] OptionError),
     /// The image cannot be resized.
@@ -60,7 +60,7 @@ pub enum ViewError {
     /// The network failed.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
-    /// The observer said `Break`.
+    /// The observer returned `Break`.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }
@@ -69,9 +69,9 @@ impl View {
     builders! {
         /// Sets how the image is brought to the resolution.
         framing: Framing,
-        /// Sets the filter of resizing.
+        /// Sets the filter for resizing.
         filter: Filter,
-        /// Sets whether a patch is described by its surroundings too.
+        /// Sets whether a patch's features include its surroundings.
         log_bin: bool,
         /// Sets whether the features come with the patches' mean colors.
         patch_colors: bool;
@@ -79,7 +79,7 @@ impl View {
         resolution?: usize,
     }
 
-    /// The published code's: squashed to 280 × 280 by Lanczos' filter.
+    /// The view of the published code: squashed to 280 × 280 by Lanczos' filter.
     #[must_use]
     pub fn paper() -> Self {
         Self { resolution: Some(280), framing: Framing::Squash, filter: Filter::Lanczos, ..Self::default() }
@@ -93,11 +93,11 @@ impl View {
         self.resolution.map_or(Ok(()), |side| check("resolution", side, RESOLUTIONS.contains(&side), "16 to 2048"))
     }
 
-    /// The same, with the backbone's own resolution if there was none.
+    /// Fills in the backbone's own resolution if none is set.
     ///
     /// # Errors
-    /// [`OptionError`] if a value is out of its range, or the resolution smaller than a patch of the network.
-    pub fn of(mut self, backbone: &dyn Backbone) -> Result<Self, OptionError> {
+    /// [`OptionError`] if a value is out of its range, or the resolution is smaller than a patch of the network.
+    pub fn for_backbone(mut self, backbone: &dyn Backbone) -> Result<Self, OptionError> {
         self.validate()?;
         let input = backbone.input();
         let resolution = *self.resolution.get_or_insert(input.resolution);
@@ -116,15 +116,15 @@ impl View {
         }
     }
 
-    /// The features of a batch of images, one map for each.
+    /// Computes the features of a batch of images, one map for each.
     ///
     /// # Errors
-    /// [`ViewError`]: an option out of its range, an image that cannot be resized, or a network that fails.
+    /// [`ViewError`] if an option is out of its range, an image cannot be resized, or the network fails.
     pub fn features(&self, backbone: &dyn Backbone, images: &[&Image]) -> Result<Vec<FeatureMap>, ViewError> {
         self.features_observed(backbone, images, &mut go_on)
     }
 
-    /// As [`View::features`]; `observe` is told of each step as it begins, and cancels the work with `Break`.
+    /// As [`View::features`]; `observe` is called as each step begins, and cancels the work if it returns `Break`.
     ///
     /// # Errors
     /// As [`View::features`], and [`ViewError::Cancelled`].
@@ -134,7 +134,7 @@ impl View {
         images: &[&Image],
         observe: &mut Observer<'_>,
     ) -> Result<Vec<FeatureMap>, ViewError> {
-        let view = self.of(backbone)?;
+        let view = self.for_backbone(backbone)?;
         let spec = backbone.input();
         begin(observe, Step::Resize)?;
         let mut resized = Vec::with_capacity(images.len());

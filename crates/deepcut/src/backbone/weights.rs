@@ -1,5 +1,5 @@
-//! Reads tensors from safetensors bytes, strictly: every tensor asked for is there with the shape expected, none is left over,
-//! every value is finite.
+//! Reads tensors from safetensors bytes, strictly: every tensor exists with the expected shape, none is left over, and every value is
+//! finite.
 
 use super::config::Config;
 use super::foreign;
@@ -17,54 +17,54 @@ pub enum WeightsError {
     /// The container is damaged.
     #[error("not a complete safetensors file; it may be truncated: fetch or export it again")]
     Container(#[from] safetensors::SafeTensorError),
-    /// Another container, or no network at all; with what to do about it.
+    /// The file has another format, or is not a network. The message says what to do.
     #[error("{0}")]
     Foreign(String),
-    /// The metadata that describes the network is not there.
+    /// The metadata that describe the network are missing.
     #[error("the safetensors file has no metadata under the key `{key}`: it is not a network for this program")]
     NoMetadata {
-        /// The key looked for.
+        /// The missing key.
         key: &'static str,
     },
-    /// The metadata does not describe a network this program can run.
+    /// The metadata do not describe a network that this program can run.
     #[error("the network's metadata is wrong: {0}")]
     Metadata(String),
-    /// The network has no such block, stride or feature.
+    /// The network does not suit the options, or needs an operation that this program does not compute.
     #[error("{0}")]
     Unsuited(String),
-    /// A tensor is not there.
+    /// A tensor is missing.
     #[error("tensor `{name}` is missing{}", shape_note(.expected))]
     Missing {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// The shape the architecture gives it.
+        /// Shape in this architecture.
         expected: Vec<usize>,
     },
-    /// A tensor has another shape than the architecture says.
+    /// A tensor's shape does not match the architecture.
     #[error("tensor `{name}` has shape {got:?}, expected {expected:?}")]
     Shape {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// The shape the architecture gives it.
+        /// Shape in this architecture.
         expected: Vec<usize>,
-        /// The shape in the file.
+        /// Shape in the file.
         got: Vec<usize>,
     },
-    /// A tensor is in a type this program does not read.
+    /// A tensor has a type that this program does not read.
     #[error("tensor `{name}` has type {got}; expected F16, BF16, F32 or F64")]
     Type {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// The type in the file.
+        /// Type in the file.
         got: String,
     },
-    /// A tensor holds NaN or infinity.
+    /// A tensor contains NaN or infinity.
     #[error("tensor `{name}` holds a value that is not finite")]
     NotFinite {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
     },
-    /// The file holds tensors the architecture does not have.
+    /// The file has tensors that the architecture does not have.
     #[error("unexpected tensors: {}", .0.join(", "))]
     Unexpected(Vec<String>),
 }
@@ -73,7 +73,7 @@ fn shape_note(expected: &[usize]) -> String {
     if expected.is_empty() { String::new() } else { format!(" (expected shape {expected:?})") }
 }
 
-/// The tensors of one file, taken out by name.
+/// The tensors of a file, taken by name.
 #[derive(Debug)]
 pub struct Weights<'a> {
     tensors: SafeTensors<'a>,
@@ -93,7 +93,7 @@ impl<'a> Weights<'a> {
         Ok(Self { tensors, metadata: header.metadata().clone().unwrap_or_default(), left })
     }
 
-    /// As [`Weights::parse`], of the file of this name: one in another container is named with what to do about it.
+    /// As [`Weights::parse`]; for a file in another format, the error says what to do. `name` is the file's name.
     ///
     /// # Errors
     /// [`WeightsError::Foreign`] or [`WeightsError::Container`].
@@ -101,7 +101,8 @@ impl<'a> Weights<'a> {
         Self::parse(bytes).map_err(|error| foreign::recognize(name, bytes).map_or(error, WeightsError::Foreign))
     }
 
-    /// What the file's metadata say of a vision transformer: a whole config under `config`, and single values of it under their own names.
+    /// A vision transformer's config in the file's metadata: a whole `config.json` under the key `config`, or single values under their
+    /// own keys.
     ///
     /// # Errors
     /// As [`Config::parse`].
@@ -116,12 +117,12 @@ impl<'a> Weights<'a> {
     /// The JSON text stored under `key`.
     ///
     /// # Errors
-    /// [`WeightsError::NoMetadata`] if there is none.
+    /// [`WeightsError::NoMetadata`] if the key is missing.
     pub fn metadata(&self, key: &'static str) -> Result<&str, WeightsError> {
         self.metadata.get(key).map(String::as_str).ok_or(WeightsError::NoMetadata { key })
     }
 
-    /// The names of the tensors not taken yet.
+    /// Names of the tensors not taken yet.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.left.iter().map(String::as_str)
     }
@@ -129,15 +130,15 @@ impl<'a> Weights<'a> {
     /// The shape of tensor `name`.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`], with an expected shape of no dimensions.
+    /// [`WeightsError::Missing`], with an empty expected shape.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
         let tensor = self.tensors.tensor(name).map_err(|_| WeightsError::Missing { name: name.into(), expected: vec![] })?;
         Ok(tensor.shape().to_vec())
     }
 
-    /// Passes over the tensors for which `known` holds: parts of the file that this program has no use for.
-    pub fn ignore(&mut self, known: impl Fn(&str) -> bool) {
-        self.left.retain(|name| !known(name));
+    /// Drops the tensors whose names `unused` accepts.
+    pub fn ignore(&mut self, unused: impl Fn(&str) -> bool) {
+        self.left.retain(|name| !unused(name));
     }
 
     /// Takes tensor `name` as f32.
@@ -156,12 +157,12 @@ impl<'a> Weights<'a> {
         let values: Vec<f32> = match tensor.dtype() {
             Dtype::F16 => pairs.iter().map(|&b| f16::from_le_bytes(b)).collect::<Vec<_>>().to_f32_vec(),
             Dtype::BF16 => pairs.iter().map(|&b| bf16::from_le_bytes(b)).collect::<Vec<_>>().to_f32_vec(),
-            // Kept by those who trained in it; no product here is in more than f32.
+            // Some networks were trained in f64; products here are in f32 at most.
             Dtype::F64 => bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
             Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
             other => return Err(WeightsError::Type { name: name.into(), got: format!("{other:?}") }),
         };
-        // No way out of the loop, so that the compiler turns it into vector code.
+        // No early exit, so that the compiler vectorizes the loop.
         if !values.iter().fold(true, |finite, v| finite & v.is_finite()) {
             return Err(WeightsError::NotFinite { name: name.into() });
         }
@@ -169,10 +170,10 @@ impl<'a> Weights<'a> {
         Ok(values)
     }
 
-    /// Ends the reading.
+    /// Checks that every tensor was taken or ignored.
     ///
     /// # Errors
-    /// [`WeightsError::Unexpected`] if a tensor was not taken.
+    /// [`WeightsError::Unexpected`] if a tensor is left.
     pub fn finish(self) -> Result<(), WeightsError> {
         if self.left.is_empty() { Ok(()) } else { Err(WeightsError::Unexpected(self.left.into_iter().collect())) }
     }
@@ -184,10 +185,10 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of a file too large to hold, in hexadecimal.
+/// SHA-256 of all that a reader gives, in hexadecimal.
 ///
 /// # Errors
-/// If it cannot be read.
+/// The reader's own.
 pub fn sha256_of_reader(mut reader: impl Read) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -201,7 +202,7 @@ pub fn sha256_of_reader(mut reader: impl Read) -> std::io::Result<String> {
     }
 }
 
-/// Bytes as text, two digits each.
+/// Bytes in hexadecimal, two digits each.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! k-means: Lloyd's iteration from centres chosen by k-means++.
+//! k-means: Lloyd's iteration from centers chosen by k-means++.
 //!
 //! ```text
 //! min Σᵢ ‖fᵢ − μ_{l(i)}‖²
@@ -9,12 +9,12 @@
 use crate::kernels::parallel;
 use crate::random::Random;
 
-/// Iterations at most; patches of one picture settle in a dozen.
+/// Largest number of iterations; patches of one image need about a dozen.
 const ITERATIONS: usize = 100;
 /// Points whose nearest centers one task finds.
 const TASK_POINTS: usize = 64;
 
-/// The cluster of each of the points, `[n, dim]`. With fewer distinct points than clusters, some clusters stay empty.
+/// The cluster of each point; `points` is `[n, dim]`. With fewer distinct points than clusters, some clusters stay empty.
 pub fn kmeans(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<usize> {
     let mut centers = plus_plus(points, dim, k, seed);
     let mut labels = vec![0; points.len() / dim];
@@ -33,7 +33,7 @@ pub fn kmeans(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<usize> {
     labels
 }
 
-/// Each centre is a point, drawn in proportion to its squared distance from the nearest centre so far.
+/// Draws each center from the points, with probability proportional to the squared distance from the nearest center so far.
 fn plus_plus(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<Vec<f32>> {
     let n = points.len() / dim;
     let point = |i: usize| points[i * dim..(i + 1) * dim].to_vec();
@@ -53,7 +53,7 @@ fn plus_plus(points: &[f32], dim: usize, k: usize, seed: u64) -> Vec<Vec<f32>> {
     centers
 }
 
-/// The nearest centre, the first of equals, and its squared distance.
+/// The nearest center and its squared distance; among equals, the first.
 fn nearest(point: &[f32], centers: &[Vec<f32>]) -> (usize, f64) {
     let mut best = (0, f64::INFINITY);
     for (c, center) in centers.iter().enumerate() {
@@ -65,7 +65,7 @@ fn nearest(point: &[f32], centers: &[Vec<f32>]) -> (usize, f64) {
     best
 }
 
-/// An empty cluster's centre stays where it was.
+/// Moves each center to the mean of its points; an empty cluster's center stays.
 fn move_to_means(points: &[f32], dim: usize, labels: &[usize], centers: &mut [Vec<f32>]) {
     let mut sums = vec![vec![0.0f64; dim]; centers.len()];
     let mut counts = vec![0.0f64; centers.len()];

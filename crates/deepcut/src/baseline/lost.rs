@@ -1,4 +1,4 @@
-//! LOST: the object is grown from the patch that is like the fewest others.
+//! LOST: grows the object from the seed, the patch that is similar to the fewest others.
 //!
 //! ```text
 //! degree(i) = #{ j ≠ i : fᵢ · fⱼ > 0 }      seed = argmin degree
@@ -6,18 +6,19 @@
 //! object    = { j : fⱼ · Σ_similar f_s > 0 },  the seed's connected component
 //! ```
 //!
-//! Source: Siméoni et al. (arXiv 2109.14279), section 3; published code `object_discovery.lost`. It relies on inner products of both signs, as
-//! DINO's keys have them.
+//! Source: Siméoni et al. (arXiv 2109.14279), section 3; published code `object_discovery.lost`. The method needs inner products of both
+//! signs, which DINO's keys have.
 
 use super::Problem;
 use crate::kernels::packed::Packed;
 use crate::kernels::{Left, Start, parallel};
 
-/// Patches among which those like the seed are sought.
-const PATCHES: usize = 100;
+/// Number of patches of least degree, among which those similar to the seed are chosen.
+const CANDIDATES: usize = 100;
+/// Rows of inner products that one task computes.
 const TASK_ROWS: usize = 48;
 
-/// Which nodes are like the object, and the node that it grows from.
+/// Whether each node is similar to the object, and the node that the object grows from.
 pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
     let features = problem.features;
     let (n, dim) = (features.nodes(), features.dim());
@@ -40,7 +41,7 @@ pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
     let row = |i: usize| &features.data()[i * dim..(i + 1) * dim];
     let inner = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let mut sum = vec![0.0f32; dim];
-    for &similar in order.iter().take(PATCHES).filter(|&&i| inner(row(seed), row(i)) > 0.0) {
+    for &similar in order.iter().take(CANDIDATES).filter(|&&i| inner(row(seed), row(i)) > 0.0) {
         sum.iter_mut().zip(row(similar)).for_each(|(sum, x)| *sum += x);
     }
     let inside = (0..n).map(|i| inner(row(i), &sum) > 0.0).collect();

@@ -1,16 +1,16 @@
-//! Classical methods on the same features: patch features in, two or more clusters out, as from the graph network.
+//! Classical clustering methods, which take the same patch features as the graph network and give the same result: clusters.
 //!
-//! | method                  | file               | object                              | clusters |
+//! | method                  | file               | choice of the object                | clusters |
 //! |-------------------------|--------------------|-------------------------------------|----------|
-//! | k-means                 | `kmeans.rs`        | the rule of the border              | k        |
-//! | spectral normalised cut | `spectral.rs`      | the rule of the border              | k        |
+//! | k-means                 | `kmeans.rs`        | the border vote                     | k        |
+//! | spectral normalized cut | `spectral.rs`      | the border vote                     | k        |
 //! | TokenCut                | `tokencut.rs`      | the seed's connected component      | 2        |
 //! | LOST                    | `lost.rs`          | the seed's connected component      | 2        |
 //! | Deep Spectral           | `deep_spectral.rs` | the smaller side                    | 2        |
-//! | first principal component | `pca.rs`         | the rule of the border              | 2        |
+//! | first principal component | `pca.rs`         | the border vote                     | 2        |
 //!
-//! Each chooses the object as its authors do; where they do not, the cluster that the border carries most is the background. Eigenvectors
-//! come from `lanczos.rs`.
+//! Each method chooses the object as its authors do. If they do not choose, the border votes: the cluster with most of the image's border
+//! is the background. `lanczos.rs` computes eigenvectors.
 
 mod deep_spectral;
 mod kmeans;
@@ -30,12 +30,12 @@ use std::str::FromStr;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Method {
-    /// The graph network of `gnn`, trained on the picture.
+    /// The graph network of `gnn`, trained on the image.
     #[default]
     Deepcut,
     /// k-means of the features.
     Kmeans,
-    /// Shi and Malik's normalised cut, relaxed to eigenvectors.
+    /// Shi and Malik's normalized cut, relaxed to eigenvectors.
     Spectral,
     /// TokenCut (arXiv 2202.11539).
     Tokencut,
@@ -66,13 +66,13 @@ impl Method {
         }
     }
 
-    /// Whether it cuts a graph of the recipe's edges. The others look at the features themselves.
+    /// Whether the method cuts the graph that the recipe's edges define. The other methods use the features themselves.
     #[must_use]
     pub(crate) fn needs_edges(self) -> bool {
         matches!(self, Self::Deepcut | Self::Spectral | Self::Tokencut)
     }
 
-    /// Whether it knows no more than an object and a background.
+    /// Whether the method always gives two clusters.
     #[must_use]
     pub(crate) fn cuts_in_two(self) -> bool {
         matches!(self, Self::Tokencut | Self::Lost | Self::DeepSpectral | Self::Pca)
@@ -88,55 +88,55 @@ impl FromStr for Method {
     }
 }
 
-/// How the nodes of a whole image look, and where they are.
+/// Colors and positions of a whole image's nodes.
 #[derive(Debug, Clone, Copy)]
 pub struct Appearance<'a> {
-    /// `[nodes, 3]` in [0, 1].
+    /// Mean color of each node, `[nodes, 3]` in [0, 1].
     pub colors: &'a [f32],
-    /// Rows and columns of the grid that the nodes fill, row by row.
+    /// Rows and columns of the nodes' grid; nodes are in row-major order.
     pub grid: (usize, usize),
 }
 
-/// What a method is given.
+/// The input of a method.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
-    /// The processor.
+    /// The processor to run on.
     pub cpu: &'a Cpu,
     /// The nodes' features.
     pub features: &'a NodeFeatures,
-    /// The nodes' colors and places, where they are a whole image and the colors are known.
+    /// Colors and positions. None if the nodes are not a whole image, or their colors are unknown.
     pub appearance: Option<Appearance<'a>>,
-    /// λ of Deep Spectral: the weight of colors and places; 0 looks at none.
+    /// Weight λ of colors and positions in Deep Spectral; 0 ignores them.
     pub color: f32,
-    /// Their thresholded graph.
+    /// The nodes' thresholded graph.
     pub graph: &'a Graph,
-    /// k; methods that cut in two do not heed it.
+    /// Number of clusters, k; methods that cut in two ignore it.
     pub n_clusters: usize,
     /// Seed of random choices.
     pub seed: u64,
 }
 
-/// What a method found.
+/// The result of a method.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// All of a node in one cluster.
+    /// The cluster of each node, with probability 1.
     pub assignment: Assignment,
-    /// The cluster of the background, if the method says.
+    /// The cluster of the background, if the method chooses it.
     pub background: Option<usize>,
-    /// The node that the object grew from: what does not touch it on the image's grid is no part of the object.
+    /// The node that the object grew from, if the method grows it. The object is this node's connected component on the image's grid.
     pub seed_node: Option<usize>,
 }
 
-/// Clusters the nodes by a method other than the graph network; by k-means if asked for that.
+/// Clusters the nodes by a classical method; [`Method::Deepcut`] is replaced by k-means.
 ///
 /// # Errors
-/// [`GraphError`] if the features make no graph.
+/// [`GraphError`] if the method's affinities are not finite.
 pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError> {
     let Problem { n_clusters: k, .. } = problem;
     let clusters = |assignment| Found { assignment, background: None, seed_node: None };
-    let halves = |side: Vec<bool>| clusters(one_hot(side.into_iter().map(usize::from), 2));
-    let object = |side: Vec<bool>| Found { background: Some(0), ..halves(side) };
-    let grown = |(side, seed): (Vec<bool>, usize)| Found { seed_node: Some(seed), ..object(side) };
+    let halves = |positive: Vec<bool>| clusters(one_hot(positive.into_iter().map(usize::from), 2));
+    let object = |inside: Vec<bool>| Found { background: Some(0), ..halves(inside) };
+    let grown = |(inside, seed): (Vec<bool>, usize)| Found { seed_node: Some(seed), ..object(inside) };
     Ok(match method {
         Method::Deepcut | Method::Kmeans => {
             let features = problem.features;
@@ -147,11 +147,11 @@ pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError
         Method::Tokencut => grown(tokencut::object(&problem)),
         Method::Lost => grown(lost::object(&problem)),
         Method::DeepSpectral => object(deep_spectral::object(&problem)?),
-        Method::Pca => halves(pca::side(&problem)),
+        Method::Pca => halves(pca::positive(&problem)),
     })
 }
 
-/// Every node in one of `k` clusters.
+/// The assignment of each node to its label's cluster, among `k`.
 fn one_hot(labels: impl Iterator<Item = usize>, k: usize) -> Assignment {
     let soft = labels.flat_map(|label| (0..k).map(move |c| if c == label { 1.0 } else { 0.0 })).collect();
     Assignment { n_clusters: k, soft, loss: f32::NAN }

@@ -1,15 +1,15 @@
-//! The sign of the first principal component: the simplest way to cut features in two.
+//! The sign of the first principal component, the simplest way to cut features in two.
 //!
 //! ```text
-//! X = F − mean,   X Xᵀ u = σ² u,   side = u > 0
+//! X = F − mean,   X Xᵀ u = σ² u,   label = u > 0
 //! ```
 //!
 //! Cost: O(n·d) for each step of Lanczos' method.
 
 use super::{Problem, lanczos};
 
-/// On which side every node lies.
-pub fn side(problem: &Problem<'_>) -> Vec<bool> {
+/// Whether each node's first principal component is positive.
+pub fn positive(problem: &Problem<'_>) -> Vec<bool> {
     let centered = problem.features.centered();
     let (n, dim) = (centered.nodes(), centered.dim());
     let found = lanczos::largest(n, 1, &[], problem.seed, |v, out| {

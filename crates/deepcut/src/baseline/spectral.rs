@@ -1,11 +1,11 @@
-//! The normalised cut of Shi and Malik, relaxed to real vectors: generalised eigenvectors of the graph.
+//! The normalized cut of Shi and Malik, relaxed to real vectors: generalized eigenvectors of the graph.
 //!
 //! ```text
 //! (D − W) y = λ D y,   y = D^-½ v,   D^-½ W D^-½ v = (1 − λ) v
 //! ```
 //!
-//! The smallest λ is 0, of the constant vector; the second eigenvector cuts in two where it crosses its mean. For k clusters, k-means of the
-//! nodes' places in the next k − 1 eigenvectors.
+//! The smallest λ is 0, with the constant eigenvector; the second eigenvector is cut in two at its mean. For k clusters, k-means clusters the
+//! nodes by their values in the next k − 1 eigenvectors.
 //!
 //! Source: Shi and Malik, Normalized Cuts and Image Segmentation (2000). Cost: a product with W for each step of Lanczos' method.
 
@@ -13,25 +13,25 @@ use super::lanczos::{dot, largest};
 use super::{Problem, kmeans};
 use crate::graph::Graph;
 
-/// The cluster of every node.
+/// The cluster of each node.
 pub fn labels(problem: &Problem<'_>) -> Vec<usize> {
     let vectors = eigenvectors(problem.graph, problem.n_clusters - 1, problem.seed);
     if let [second] = &vectors[..] {
         return above_mean(second).into_iter().map(usize::from).collect();
     }
     let n = problem.graph.nodes();
-    // Whitened, so that k-means heeds every eigenvector alike.
-    let places: Vec<f32> = (0..n).flat_map(|i| vectors.iter().map(move |v| (v[i] * (n as f64).sqrt()) as f32)).collect();
-    if vectors.is_empty() { vec![0; n] } else { kmeans::kmeans(&places, vectors.len(), problem.n_clusters, problem.seed) }
+    // Whitened, so that every eigenvector has the same weight in k-means.
+    let points: Vec<f32> = (0..n).flat_map(|i| vectors.iter().map(move |v| (v[i] * (n as f64).sqrt()) as f32)).collect();
+    if vectors.is_empty() { vec![0; n] } else { kmeans::kmeans(&points, vectors.len(), problem.n_clusters, problem.seed) }
 }
 
-/// On which side of its mean every value lies.
+/// Whether each value exceeds the mean.
 pub fn above_mean(values: &[f64]) -> Vec<bool> {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     values.iter().map(|v| *v > mean).collect()
 }
 
-/// Generalised eigenvectors y of the `count` smallest eigenvalues after the first; fewer if the graph has fewer nodes.
+/// Generalized eigenvectors y of the `count` smallest eigenvalues after the first; fewer if the graph has fewer nodes.
 pub fn eigenvectors(graph: &Graph, count: usize, seed: u64) -> Vec<Vec<f64>> {
     let n = graph.nodes();
     let root: Vec<f64> = graph.degree().iter().map(|&d| f64::from(d).max(f64::MIN_POSITIVE).sqrt()).collect();

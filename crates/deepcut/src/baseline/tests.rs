@@ -40,7 +40,7 @@ fn every_method_finds_the_rectangle() {
     }
 }
 
-/// Without colours, as published by default: the sign of the dense matrix's second eigenvector, the smaller side.
+/// Without colors, the published default: the sign of the dense matrix's second eigenvector, the smaller cluster is the object.
 #[test]
 fn deep_spectral_is_the_dense_laplacian_s_second_eigenvector() {
     let (features, n) = (features(), GRID.0 * GRID.1);
@@ -61,9 +61,9 @@ fn deep_spectral_is_the_dense_laplacian_s_second_eigenvector() {
     assert_eq!(found(Method::DeepSpectral, &features, 2).assignment.labels(), expected);
 }
 
-/// Patches alike in their features are told apart by their colours: a rectangle far larger than there are neighbours.
+/// Patches with equal features are separated by their colors; the rectangle is far larger than the number of neighbors.
 #[test]
-fn deep_spectral_heeds_colors() {
+fn deep_spectral_uses_colors() {
     let grid = (24, 30);
     let n = grid.0 * grid.1;
     let inside = |i: usize| (6..18).contains(&(i / grid.1)) && (8..22).contains(&(i % grid.1));
@@ -78,7 +78,7 @@ fn deep_spectral_heeds_colors() {
     assert_eq!(wrong, 0, "{labels:?}");
 }
 
-/// Four corners, four clusters: up to renaming each method finds them.
+/// Four corners are four clusters, up to renaming.
 #[test]
 fn more_than_two_clusters() {
     let n = GRID.0 * GRID.1;
@@ -93,7 +93,7 @@ fn more_than_two_clusters() {
     }
 }
 
-/// Nothing to cut, or less than there are clusters, is no reason to panic.
+/// Equal features, or fewer nodes than clusters, do not panic.
 #[test]
 fn degenerate_features_give_some_result() {
     for n in [1, 2, 3, 5] {
@@ -155,7 +155,7 @@ fn lanczos_agrees_with_the_dense_solver() {
     }
 }
 
-/// Generalised eigenvectors of graphs of every kind against those of the dense matrix.
+/// Generalized eigenvectors of graphs of every kind against those of the dense matrix.
 #[test]
 fn graphs_have_the_dense_matrix_eigenvectors() {
     let features = features();

@@ -1,12 +1,12 @@
-//! TokenCut: the second eigenvector of the thresholded graph, cut at its mean; the object is the connected component of the patch where its
-//! magnitude is largest.
+//! TokenCut: cuts the second eigenvector of the thresholded graph at its mean. The object is the connected component of the patch with the
+//! largest magnitude.
 //!
-//! Source: Wang et al. (arXiv 2202.11539), algorithm 1; published code `object_discovery.ncut` and `detect_box`. Its threshold is τ = 0.2,
-//! its edges below it weigh 10⁻⁵, as in [`crate::graph`].
+//! Source: Wang et al. (arXiv 2202.11539), algorithm 1; published code `object_discovery.ncut` and `detect_box`. Its threshold is τ = 0.2;
+//! edges below it have weight 10⁻⁵, as in [`crate::graph`].
 
 use super::{Problem, spectral};
 
-/// Which nodes are on the object's side, and the node that the object grows from.
+/// Whether each node is in the object's cluster, and the node that the object grows from.
 pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
     let n = problem.graph.nodes();
     let vectors = spectral::eigenvectors(problem.graph, 1, problem.seed);
@@ -17,9 +17,9 @@ pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
             seed = i;
         }
     }
-    let mut side = spectral::above_mean(second);
-    if !side[seed] {
-        side.iter_mut().for_each(|s| *s = !*s);
+    let mut inside = spectral::above_mean(second);
+    if !inside[seed] {
+        inside.iter_mut().for_each(|inside| *inside = !*inside);
     }
-    (side, seed)
+    (inside, seed)
 }

@@ -1,4 +1,4 @@
-//! Correlation clustering: reward agreement, punish disagreement; the number of clusters follows.
+//! Correlation clustering: rewards similar nodes in one cluster and dissimilar nodes in different clusters, which sets their number.
 //!
 //! ```text
 //! L(S) = − Tr(W S Sᵀ) = − Tr(Sᵀ W S),     dL/dS = − 2 W S
@@ -7,12 +7,12 @@
 //! | symbol | code         | shape  | meaning                                              |
 //! |--------|--------------|--------|------------------------------------------------------|
 //! | W      | –            | [n, n] | signed affinity; see `graph::Graph::correlation`     |
-//! | S      | `assignment` | [n, k] | k is an upper bound: the clusters left empty go away |
+//! | S      | `assignment` | [n, k] | k is an upper bound: some clusters stay empty        |
 //!
 //! Source: DeepCut (arXiv 2212.05853), correlation-clustering functional; reference code `gnn_pool_cc.GNNpool.loss`.
-//! Cost: O(n·k) beside the product `W S`, which is O(n·d·k) as W is of rank d plus a constant.
+//! Cost: O(n·k) in addition to the product `W S`, which costs O(n·d·k) because W is F Fᵀ minus a constant.
 
-/// The value; `gradient` holds `W S` on entry and `dL/dS` on return.
+/// Returns the value. `gradient` holds `W S` on entry and `dL/dS` on return.
 pub(super) fn evaluate(assignment: &[f32], gradient: &mut [f32]) -> f32 {
     let value = -super::inner(assignment, gradient);
     gradient.iter_mut().for_each(|g| *g *= -2.0);

@@ -1,4 +1,4 @@
-//! The paper's normalised-cut loss: a relaxed cut, and a term that keeps the clusters orthogonal and of one size.
+//! The paper's normalized-cut loss: a relaxed cut, and a term that keeps the clusters orthogonal and equal in size.
 //!
 //! ```text
 //! L(S) = − Tr(Sᵀ W S) / Tr(Sᵀ D S)  +  ‖ G/‖G‖_F − I/√k ‖_F,     G = Sᵀ S
@@ -11,11 +11,11 @@
 //! | S      | `assignment` | [n, k] | each row sums to one |
 //!
 //! Source: Bianchi, Grattarola and Alippi (arXiv 1907.00481), equation 9; DeepCut (arXiv 2212.05853);
-//! reference code `gnn_pool.GNNpool.loss`. Cost: O(n·k²) beside the product `W S`.
+//! reference code `gnn_pool.GNNpool.loss`. Cost: O(n·k²) in addition to the product `W S`.
 
 use super::inner;
 
-/// The value; `gradient` holds `W S` on entry and `dL/dS` on return. A graph without edges has no cut term.
+/// Returns the value. `gradient` holds `W S` on entry and `dL/dS` on return. Without edges the cut term is zero.
 pub(super) fn evaluate(degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
     // Cut term −a/v: its gradient is (a/v · 2 D S − 2 W S) / v.
     let association = inner(assignment, gradient);

@@ -7,7 +7,7 @@
 //! | [`correlation`]        | `correlation.rs`       | at most k          |
 //! | [`modularity`]         | `modularity.rs`        | at most k          |
 //!
-//! Sums over nodes are kept in f64, so that a value does not depend on how many nodes there are.
+//! Sums over nodes are computed in f64, so that their rounding does not grow with the number of nodes.
 
 pub mod correlation;
 pub mod mincut;
@@ -16,28 +16,28 @@ pub mod normalized_cut;
 
 use crate::graph::Graph;
 
-/// What the network is trained to minimise.
+/// Objective that training minimizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Objective {
-    /// The paper's normalised-cut loss: relaxed cut and orthogonality.
+    /// The paper's normalized-cut loss: a relaxed cut and an orthogonality term.
     Mincut,
-    /// The normalised cut itself, as a ratio a cluster.
+    /// The exact normalized cut: the sum of one ratio for each cluster.
     NormalizedCut,
-    /// Correlation clustering: needs no number of clusters.
+    /// Correlation clustering, which finds the number of clusters.
     Correlation,
-    /// Modularity with a collapse term (DMoN).
+    /// Modularity with a term against collapse (DMoN).
     Modularity,
 }
 
 impl Objective {
-    /// The objective's value at `assignment` (`[n, k]`); its gradient is written to `gradient` (`[n, k]`).
+    /// Returns the objective's value at `assignment` and writes its gradient to `gradient`, both `[n, k]`.
     ///
     /// # Panics
     /// If a length is not `n * k`.
     pub(crate) fn evaluate(self, graph: &Graph, assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
-        // W S, needed by all four, is turned into the gradient in place.
+        // All four need W S, and turn it into the gradient in place.
         graph.multiply(assignment, k, gradient);
         match self {
             Self::Mincut => mincut::evaluate(graph.degree(), assignment, k, gradient),
@@ -48,7 +48,7 @@ impl Objective {
     }
 }
 
-/// `Tr(Aᵀ B)` of two matrices of one shape.
+/// `Tr(Aᵀ B)` for two matrices of the same shape.
 fn inner(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }

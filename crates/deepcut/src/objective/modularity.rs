@@ -11,12 +11,12 @@
 //! | S      | `assignment` | [n, k] | each row sums to one            |
 //!
 //! Source: Tsitsulin, Palowitch, Perozzi and Müller, Graph Clustering with Graph Neural Networks (DMoN), equation 4.
-//! Cost: O(n·k) beside the product `W S`.
+//! Cost: O(n·k) in addition to the product `W S`.
 
 use super::inner;
 use crate::cpu::Cpu;
 
-/// The value; `gradient` holds `W S` on entry and `dL/dS` on return. A graph without edges has no modularity term.
+/// Returns the value. `gradient` holds `W S` on entry and `dL/dS` on return. Without edges the modularity term is zero.
 pub(super) fn evaluate(cpu: &Cpu, degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
     let nodes = degree.len() as f64;
     let total: f64 = degree.iter().map(|&d| f64::from(d)).sum();

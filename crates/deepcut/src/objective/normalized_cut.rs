@@ -1,4 +1,4 @@
-//! The normalised cut of Shi and Malik, relaxed to soft assignments: the exact ratio for every cluster.
+//! The normalized cut of Shi and Malik for soft assignments: the exact ratio for every cluster.
 //!
 //! ```text
 //! L(S) = − Σ_k aₖ / vₖ,     aₖ = sₖᵀ W sₖ,   vₖ = sₖᵀ D 1
@@ -11,13 +11,13 @@
 //! | D      | `degree`     | `[n]`  | row sums of W                 |
 //! | S      | `assignment` | [n, k] | each row sums to one          |
 //!
-//! L is the normalised cut minus k: −k when the clusters share no edge, −1 when they are all alike.
-//! Source: Shi and Malik, Normalized Cuts and Image Segmentation (2000). Not in the published code, which relaxes it to `mincut`.
-//! Cost: O(n·k) beside the product `W S`.
+//! L is the normalized cut minus k: −k if no edge joins two clusters, −1 if all clusters are equal.
+//! Source: Shi and Malik, Normalized Cuts and Image Segmentation (2000). The published code has only its relaxation, `mincut`.
+//! Cost: O(n·k) in addition to the product `W S`.
 
 use crate::cpu::Cpu;
 
-/// The value; `gradient` holds `W S` on entry and `dL/dS` on return. A cluster without volume counts for nothing.
+/// Returns the value. `gradient` holds `W S` on entry and `dL/dS` on return. A cluster without volume adds nothing.
 pub(super) fn evaluate(cpu: &Cpu, degree: &[f32], assignment: &[f32], k: usize, gradient: &mut [f32]) -> f32 {
     let volume = volumes(degree, assignment, k);
     let products: Vec<f32> = assignment.iter().zip(gradient.iter()).map(|(s, ws)| s * ws).collect();
@@ -32,7 +32,7 @@ pub(super) fn evaluate(cpu: &Cpu, degree: &[f32], assignment: &[f32], k: usize, 
     -ratio.iter().sum::<f64>() as f32
 }
 
-/// `Sᵀ D 1`, `[k]`.
+/// The volumes `Sᵀ D 1`, `[k]`.
 fn volumes(degree: &[f32], assignment: &[f32], k: usize) -> Vec<f64> {
     let mut volume = vec![0.0; k];
     for (row, d) in assignment.chunks_exact(k).zip(degree) {

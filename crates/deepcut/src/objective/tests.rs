@@ -32,7 +32,7 @@ fn a_perfect_split_has_the_known_values() {
     assert!((at(Objective::Correlation) + 8.0).abs() < 1e-6);
     // Half of the edges' weight is expected by chance; the two equal clusters' collapse term is zero.
     assert!((at(Objective::Modularity) + 0.5).abs() < 1e-6);
-    // Undecided: nothing is cut, and the normalised cut is one.
+    // Undecided: all clusters are equal.
     let undecided = [0.5; 8];
     assert!((value(Objective::NormalizedCut, &pairs, &undecided, 2) + 1.0).abs() < 1e-6);
 }
@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Renaming the nodes renames the gradient; renaming the clusters does too; both leave the value.
-    /// The ratios do not feel the graph's scale, the correlation is proportional to it.
+    /// The ratios do not depend on the graph's scale; the correlation is proportional to it.
     #[test]
     fn permutations_and_scale(
         weights in proptest::collection::vec(0.0f32..1.0, 36),
