@@ -63,8 +63,13 @@ impl Options {
         recipe: Recipe,
         /// Sets how the cut becomes pixels.
         finish: Finish,
-        /// Sets the seed.
-        seed: u64,
+    }
+
+    /// Sets the seed.
+    // Not by the macro: of what else becomes a u64, a number in a program could be too many types.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     /// The behavior of the published code; what it leaves undefined is defined here (see `PARITY.md`).
