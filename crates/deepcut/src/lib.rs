@@ -75,3 +75,8 @@ pub use progress::Step;
 pub use segment::{Clustering, Edges, Finish, Mode, Recipe, Refine, Start};
 pub use segmentation::{Kind, Meaning, Region, Segmentation};
 pub use segmenter::{Error, Segmenter};
+
+/// Compiles and runs the code of `docs/library.md`, which is in the repository and not in the package.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+mod library_document {}
