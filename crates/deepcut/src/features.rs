@@ -103,6 +103,19 @@ impl FeatureMap {
     }
 
     /// Says whether the image has nothing to cut: one color, or nearly. Then clustering finds no object, whatever the features.
+    ///
+    /// ```
+    /// use deepcut::{Cpu, FeatureMap, Recipe, Start};
+    ///
+    /// let map = FeatureMap::new(1, 3, 2, vec![0.0, 1.0, /**/ 1.0, 0.0, /**/ 0.0, 1.0])?;
+    /// let labels = |map: &FeatureMap| -> Result<Vec<u8>, deepcut::segment::ClusterError> {
+    ///     let found = Recipe::default().cluster(&Cpu::default(), std::slice::from_ref(map), Start::Seed(0))?;
+    ///     Ok(found[0].labels().collect())
+    /// };
+    /// assert_eq!(labels(&map)?, [0, 1, 0]);
+    /// assert_eq!(labels(&map.with_constant_image(true))?, [0, 0, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_constant_image(self, constant: bool) -> Self {
         Self { constant, ..self }

@@ -130,3 +130,8 @@ pub mod internals {
         objective.evaluate(graph, assignment, k, gradient)
     }
 }
+
+/// Compiles and runs the code of `docs/library.md`, which is in the repository and not in the package.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+mod library_document {}

@@ -19,6 +19,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Intersection over union of two masks of the same size; 1 if both are empty.
 ///
+/// ```
+/// #[rustfmt::skip]
+/// let found = [
+///     1, 1, 0,
+///     1, 1, 0,
+/// ].map(|pixel| pixel == 1);
+/// #[rustfmt::skip]
+/// let truth = [
+///     0, 1, 1,
+///     0, 1, 1,
+/// ].map(|pixel| pixel == 1);
+/// // Two pixels are in both, six in either.
+/// assert_eq!(deepcut::metrics::iou(&found, &truth), 2.0 / 6.0);
+/// ```
+///
 /// # Panics
 /// If the lengths differ.
 #[must_use]
@@ -92,6 +107,16 @@ impl Histogram {
 /// The largest F-measure over 256 thresholds of soft masks, `F = (1 + β²) P R / (β² P + R)`.
 ///
 /// Papers use one name for two forms: [`MaxF::whole_set`] and [`MaxF::per_image`].
+///
+/// ```
+/// use deepcut::metrics::{Histogram, MaxF};
+///
+/// let mut max_f = MaxF::default();
+/// max_f.add(&Histogram::new(&[0, 100, 50, 255], &[false, false, true, true]));
+/// // Above 100, the last pixel alone is found: precision 1, recall 1/2. No other threshold is as good.
+/// assert!((max_f.whole_set() - 1.3 * 0.5 / (0.3 + 0.5)).abs() < 1e-9);
+/// assert!((max_f.per_image() - 1.09 * 0.5 / (0.09 + 0.5)).abs() < 1e-9);
+/// ```
 #[derive(Debug, Clone)]
 pub struct MaxF {
     images: usize,
@@ -151,6 +176,16 @@ fn f_measure(precision: f64, recall: f64, beta_squared: f64) -> f64 {
 }
 
 /// Intersection over union of two boxes; 0 if both are empty.
+///
+/// ```
+/// use deepcut::components::BoundingBox;
+/// use deepcut::metrics::box_iou;
+///
+/// let square = |left| BoundingBox { top: 0, left, height: 2, width: 2 };
+/// // Two cells are in both, six in either.
+/// assert_eq!(box_iou(square(0), square(1)), 2.0 / 6.0);
+/// assert_eq!(box_iou(square(0), square(2)), 0.0);
+/// ```
 #[must_use]
 pub fn box_iou(a: BoundingBox, b: BoundingBox) -> f64 {
     let overlap = |a: usize, a_length: usize, b: usize, b_length: usize| {
@@ -180,6 +215,14 @@ fn contingency(a: &[usize], b: &[usize]) -> (Vec<Vec<f64>>, [Vec<f64>; 2]) {
 
 /// Mutual information of two labelings divided by the mean of their entropies, in [0, 1]; 1 if each has a single label.
 ///
+/// ```
+/// use deepcut::metrics::normalized_mutual_information;
+///
+/// // The same groups under other names; then groups that say nothing of each other.
+/// assert!((normalized_mutual_information(&[0, 0, 1, 1], &[7, 7, 3, 3]) - 1.0).abs() < 1e-12);
+/// assert!(normalized_mutual_information(&[0, 0, 1, 1], &[0, 1, 0, 1]).abs() < 1e-12);
+/// ```
+///
 /// # Panics
 /// If the lengths differ.
 #[must_use]
@@ -198,6 +241,14 @@ pub fn normalized_mutual_information(a: &[usize], b: &[usize]) -> f64 {
 
 /// Share of the pairs of points on which two labelings agree, corrected for chance (Hubert and Arabie 1985): 1 if the labelings are equal,
 /// about 0 if they are independent.
+///
+/// ```
+/// use deepcut::metrics::adjusted_rand_index;
+///
+/// assert_eq!(adjusted_rand_index(&[0, 0, 1, 1], &[7, 7, 3, 3]), 1.0);
+/// // No pair is together in both, though chance would bring 2 · 2 / 6 of the six: (0 − 2/3) / (2 − 2/3).
+/// assert!((adjusted_rand_index(&[0, 0, 1, 1], &[0, 1, 0, 1]) + 0.5).abs() < 1e-12);
+/// ```
 ///
 /// # Panics
 /// If the lengths differ.

@@ -213,6 +213,26 @@ impl Segmentation {
     }
 
     /// Foreground and background exchanged, as one object.
+    ///
+    /// ```
+    /// use deepcut::{Kind, Meaning, Segmentation};
+    ///
+    /// #[rustfmt::skip]
+    /// let labels = vec![
+    ///     0, 1, 1,
+    ///     0, 2, 0,
+    /// ];
+    /// let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 1.0 };
+    /// let meanings = [meaning(0, Kind::Background), meaning(1, Kind::Cluster), meaning(2, Kind::Cluster)];
+    /// let other = Segmentation::new(2, 3, labels, &meanings)?.complement();
+    /// #[rustfmt::skip]
+    /// assert_eq!(other.labels(), [
+    ///     1, 0, 0,
+    ///     1, 0, 1,
+    /// ]);
+    /// assert_eq!(other.regions()[1].kind, Kind::Object);
+    /// # Ok::<(), deepcut::segmentation::SegmentationError>(())
+    /// ```
     #[must_use]
     pub fn complement(&self) -> Self {
         let table = self.foreground().map(|inside| u8::from(!inside));
@@ -226,6 +246,26 @@ impl Segmentation {
     }
 
     /// The foreground's connected components, largest first; pixels touch at their sides.
+    ///
+    /// ```
+    /// use deepcut::components::BoundingBox;
+    /// use deepcut::{Kind, Meaning, Segmentation};
+    ///
+    /// #[rustfmt::skip]
+    /// let labels = vec![
+    ///     1, 1, 0, 0, 1,
+    ///     0, 1, 0, 1, 1,
+    ///     0, 0, 0, 1, 0,
+    ///     1, 1, 1, 0, 0,
+    /// ];
+    /// let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 1.0 };
+    /// let found = Segmentation::new(4, 5, labels, &[meaning(0, Kind::Background), meaning(1, Kind::Object)])?;
+    /// let components = found.components();
+    /// // The last row touches the rest at corners only.
+    /// assert_eq!(components.iter().map(|component| component.area).collect::<Vec<_>>(), [4, 3, 3]);
+    /// assert_eq!(components[0].bounds, BoundingBox { top: 0, left: 3, height: 3, width: 2 });
+    /// # Ok::<(), deepcut::segmentation::SegmentationError>(())
+    /// ```
     #[must_use]
     pub fn components(&self) -> Vec<Component> {
         let table = self.foreground();

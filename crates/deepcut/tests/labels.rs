@@ -2,7 +2,7 @@
 //!
 //! The portable kernels in f32 give the same labels on every processor, so one sum of each is enough.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use deepcut::backbone::embedded;
 use deepcut::{Cpu, Image, Isa, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter};

@@ -106,6 +106,18 @@ impl View {
     }
 
     /// Rows and columns of the network's input.
+    ///
+    /// ```
+    /// use deepcut::{Cpu, Framing, Image, Precision, View, backbone::embedded};
+    ///
+    /// let network = embedded::load(&Cpu::single(), Precision::F32)?;
+    /// let image = Image::new(300, 400, vec![0; 300 * 400 * 3])?;
+    /// // About 176² pixels at the image's own aspect ratio; this network takes multiples of 16.
+    /// let view = View::default().resolution(176);
+    /// assert_eq!(view.input_size(&image, &network), (160, 208));
+    /// assert_eq!(view.framing(Framing::Squash).input_size(&image, &network), (176, 176));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn input_size(&self, image: &Image, backbone: &dyn Backbone) -> (usize, usize) {
         let input = backbone.input();

@@ -40,6 +40,24 @@ pub fn color(label: u8) -> [u8; 3] {
 
 /// 8-bit palette image whose indices are the labels.
 ///
+/// ```
+/// use deepcut::export::png;
+/// use deepcut::{Image, Kind, Meaning, Segmentation};
+///
+/// #[rustfmt::skip]
+/// let labels = vec![
+///     0, 1, 1,
+///     0, 2, 0,
+/// ];
+/// let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 1.0 };
+/// let meanings = [meaning(0, Kind::Background), meaning(1, Kind::Cluster), meaning(2, Kind::Cluster)];
+/// let found = Segmentation::new(2, 3, labels.clone(), &meanings)?;
+/// // A viewer shows the palette's colors.
+/// let shown = Image::decode(&png::labels(&found)?)?;
+/// assert_eq!(shown.rgb(), labels.into_iter().flat_map(png::color).collect::<Vec<u8>>());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`ExportError::Png`] if the encoder refuses.
 pub fn labels(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {

@@ -145,6 +145,18 @@ impl Image {
     ///
     /// Nearly: in each channel all pixels lie within 16 levels of 255, and the means of blocks of 8 × 8 pixels within 3. So the noise of a
     /// sensor or of JPEG is no object, but a faint object is.
+    ///
+    /// ```
+    /// use deepcut::Image;
+    ///
+    /// let image = |value: fn(usize, usize) -> u8| {
+    ///     Image::new(32, 32, (0..32 * 32).flat_map(|at| [value(at / 32, at % 32); 3]).collect())
+    /// };
+    /// // Grain of 9 levels; a square that is 6 levels brighter.
+    /// assert!(image(|y, x| 100 + ((y * 7 + x * 5) % 10) as u8)?.is_constant());
+    /// assert!(!image(|y, x| if y < 16 && x < 16 { 106 } else { 100 })?.is_constant());
+    /// # Ok::<(), deepcut::image::ImageError>(())
+    /// ```
     #[must_use]
     pub fn is_constant(&self) -> bool {
         let Some((mut least, mut most)) = self.rgb.first_chunk::<3>().map(|first| (*first, *first)) else { return true };
@@ -185,6 +197,20 @@ impl Image {
 
     /// The image at another size: columns first, then rows, rounded to bytes between them as Pillow does.
     ///
+    /// ```
+    /// use deepcut::{Image, image::Filter};
+    ///
+    /// let gray = |height, width, values: &[u8]| Image::new(height, width, values.iter().flat_map(|&value| [value; 3]).collect());
+    /// #[rustfmt::skip]
+    /// let image = gray(2, 2, &[
+    ///     0, 100,
+    ///     100, 200,
+    /// ])?;
+    /// assert_eq!(image.resize(1, 1, Filter::Bilinear)?, gray(1, 1, &[100])?);
+    /// assert_eq!(gray(1, 2, &[0, 200])?.resize(1, 4, Filter::Bilinear)?, gray(1, 4, &[0, 50, 150, 200])?);
+    /// # Ok::<(), deepcut::image::ImageError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ImageError::Resize`] if a side is zero or too large for the resampler.
     pub fn resize(&self, height: usize, width: usize, filter: Filter) -> Result<Self, ImageError> {
@@ -209,6 +235,12 @@ impl Image {
     }
 
     /// Mean color of each cell of a grid laid over the image, `[height, width, 3]` in [0, 1].
+    ///
+    /// ```
+    /// let image = deepcut::Image::new(1, 2, vec![255, 0, 0, /**/ 255, 102, 204])?;
+    /// assert_eq!(image.mean_colors(1, 1)?, [1.0, 51.0 / 255.0, 102.0 / 255.0]);
+    /// # Ok::<(), deepcut::image::ImageError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Image::resize`].
@@ -262,6 +294,13 @@ fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
 /// The size, `(height, width)`, at which an image of another size has about `resolution²` pixels and its own aspect ratio.
 ///
 /// Sides are multiples of `multiple`; a strip longer than sixteen to one is squashed to that.
+///
+/// ```
+/// use deepcut::image::size_keeping_aspect;
+///
+/// assert_eq!(size_keeping_aspect(300, 400, 224, 16), (192, 256));
+/// assert_eq!(size_keeping_aspect(7, 7, 224, 16), (224, 224));
+/// ```
 #[must_use]
 pub(crate) fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multiple: usize) -> (usize, usize) {
     let scale = resolution as f64 / ((height as f64) * (width as f64)).sqrt();

@@ -80,6 +80,34 @@ impl Finish {
     }
 
     /// Brings a clustering to the pixels of its image, refined and filtered as the options say.
+    ///
+    /// ```
+    /// use deepcut::{Cpu, FeatureMap, Finish, Image, Recipe, Start};
+    ///
+    /// #[rustfmt::skip]
+    /// let look = [
+    ///     0, 0, 0, 0, 0, 0,
+    ///     0, 1, 1, 0, 0, 0,
+    ///     0, 1, 1, 0, 1, 0,
+    ///     0, 0, 0, 0, 0, 0,
+    /// ];
+    /// // An image of 4 × 6 pixels, each of which is a patch.
+    /// let image = Image::new(4, 6, look.iter().flat_map(|&look| [200 * look, 90, 90]).collect())?;
+    /// let features = look.iter().flat_map(|&look| if look == 1 { [1.0, 0.0] } else { [0.0, 1.0] });
+    /// let map = FeatureMap::new(4, 6, 2, features.collect())?;
+    /// let cpu = Cpu::default();
+    /// let found = Recipe::default().cluster(&cpu, &[map], Start::Seed(0))?;
+    /// assert_eq!(Finish::default().to_pixels(&cpu, &image, &found[0]).labels(), look);
+    /// let largest = Finish::default().largest_component(true).to_pixels(&cpu, &image, &found[0]);
+    /// #[rustfmt::skip]
+    /// assert_eq!(largest.labels(), [
+    ///     0, 0, 0, 0, 0, 0,
+    ///     0, 1, 1, 0, 0, 0,
+    ///     0, 1, 1, 0, 0, 0,
+    ///     0, 0, 0, 0, 0, 0,
+    /// ]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_pixels(&self, cpu: &Cpu, image: &Image, clustering: &Clustering) -> Segmentation {
         let empty = |_| Segmentation::empty(image.height(), image.width());

@@ -34,6 +34,26 @@ pub struct GridLabels {
 
 impl GridLabels {
     /// The label of every patch, `[height, width]`.
+    ///
+    /// ```
+    /// use deepcut::segment::{GridLabels, Group};
+    ///
+    /// // Three patches: background, and an object of two parts.
+    /// let background = Group::of_one(0, vec![0.9, 0.4, 0.2]);
+    /// #[rustfmt::skip]
+    /// let object = Group {
+    ///     probability: vec![0.1, 0.6, 0.8],
+    ///     labels: vec![1, 2],
+    ///     label_probability: vec![
+    ///         0.0, 0.0,
+    ///         0.7, 0.3,
+    ///         0.1, 0.9,
+    ///     ],
+    /// };
+    /// let grid = GridLabels { height: 1, width: 3, groups: vec![background, object] };
+    /// // First background or object, then the part: the second patch is part 1, though 0.6 · 0.7 is less than 0.5.
+    /// assert_eq!(grid.hard(), [0, 1, 2]);
+    /// ```
     #[must_use]
     pub fn hard(&self) -> Vec<u8> {
         (0..self.height * self.width)

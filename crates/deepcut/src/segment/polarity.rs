@@ -5,6 +5,29 @@
 //! the same rule for two clusters and defined for more.
 
 /// Where to look for the background.
+///
+/// ```
+/// use deepcut::segment::ForegroundRule;
+/// use deepcut::{Cpu, FeatureMap, Recipe, Start};
+///
+/// // Most of the border looks one way, its corners another.
+/// #[rustfmt::skip]
+/// let look = [
+///     1, 0, 0, 0, 1,
+///     0, 0, 0, 0, 0,
+///     0, 0, 0, 0, 0,
+///     1, 0, 0, 0, 1,
+/// ];
+/// let data = look.iter().flat_map(|&look| if look == 1 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+/// let map = [FeatureMap::new(4, 5, 2, data)?];
+/// let object = |rule| -> Result<Vec<u8>, deepcut::segment::ClusterError> {
+///     let found = Recipe::default().foreground(rule).cluster(&Cpu::default(), &map, Start::Seed(0))?;
+///     Ok(found[0].labels().collect())
+/// };
+/// assert_eq!(object(ForegroundRule::Border)?, look);
+/// assert_eq!(object(ForegroundRule::Corner)?, look.map(|look| 1 - look));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

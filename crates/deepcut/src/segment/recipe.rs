@@ -243,6 +243,13 @@ impl Recipe {
     }
 
     /// The options that change nothing beside the others, and why: whoever set one of them is mistaken.
+    ///
+    /// ```
+    /// use deepcut::{Method, Recipe};
+    ///
+    /// let kmeans = Recipe::default().method(Method::Kmeans);
+    /// assert!(kmeans.without_effect().contains(&("epochs", "only the method deepcut trains a network")));
+    /// ```
     #[must_use]
     pub fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
         let mut found = Vec::new();

@@ -22,6 +22,30 @@ pub(super) enum Stage {
 pub(super) type Networks = [Option<Network>; 3];
 
 /// Where training starts.
+///
+/// ```
+/// use deepcut::{Cpu, FeatureMap, Recipe, Start};
+///
+/// #[rustfmt::skip]
+/// let look = [
+///     0, 0, 0, 0,
+///     0, 1, 1, 0,
+///     0, 0, 0, 0,
+/// ];
+/// let frame = |look: &[u8]| FeatureMap::new(3, 4, 2, look.iter().flat_map(|&look| [f32::from(look), 1.0 - f32::from(look)]).collect());
+/// let cpu = Cpu::default();
+/// let before = Recipe::default().cluster(&cpu, &[frame(&look)?], Start::Seed(0))?;
+/// // In the next frame the object is a patch further to the left. The network is trained already.
+/// #[rustfmt::skip]
+/// let look = [
+///     0, 0, 0, 0,
+///     1, 1, 0, 0,
+///     0, 0, 0, 0,
+/// ];
+/// let after = Recipe::default().epochs([1; 3]).cluster(&cpu, &[frame(&look)?], Start::From(&before[0]))?;
+/// assert_eq!(after[0].labels().collect::<Vec<_>>(), look);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum Start<'a> {
     /// From the initial network of this seed.

@@ -5,6 +5,25 @@ use crate::kernels::parallel;
 use crate::train::argmax;
 
 /// How a grid becomes an image.
+///
+/// ```
+/// use deepcut::segment::Upsampling;
+/// use deepcut::{Cpu, FeatureMap, Finish, Image, Recipe, Start};
+///
+/// // Two rows of two patches, each of which is a block of 2 × 3 pixels.
+/// let map = FeatureMap::new(2, 2, 2, vec![0.0, 1.0, /**/ 0.0, 1.0, /**/ 0.0, 1.0, /**/ 1.0, 0.0])?;
+/// let image = Image::new(4, 6, (0..4 * 6 * 3).map(|at| at * 3).collect())?;
+/// let cpu = Cpu::default();
+/// let found = Recipe::default().cluster(&cpu, &[map], Start::Seed(0))?;
+/// #[rustfmt::skip]
+/// assert_eq!(Finish::default().upsampling(Upsampling::Nearest).to_pixels(&cpu, &image, &found[0]).labels(), [
+///     0, 0, 0, 0, 0, 0,
+///     0, 0, 0, 0, 0, 0,
+///     0, 0, 0, 1, 1, 1,
+///     0, 0, 0, 1, 1, 1,
+/// ]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
