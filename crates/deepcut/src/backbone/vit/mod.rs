@@ -10,7 +10,7 @@
 //! |--------|----------------------|---------------|----------------------------------------------------------------|
 //! | x      | `State::x`           | [tokens, dim] | class token, registers, patches                                |
 //! | E      | `patch_embedding`    | [3·patch², dim] | a convolution with the patch as kernel                       |
-//! | p      | `positions`          | [side², dim]  | positional embedding, interpolated: [`super::position`]        |
+//! | p      | `positions`          | [side², dim]  | positional embedding, interpolated: `backbone/position.rs`    |
 //! | P, M₁, M₂ | `projection`, `fc1`, `fc2` |     | layers of a block                                              |
 //! | γ      |                      | `[dim]`       | DINOv2's LayerScale, folded into P and M₂; 1 in other networks |
 //!
