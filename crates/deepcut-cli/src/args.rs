@@ -38,41 +38,41 @@ pub enum Command {
     },
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
-    /// Print the manual page, of one command if named
+    /// Print the manual page of the program, or of one command
     Man { command: Option<String> },
 }
 
-/// What goes in and out.
+/// Inputs and results.
 #[derive(Args)]
 pub struct FileArgs {
     /// Images: files, folders (with their sub-folders), glob patterns, or `-` for standard input
     ///
-    /// Folders are walked as the pattern FOLDER/**/*: links are followed, hidden files and this program's own results are passed over. A pattern
-    /// that ends in an extension takes every file it matches, others the images by name.
+    /// A folder is walked like the pattern FOLDER/**/*: links are followed; hidden files and this program's own results are skipped. A pattern
+    /// that ends in an extension takes every file it matches; other patterns take files with an image's extension.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
-    /// Folder for the results (made if need be); a file name for one result of one image; `-` for standard output
+    /// Folder for the results (created if missing); a file name for one result of one image; `-` for standard output
     ///
-    /// Results are named after their image and keep the sub-folders of a folder given as input. Default: the current folder;
+    /// Results take the name of their image and keep the sub-folders of an input folder. Default: the current folder;
     /// standard output for an image from standard input.
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
-    /// Print one JSON object an image, and a summary, on standard output
+    /// Print one JSON object per image, and a summary, to standard output
     #[arg(long)]
     pub json: bool,
-    /// Make results anew that exist
+    /// Replace results that exist
     ///
-    /// Without it the same command goes on where it was stopped: images whose results are there are skipped, missing results are made, and a
-    /// image that changed since is done again. Results of other settings, or changed by hand, are left as they are.
+    /// Without it the same command continues where it was stopped: images that have their results are skipped, missing results are written, and
+    /// an image that changed is segmented again. Results of other settings, and results changed by hand, stay as they are.
     #[arg(long)]
     pub overwrite: bool,
-    /// Tell by its content whether an image changed since its results were made, not by its size and time
+    /// Compare an image's content, not its size and time, to see whether it changed since its results were written
     #[arg(long)]
     pub checksum: bool,
-    /// Segment a damaged image as far as it goes, with a warning, instead of refusing it
+    /// Segment what can be read of a damaged image, with a warning, instead of refusing it
     #[arg(long)]
     pub keep_damaged: bool,
-    /// Refuse images of more pixels [default: 268435456]
+    /// Refuse images with more pixels than this [default: 268435456]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
 }
@@ -80,42 +80,43 @@ pub struct FileArgs {
 /// The feature network.
 #[derive(Args)]
 pub struct NetworkArgs {
-    /// The feature network: `embedded`, a name that `deepcut models list` shows (downloaded if need be), a safetensors file, or a folder with one
+    /// The feature network: `embedded`, a name from `deepcut models list` (downloaded if missing), a safetensors file, or a folder with one
     ///
-    /// A config.json beside the file, timm's or transformers', says what the tensors do not: heads, norms, the input's mean.
+    /// A config.json of timm or transformers next to the file adds what the tensors do not say: heads, norms, the input's mean.
     #[arg(short, long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Network")]
     pub backbone: PathBuf,
-    /// Activations to use, joined by +: key, query, value, token or norm-token, with a block if not the last (value@6+key@8)
+    /// Activations to use as features: key, query, value, token or norm-token; with a block if not the last; several joined by + (value@6+key@8)
     /// [default: dino: key; dinov2: norm-token; supervised: value of the middle block + key of the one after two thirds]
     #[arg(long, value_name = "FACETS", help_heading = "Network")]
     pub facet: Option<Facets>,
-    /// Block of a facet that names none, counted from 0 [default: the last]
+    /// Block for facets that name none, counted from 0 [default: the last]
     #[arg(long, value_name = "BLOCK", help_heading = "Network")]
     pub layer: Option<usize>,
     /// Pixels between patches; divides the patch size [default: the patch size]
     #[arg(long, value_name = "PIXELS", help_heading = "Network")]
     pub stride: Option<usize>,
-    /// Family of a vision transformer's file: dino, dinov2 or supervised [default: read off the file]
+    /// Family of a vision transformer's file: dino, dinov2 or supervised [default: detected from the file]
     #[arg(long, help_heading = "Network")]
     pub family: Option<Family>,
-    /// Attention heads of a vision transformer's file [default: by its config.json or metadata, or those of the published network of its size]
+    /// Attention heads of a vision transformer's file [default: from its config.json or metadata, or as in the published network of its size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Network")]
     pub heads: Option<u16>,
-    /// Of a file with several networks, the one whose tensors' names begin so, as `teacher.backbone.`
+    /// Network to use from a file with several: its tensors' names begin with this, such as `teacher.backbone.`
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     pub prefix: Option<String>,
     /// Describe each patch by its surroundings too, in 17 bins
     #[arg(long, help_heading = "Network")]
     pub log_bin: bool,
-    /// Precision of products: `auto` is the fastest of this processor that keeps the masks, int8 for the embedded network, else bf16 or f32
+    /// Precision of products: `auto` takes the fastest on this processor, as measured, that keeps the masks: int8 for the embedded network, or
+    /// bf16 or f32
     /// [default: auto; paper, or compared with paper: f32]
     #[arg(long, value_parser = precision_parser(), default_value = "auto", hide_default_value = true, help_heading = "Network")]
     #[arg(default_value_ifs([("profile", "paper", "f32"), ("compare", "paper", "f32")]))]
     pub precision: Precision,
-    /// The same labels on every processor: no product is rounded, and the portable kernels do all the work; several times as slow
+    /// Give the same labels on every processor: portable kernels in f32; several times slower
     #[arg(long, conflicts_with = "precision", help_heading = "Network")]
     pub deterministic: bool,
-    /// Never ask the hub: use only networks that are here already
+    /// Do not use the network: take only models that were downloaded before
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
 }
@@ -144,21 +145,21 @@ impl NetworkArgs {
 /// How to run.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Threads [default: one a core]
+    /// Number of threads [default: one per core]
     #[arg(short = 'j', long, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Run")]
     pub threads: Option<u16>,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Run")]
     pub quiet: bool,
-    /// Say what was found in each image
+    /// Print what was found in each image, the network and the processor's rates
     #[arg(short, long, help_heading = "Run")]
     pub verbose: bool,
     /// Show no progress bar
     #[arg(long, help_heading = "Run")]
     pub no_progress: bool,
-    /// Memory that decoding, and then clustering, may take, all threads together, as 500MB or 4GB, or `none` [default: what is free]
+    /// Limit of the memory for decoding, and for clustering, over all threads: 500MB, 4GB or `none` [default: what is free]
     ///
-    /// A large image waits for room; what would never fit is refused before it begins. In `eval` and `sweep` it limits clustering alone.
+    /// A large image waits until there is room; an image that would never fit is refused at once. `eval` and `sweep` limit clustering only.
     #[arg(long, value_name = "SIZE", value_parser = crate::memory::parse, help_heading = "Run")]
     pub max_memory: Option<MemoryArg>,
 }
@@ -178,28 +179,28 @@ pub struct MethodArgs {
     /// What to find: the main object, its parts, or the parts and two clusters of background
     #[arg(short, long, value_enum, default_value = "object", help_heading = "Method")]
     pub mode: ModeArg,
-    /// Clusters, or parts in the modes parts and scene, 2 to 32; an upper bound with correlation [default: 2; parts: 4; correlation: 10]
+    /// Number of clusters, or of parts in the modes parts and scene, 2 to 32; an upper bound with correlation [default: 2; parts: 4; correlation: 10]
     #[arg(short = 'k', long, value_name = "K", help_heading = "Method")]
     pub n_clusters: Option<usize>,
-    /// Start from the published method's settings or from ours
+    /// Settings to start from: those of the published method, or ours
     #[arg(long, value_enum, default_value = "default", help_heading = "Method")]
     pub profile: Profile,
-    /// How patches are clustered: `deepcut` trains its graph network on each image, the others are classical methods on the same features
+    /// Method that clusters patches: `deepcut` trains its graph network on each image; the others are classical methods on the same features
     #[arg(long, value_parser = method_parser(), default_value = "deepcut", help_heading = "Method")]
     pub method: Method,
-    /// What the graph network minimizes; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
+    /// Objective that the graph network minimizes; correlation needs no number of clusters [default: normalized-cut; paper: mincut]
     #[arg(long, value_enum, help_heading = "Method")]
     pub objective: Option<ObjectiveArg>,
-    /// Correlation: patches repel each other below the largest affinity divided by this; larger gives fewer clusters [default: 3]
+    /// For correlation: patches repel each other if their affinity is below the largest divided by ALPHA; larger gives fewer clusters [default: 3]
     #[arg(long, help_heading = "Method")]
     pub alpha: Option<f32>,
-    /// Patches whose cosine exceeds this are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
+    /// Threshold of the graph: patches with a larger cosine are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
     #[arg(long, value_name = "COSINE", allow_hyphen_values = true, help_heading = "Method")]
     pub tau: Option<String>,
-    /// Training epochs, one number or three: image,parts,background [default: 10,50,50; paper: 10,100,10]
+    /// Training epochs: one number, or three for image,parts,background [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
-    /// deep-spectral: what patches near each other in color and place weigh, 0 to 1000; its authors use 0 and 10 [default: 0]
+    /// For deep-spectral: weight of nearness in color and place, 0 to 1000; its authors use 0 and 10 [default: 0]
     #[arg(long, visible_alias = "colour", value_name = "WEIGHT", help_heading = "Method")]
     pub color: Option<f32>,
     /// Learning rate [default: 0.003; paper: 0.001]
@@ -211,13 +212,13 @@ pub struct MethodArgs {
     /// Move the mask's edges to the image's edges
     #[arg(long, value_enum, default_value = "none", help_heading = "Method")]
     pub refine: RefineArg,
-    /// Keep only the largest connected part of the foreground
+    /// Keep only the largest connected component of the foreground
     #[arg(long, help_heading = "Method")]
     pub largest_component: bool,
-    /// Below this confidence (0 to 1) say that there is no object
+    /// Report no object below this confidence (0 to 1)
     #[arg(long, value_name = "C", help_heading = "Method")]
     pub min_confidence: Option<f32>,
-    /// Seed of the network that every image of a run starts from
+    /// Seed of the initial network, the same for every image
     #[arg(long, default_value_t = 0, help_heading = "Method")]
     pub seed: u64,
 }
@@ -226,10 +227,10 @@ pub struct MethodArgs {
 pub struct SegmentArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// What to write, several separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
+    /// Files to write, separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
     #[arg(short, long, value_enum, value_delimiter = ',')]
     pub format: Vec<FormatArg>,
-    /// Set any option by its JSON name in reports: `--set dropout=0.25`, `--set edges=relu`, `--set upsampling=nearest`; wins over other flags
+    /// Set any option by its name in the JSON report: `--set dropout=0.25`, `--set edges=relu`, `--set upsampling=nearest`; overrides other flags
     #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method")]
     pub sets: Vec<String>,
     #[command(flatten)]
@@ -240,28 +241,28 @@ pub struct SegmentArgs {
     pub run: RunArgs,
 }
 
-/// A data set, what is tried on it, and what is kept of the work.
+/// A data set, the options to evaluate, and what to keep.
 #[derive(Args)]
 pub struct StudyArgs {
-    /// How the data set lies on disk
+    /// Data set: its layout on disk and its metrics
     #[arg(value_enum)]
     pub dataset: DatasetArg,
     /// The data set's folder, or one above it
     #[arg(long, value_name = "DIR")]
     pub root: PathBuf,
-    /// Evaluate the images this file names, one a line, as the data set's own lists do: names, paths, numbers, or a sequence of frames
+    /// Evaluate only the images listed in this file, one per line, like the data set's own lists: names, paths, numbers, or a sequence of frames
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
-    /// Evaluate the first N images only
+    /// Evaluate only the first N images
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Keep features in this folder, and take them from there: a second run with another method computes none
+    /// Folder that keeps features: a second run with another method computes none
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Size of that folder at most, in GB; the features used longest ago go first
+    /// Largest size of that folder in GB; features used longest ago are removed first
     #[arg(long, value_name = "GB", default_value_t = 10.0, requires = "cache")]
     pub cache_size: f64,
-    /// Note every image's values in this file as they come, and go on from there if it exists
+    /// File that records each image's values; if it exists, the run continues from there
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
     /// Print the result as one JSON object
@@ -279,7 +280,7 @@ pub struct StudyArgs {
 pub struct EvalArgs {
     #[command(flatten)]
     pub study: StudyArgs,
-    /// Set any option by its JSON name in reports: `--set dropout=0.25`; wins over other flags
+    /// Set any option by its name in the JSON report: `--set dropout=0.25`; overrides other flags
     #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method", conflicts_with = "compare")]
     pub sets: Vec<String>,
     /// Evaluate two methods or profiles on the same images: `paper`, `default`, or a method's name
@@ -291,10 +292,10 @@ pub struct EvalArgs {
     /// Write a page with tables, plots and images into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
-    /// Best, median and worst images on that page, of each
+    /// Number of best, of median and of worst images on that page
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub examples: usize,
-    /// Write the values of every image to this file, as CSV
+    /// Write each image's values to this CSV file
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Replace files that exist
@@ -306,8 +307,8 @@ pub struct EvalArgs {
 pub struct SweepArgs {
     #[command(flatten)]
     pub study: StudyArgs,
-    /// Values of an option, as its JSON name in reports: `tau=0.1,0.2,null`, `objective=mincut,normalized-cut`, `epochs=[10,10,10],[50,50,50]`;
-    /// given several times, all combinations are tried
+    /// Values of an option, by its name in the JSON report: `tau=0.1,0.2,null`, `objective=mincut,normalized-cut`, `epochs=[10,10,10],[50,50,50]`;
+    /// with several --set, all combinations are tried
     #[arg(long = "set", value_name = "NAME=VALUE,...", required = true)]
     pub sets: Vec<String>,
 }
@@ -315,7 +316,7 @@ pub struct SweepArgs {
 /// A data set of the field.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum DatasetArg {
-    /// A folder of images beside a folder of masks
+    /// A folder of images and a folder of masks of the same names
     Masks,
     /// ECSSD: images and masks
     Ecssd,
@@ -327,9 +328,9 @@ pub enum DatasetArg {
     Voc2007,
     /// Pascal VOC 2012: boxes of trainval
     Voc2012,
-    /// DAVIS: masks of video frames, and animals' joints if they are there
+    /// DAVIS: masks of video frames, and animals' joints if the files are there
     Davis,
-    /// COCO 2014: boxes of the twenty thousand images of LOST's list
+    /// COCO 2014: boxes of the 20,000 images of LOST's list
     Coco20k,
     /// CUB-200-2011: masks and keypoints of the test split
     Cub,
@@ -339,7 +340,7 @@ pub enum DatasetArg {
 pub struct FeaturesArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// Resize as the published method does (squashed to a square) or as ours (aspect ratio kept)
+    /// Resize like the published method (squashed to a square) or like ours (aspect ratio kept)
     #[arg(long, value_enum, default_value = "default", help_heading = "Network")]
     pub profile: Profile,
     /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one; paper: 280]
@@ -353,30 +354,30 @@ pub struct FeaturesArgs {
 
 #[derive(Subcommand)]
 pub enum ModelsCommand {
-    /// Show every network known by name, and which are here
+    /// Show all networks that have a name, and which are downloaded
     List {
-        /// Print one JSON object a network
+        /// Print one JSON object per network
         #[arg(long)]
         json: bool,
     },
     /// Download networks and verify them
     Download {
-        /// Names that `deepcut models list` shows
+        /// Names from `deepcut models list`
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         /// Show no progress bar
         #[arg(long)]
         no_progress: bool,
     },
-    /// Print where a downloaded network's file is
+    /// Print the path of a downloaded network's file
     Path {
-        /// A name that `deepcut models list` shows
+        /// A name from `deepcut models list`
         name: String,
-        /// If it is not here, say how to carry it to a machine without a network
+        /// If it is missing, explain how to copy it to a machine without a network
         #[arg(long)]
         offline: bool,
     },
-    /// Check networks: the checksum the hub stated, and every tensor
+    /// Check networks: the hub's checksum, and every tensor
     Verify {
         /// Names, or safetensors files [default: every downloaded network]
         #[arg(value_name = "NAME|PATH")]
@@ -391,7 +392,7 @@ pub enum FormatArg {
     Labels,
     /// Gray PNG, 255 in the foreground
     Mask,
-    /// The image under its labels' colors
+    /// The image with its labels' colors over it
     Overlay,
     /// The image, transparent outside the foreground
     Cutout,
