@@ -16,7 +16,7 @@ use crate::kernels::parallel;
 use crate::kernels::{Left, Right, Start};
 
 /// Weight of the edges below a threshold: it keeps every degree positive and the graph connected.
-pub const WEAK_EDGE: f32 = 1e-5;
+const WEAK_EDGE: f32 = 1e-5;
 /// Rows of bits that one task multiplies with a matrix.
 const PRODUCT_ROWS: usize = 256;
 

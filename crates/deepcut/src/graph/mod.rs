@@ -35,7 +35,6 @@ use crate::cpu::Cpu;
 use crate::kernels::is_shape;
 use crate::kernels::packed::Rows;
 use bits::Bits;
-pub use bits::WEAK_EDGE;
 use dense::Dense;
 pub use error::GraphError;
 use factored::Factored;
@@ -73,7 +72,7 @@ impl Graph {
         Ok(Self::new(cpu, Affinity::Dense(Dense::from_weights(cpu, nodes, affinity)?)))
     }
 
-    /// `W = 1` where the cosine exceeds `tau`, else [`WEAK_EDGE`].
+    /// `W = 1` where the cosine exceeds `tau`, else 10⁻⁵.
     #[must_use]
     pub fn threshold(cpu: &Cpu, features: &NodeFeatures, tau: f32) -> Self {
         Self::new(cpu, Affinity::Bits(Bits::threshold(cpu, features, tau)))
@@ -110,7 +109,7 @@ impl Graph {
         self.nodes
     }
 
-    /// Whether its weights are those of a threshold: 1 or [`WEAK_EDGE`].
+    /// Whether its weights are those of a threshold: 1 or 10⁻⁵.
     #[must_use]
     pub fn is_thresholded(&self) -> bool {
         matches!(self.affinity, Affinity::Bits(_))
