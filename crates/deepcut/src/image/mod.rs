@@ -244,7 +244,7 @@ impl Image {
     ///
     /// # Errors
     /// As [`Image::resize`].
-    pub(crate) fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
+    pub fn mean_colors(&self, height: usize, width: usize) -> Result<Vec<f32>, ImageError> {
         Ok(self.resize(height, width, Filter::Bilinear)?.rgb.iter().map(|&value| f32::from(value) / 255.0).collect())
     }
 
@@ -294,13 +294,6 @@ fn over(ground: u8, colors: &[u8], alpha: &[u8]) -> Vec<u8> {
 /// The size, `(height, width)`, at which an image of another size has about `resolution²` pixels and its own aspect ratio.
 ///
 /// Sides are multiples of `multiple`; a strip longer than sixteen to one is squashed to that.
-///
-/// ```
-/// use deepcut::image::size_keeping_aspect;
-///
-/// assert_eq!(size_keeping_aspect(300, 400, 224, 16), (192, 256));
-/// assert_eq!(size_keeping_aspect(7, 7, 224, 16), (224, 224));
-/// ```
 #[must_use]
 pub(crate) fn size_keeping_aspect(height: usize, width: usize, resolution: usize, multiple: usize) -> (usize, usize) {
     let scale = resolution as f64 / ((height as f64) * (width as f64)).sqrt();

@@ -39,7 +39,7 @@ impl GridLabels {
     /// use deepcut::segment::{GridLabels, Group};
     ///
     /// // Three patches: background, and an object of two parts.
-    /// let background = Group::of_one(0, vec![0.9, 0.4, 0.2]);
+    /// let background = Group { probability: vec![0.9, 0.4, 0.2], labels: vec![0], label_probability: vec![] };
     /// #[rustfmt::skip]
     /// let object = Group {
     ///     probability: vec![0.1, 0.6, 0.8],
