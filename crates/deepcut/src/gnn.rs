@@ -111,8 +111,11 @@ impl Propagated {
     pub fn new(graph: &Graph, features: &NodeFeatures) -> Self {
         let precision = features.precision();
         let (nodes, dim) = (features.nodes(), features.dim());
-        let rows = graph.propagate(features);
-        let columns = rows.transposed();
+        let (rows, columns) = graph.cpu().together(|| {
+            let rows = graph.propagate(features);
+            let columns = rows.transposed();
+            (rows, columns)
+        });
         Self { nodes, dim, rows, columns, precision }
     }
 }

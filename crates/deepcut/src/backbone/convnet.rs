@@ -172,7 +172,9 @@ impl ConvNet {
     /// # Errors
     /// Every variant of [`WeightsError`].
     pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, precision: Precision) -> Result<Self, WeightsError> {
-        let (network, sha256) = parallel::join(|| Self::read(name, bytes, cpu, precision), || sha256(bytes));
+        // Rates are measured with nobody beside.
+        let precision = cpu.network_precision(precision, true);
+        let (network, sha256) = cpu.together(|| parallel::join(|| Self::read(name, bytes, cpu, precision), || sha256(bytes)));
         let mut network = network?;
         network.identity.sha256 = sha256;
         Ok(network)
@@ -185,7 +187,6 @@ impl ConvNet {
             serde_json::from_str(weights.metadata(METADATA)?).map_err(|e| WeightsError::Metadata(e.to_string()))?;
         architecture.check()?;
         let Architecture { widths: [w1, w2, w3], depths: [d1, d2, d3], mix, output, .. } = architecture;
-        let precision = cpu.network_precision(precision, true);
         let float = cpu.float(precision).into();
         let mut load = Loader { weights, architecture, precision, float };
         let stem = load.patches("stem", 3, w1, STEM)?;

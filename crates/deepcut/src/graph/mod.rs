@@ -61,7 +61,7 @@ impl Graph {
     /// `W = max(F Fᵀ, 0) / max(F Fᵀ)`, the graph of the paper's normalized cut.
     #[must_use]
     pub fn relu(cpu: &Cpu, features: &NodeFeatures) -> Self {
-        Self::new(cpu, Affinity::Dense(Dense::relu(cpu, features)))
+        cpu.together(|| Self::new(cpu, Affinity::Dense(Dense::relu(cpu, features))))
     }
 
     /// A graph with the given weights: `[nodes, nodes]`, symmetric and finite.
@@ -75,13 +75,13 @@ impl Graph {
     /// `W = 1` where the cosine exceeds `tau`, else 10⁻⁵.
     #[must_use]
     pub fn threshold(cpu: &Cpu, features: &NodeFeatures, tau: f32) -> Self {
-        Self::new(cpu, Affinity::Bits(Bits::threshold(cpu, features, tau)))
+        cpu.together(|| Self::new(cpu, Affinity::Bits(Bits::threshold(cpu, features, tau))))
     }
 
     /// `W = F Fᵀ − max(F Fᵀ) / alpha`, the signed graph of correlation clustering. A larger `alpha` gives fewer clusters.
     #[must_use]
     pub fn correlation(cpu: &Cpu, features: &NodeFeatures, alpha: f32) -> Self {
-        Self::new(cpu, Affinity::Factored(Factored::correlation(features, alpha)))
+        cpu.together(|| Self::new(cpu, Affinity::Factored(Factored::correlation(features, alpha))))
     }
 
     /// Keeps the edges whose cosine, `W_ij / √(W_ii W_jj)`, exceeds `tau`, which is at least 0.

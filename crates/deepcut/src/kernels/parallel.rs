@@ -4,10 +4,13 @@
 //! leader and every helper take pieces until none is left. Waking a thread costs as long as a short step takes, so helpers wait spinning
 //! ([`Idle::Spin`]), or sleep where the processor belongs to others too ([`Idle::Sleep`]).
 //!
-//! Which thread leads, helps, or works within a step is known to the thread itself, so functions need not pass the team on: a step outside
-//! [`Threads::together`] calls a team for itself alone, and a step within a step is done by its own thread.
+//! Which thread leads, helps, or works within a step is known to the thread itself, so functions need not pass the team on. A step outside
+//! [`Threads::together`], or within another step, is done by its own thread. Nobody waits for a helper that has not come yet: a pool whose
+//! threads are busy lends none.
 
+use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[cfg(feature = "parallel")]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,10 +20,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Idle {
-    /// Spinning, and offering the processor to others after some microseconds: the fastest, where the processor is this program's.
+    /// Spins, and yields after some microseconds. Fastest if no other program needs the processor.
     #[default]
     Spin,
-    /// Sleeping: for use inside other processes. A step then costs some ten microseconds more.
+    /// Sleeps; for use inside other processes. Each step costs about ten microseconds more.
     Sleep,
 }
 
@@ -58,7 +61,7 @@ impl Threads {
     /// So many threads of their own, the calling one among them.
     ///
     /// # Errors
-    /// What the system says if it does not start them.
+    /// The system's message if the threads cannot start.
     pub fn new(count: usize, idle: Idle) -> Result<Self, String> {
         if count <= 1 {
             return Ok(Self { source: Source::Single, idle });
@@ -90,38 +93,30 @@ impl Threads {
             return lead();
         }
         let team = Arc::new(Team { idle: self.idle, ..Team::default() });
-        let led = || {
-            let _role = Role::Leading(team.clone()).take_on();
-            lead()
-        };
+        let _end = End(&team);
+        let _role = Role::Leading(team.clone()).take_on();
         match &self.source {
-            Source::Single => led(),
+            Source::Single => {}
             #[cfg(not(feature = "parallel"))]
-            Source::Current => led(),
+            Source::Current => {}
             #[cfg(feature = "parallel")]
             Source::Current => {
                 let helpers = rayon::current_num_threads() - 1;
-                if helpers == 0 {
-                    return led();
-                }
-                team.expect(helpers);
-                rayon::in_place_scope(|scope| {
-                    let _end = End(&team);
+                if helpers > 0 {
+                    team.expect(helpers);
+                    let team = team.clone();
                     // This thread may be outside the pool, all of which would then come: one too many.
-                    scope.spawn_broadcast(|_, _| team.help());
-                    led()
-                })
+                    rayon::spawn_broadcast(move |_| team.help());
+                }
             }
             #[cfg(feature = "parallel")]
             Source::Own(pool) => {
                 team.expect(pool.current_num_threads());
-                pool.in_place_scope(|scope| {
-                    let _end = End(&team);
-                    scope.spawn_broadcast(|_, _| team.help());
-                    led()
-                })
+                let team = team.clone();
+                pool.spawn_broadcast(move |_| team.help());
             }
         }
+        lead()
     }
 }
 
@@ -137,9 +132,8 @@ fn pool_size() -> usize {
 #[must_use]
 pub fn current_threads() -> usize {
     ROLE.with_borrow(|role| match role {
-        Role::Outside => pool_size(),
+        Role::Outside | Role::Working => 1,
         Role::Leading(team) => team.helpers.load(Ordering::Relaxed) + 1,
-        Role::Working => 1,
     })
 }
 
@@ -154,42 +148,39 @@ where
     I: Iterator + Send,
     B: Default + Send,
 {
-    let team = ROLE.with_borrow(|role| match role {
-        Role::Outside => None,
-        Role::Leading(team) => Some(Some(team.clone())),
-        Role::Working => Some(None),
+    let team = ROLE.with_borrow(|role| if let Role::Leading(team) = role { Some(team.clone()) } else { None });
+    let Some(team) = team else {
+        let mut buffer = buffers.pop().unwrap_or_default();
+        items.for_each(|item| work(&mut buffer, item));
+        buffers.push(buffer);
+        return;
+    };
+    let _role = Role::Working.take_on();
+    let items = Mutex::new(items);
+    let spare = Mutex::new(buffers);
+    team.run(&|| {
+        let mut buffer = lock(&spare).pop().unwrap_or_default();
+        loop {
+            let item = lock(&items).next();
+            let Some(item) = item else { break };
+            work(&mut buffer, item);
+        }
+        lock(&spare).push(buffer);
     });
-    match team {
-        None => Threads::current(Idle::Spin).together(|| for_each_with(items, buffers, work)),
-        Some(None) => {
-            let mut buffer = buffers.pop().unwrap_or_default();
-            items.for_each(|item| work(&mut buffer, item));
-            buffers.push(buffer);
-        }
-        Some(Some(team)) => {
-            let _role = Role::Working.take_on();
-            let items = Mutex::new(items);
-            let spare = Mutex::new(buffers);
-            team.run(&|| {
-                let mut buffer = lock(&spare).pop().unwrap_or_default();
-                loop {
-                    let item = lock(&items).next();
-                    let Some(item) = item else { break };
-                    work(&mut buffer, item);
-                }
-                lock(&spare).push(buffer);
-            });
-        }
-    }
 }
 
 /// Calls both functions, at once if there is a thread to spare.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    #[cfg(feature = "parallel")]
-    if ROLE.with_borrow(|role| matches!(role, Role::Outside)) {
-        return rayon::join(a, b);
+    let (mut first, mut second) = (None, None);
+    {
+        let tasks: [Box<dyn FnOnce() + Send + '_>; 2] = [Box::new(|| first = Some(a())), Box::new(|| second = Some(b()))];
+        for_each(tasks.into_iter(), |task| task());
     }
-    (a(), b())
+    // Both were called: a panic would have ended this function.
+    match (first, second) {
+        (Some(first), Some(second)) => (first, second),
+        _ => unreachable!("a task that was not called"),
+    }
 }
 
 /// What a thread is at the moment.
@@ -239,6 +230,8 @@ struct Team {
     begun: AtomicUsize,
     /// Helpers at work on the step.
     inside: AtomicUsize,
+    /// The panic of a helper, for the leader.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// Helpers that may come, and how many of them still can.
     helpers: AtomicUsize,
     #[cfg(feature = "parallel")]
@@ -256,11 +249,9 @@ struct Step(*const (dyn Fn() + Sync));
 // SAFETY: what it points to is `Sync`, and `Team::run` keeps it alive for as long as a thread may call it.
 unsafe impl Send for Step {}
 
-/// Sends the helpers home, however the leader ends.
-#[cfg(feature = "parallel")]
+/// Sends the helpers home, however the leader ends. Helpers that come later find that it is over.
 struct End<'a>(&'a Team);
 
-#[cfg(feature = "parallel")]
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let _step = lock(&self.0.step);
@@ -300,7 +291,7 @@ impl Team {
         // SAFETY: only the lifetime changes. A helper takes the step, and is counted as inside, under the lock; `Done` takes it away under the
         // lock and then waits until nobody is inside. So nobody calls it after this function.
         let erased = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(step) };
-        let _done = Done(self);
+        let done = Done(self);
         {
             let mut place = lock(&self.step);
             *place = Some(Step(erased));
@@ -310,6 +301,11 @@ impl Team {
             self.begins.notify_all();
         }
         step();
+        drop(done);
+        let panic = lock(&self.panic).take();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Joins every step until the work is over, if there is a vacancy.
@@ -327,7 +323,9 @@ impl Team {
                 }
             }
         }
-        if self.vacancies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
+        // A leader that waits for its pool meanwhile must not become its own helper.
+        let is_free = ROLE.with_borrow(|role| matches!(role, Role::Outside));
+        if !is_free || self.vacancies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
             return;
         }
         let _role = Role::Working.take_on();
@@ -345,18 +343,23 @@ impl Team {
             if self.over.load(Ordering::Acquire) {
                 return;
             }
-            joined = self.begun.load(Ordering::Acquire);
             let step = {
                 let step = lock(&self.step);
+                joined = self.begun.load(Ordering::Acquire);
                 let Some(step) = *step else { continue };
                 self.inside.fetch_add(1, Ordering::Relaxed);
                 step
             };
             let _leave = Leave(self);
-            #[allow(unsafe_code)]
-            // SAFETY: `run` does not return while this thread is counted as inside.
-            unsafe {
-                (*step.0)();
+            let work = || {
+                #[allow(unsafe_code)]
+                // SAFETY: `run` does not return while this thread is counted as inside.
+                unsafe {
+                    (*step.0)();
+                }
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+                lock(&self.panic).get_or_insert(panic);
             }
         }
     }
@@ -410,6 +413,7 @@ mod tests {
         // From outside the pool, alone, and with no team yet.
         Threads::current(Idle::Spin).together(|| count(&mut values));
         Threads::single().together(|| count(&mut values));
+        // Without a team.
         count(&mut values);
         assert!(values.iter().all(|v| *v == 3 * SUM));
     }
@@ -467,16 +471,74 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_a_team_reaches_its_leader() {
+    fn a_panic_of_a_team_reaches_its_leader_in_its_step() {
         for idle in [Idle::Spin, Idle::Sleep] {
-            let threads = Threads::new(2, idle).unwrap();
-            let fails = || threads.together(|| for_each(0..100, |i| assert!(i != 57, "the item that fails")));
-            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fails));
-            assert!(caught.is_err());
-            // The threads are there again.
+            let threads = Threads::new(3, idle).unwrap();
+            let steps = AtomicUsize::new(0);
+            let fails = || {
+                threads.together(|| {
+                    for step in 0..10 {
+                        steps.fetch_add(1, Ordering::Relaxed);
+                        for_each(0..100, |i| assert!((step, i) != (4, 57), "the item that fails"));
+                    }
+                });
+            };
+            assert!(catch_unwind(AssertUnwindSafe(fails)).is_err());
+            assert_eq!(steps.into_inner(), 5);
+            // The threads are there again, and so is this one.
             let mut values = vec![0; 9];
             threads.together(|| count(&mut values));
             assert!(values.iter().all(|v| *v == SUM));
         }
+    }
+
+    /// Threads that are busy elsewhere lend no help, and nobody waits for them.
+    #[test]
+    fn nobody_waits_for_busy_threads() {
+        use rayon::prelude::*;
+        let own = Threads::new(2, Idle::Spin).unwrap();
+        let busy = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| own.together(|| for_each(0..2, |_| spin_until(|| !busy.load(Ordering::Acquire)))));
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            let mut values = vec![0; 50];
+            own.together(|| count(&mut values));
+            assert!(values.iter().all(|v| *v == SUM));
+            busy.store(false, Ordering::Release);
+        });
+        // One lock, which every thread of a pool wants before its team works.
+        let lock = Mutex::new(());
+        pool(3).install(|| {
+            (0..24).into_par_iter().for_each(|_| {
+                Threads::current(Idle::Spin).together(|| {
+                    let _guard = super::lock(&lock);
+                    count(&mut [0; 9]);
+                });
+            });
+        });
+    }
+
+    /// A leader that waits for its pool within its work is not taken for its own helper.
+    #[test]
+    fn a_leader_does_not_help_itself() {
+        let other = pool(1);
+        let mut values = vec![0; 50];
+        pool(2).install(|| {
+            Threads::current(Idle::Sleep).together(|| {
+                other.install(|| std::thread::sleep(std::time::Duration::from_millis(20)));
+                rayon::join(|| (), || std::thread::sleep(std::time::Duration::from_millis(5)));
+                count(&mut values);
+            });
+        });
+        assert!(values.iter().all(|v| *v == SUM));
+    }
+
+    #[test]
+    fn both_functions_are_called() {
+        for threads in [1, 3] {
+            let both = Threads::new(threads, Idle::Spin).unwrap().together(|| join(|| 1, || "two"));
+            assert_eq!(both, (1, "two"));
+        }
+        assert_eq!(join(|| 3, || 4), (3, 4));
     }
 }

@@ -345,7 +345,8 @@ fn layer_norm_matches_double_precision() {
 fn tasks_of_a_layer_are_balanced() {
     use super::attention::query_rows;
     for threads in 1..=6 {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+        let team = super::parallel::Threads::new(threads, super::parallel::Idle::Sleep).unwrap();
+        team.together(|| {
             for (isa, tokens) in
                 Kernels::available().into_iter().flat_map(|isa| [1, 7, 197, 785, 1226, 4762].map(|tokens| (isa, tokens)))
             {

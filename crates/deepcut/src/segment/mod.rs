@@ -20,6 +20,7 @@ mod upsample;
 use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::graph::{Graph, GraphError, NodeFeatures};
+use crate::kernels::packed::Float;
 use crate::objective::Objective;
 use crate::progress::{Cancelled, Observer, go_on};
 use crate::segmentation::Meaning;
@@ -162,13 +163,16 @@ impl Recipe {
         if let Some(other) = maps.iter().map(FeatureMap::dim).find(|dim| *dim != first) {
             return Err(ClusterError::Dimensions { first, other });
         }
-        cpu.together(|| maps.iter().map(|map| self.cluster_map(cpu, map, start, observe)).collect())
+        // Rates are measured with nobody beside.
+        let precision = cpu.float(self.precision);
+        cpu.together(|| maps.iter().map(|map| self.cluster_map(cpu, map, precision, start, observe)).collect())
     }
 
     fn cluster_map(
         &self,
         cpu: &Cpu,
         map: &FeatureMap,
+        precision: Float,
         start: Start<'_>,
         observe: &mut Observer<'_>,
     ) -> Result<Clustering, ClusterError> {
@@ -184,7 +188,7 @@ impl Recipe {
         if self.needs_colors() && appearance.is_none() {
             return Err(ClusterError::NoColors { color: self.color });
         }
-        let features = NodeFeatures::from_map(map)?.in_precision(cpu.float(self.precision));
+        let features = NodeFeatures::from_map(map)?.in_precision(precision);
         let mut cut = |which: Stage, nodes: Nodes<'_>, k: usize| {
             let mut cut = stage(cpu, self, which, nodes, k, start, observe)?;
             if let Some(network) = cut.network.take() {

@@ -24,7 +24,9 @@ impl VisionTransformer {
     /// # Errors
     /// Every variant of [`WeightsError`] but `NoMetadata`; `Unsuited` if `options` ask for what the network does not have.
     pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &VitOptions) -> Result<Self, WeightsError> {
-        let (network, sha256) = parallel::join(|| Self::read(name, bytes, cpu, options), || sha256(bytes));
+        // Rates are measured with nobody beside.
+        let options = &VitOptions { precision: cpu.network_precision(options.precision, false), ..options.clone() };
+        let (network, sha256) = cpu.together(|| parallel::join(|| Self::read(name, bytes, cpu, options), || sha256(bytes)));
         let mut network = network?;
         network.identity.sha256 = sha256;
         Ok(network)
