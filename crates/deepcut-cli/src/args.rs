@@ -227,7 +227,7 @@ pub struct MethodArgs {
 pub struct SegmentArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// Files to write, separated by commas [default: mask,overlay for an object, labels,overlay for parts and scene]
+    /// Files to write, separated by commas [default: mask,overlay for one object; labels,overlay for parts, scenes and several clusters]
     #[arg(short, long, value_enum, value_delimiter = ',')]
     pub format: Vec<FormatArg>,
     /// Set any option by its name in the JSON report: `--set dropout=0.25`, `--set edges=relu`, `--set upsampling=nearest`; overrides other flags
@@ -518,7 +518,7 @@ impl MethodArgs {
         }
         recipe.color = self.color.unwrap_or(recipe.color);
         recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
-        recipe.largest_component = self.largest_component;
+        recipe.single_object = self.largest_component;
         options.recipe = recipe;
         options.finish.refine = match self.refine {
             RefineArg::None => Refine::None,
@@ -590,7 +590,7 @@ pub fn set_option(options: &mut Options, name: &str, value: &Value) -> anyhow::R
 
 impl SegmentArgs {
     /// What to write for each image; `--json` alone writes no file.
-    pub fn formats(&self, to: &Destination) -> Vec<Format> {
+    pub fn formats(&self, options: &Options, to: &Destination) -> Vec<Format> {
         if !self.format.is_empty() {
             let mut formats: Vec<Format> = Vec::new();
             for format in self.format.iter().map(|&format| format.into()) {
@@ -600,7 +600,8 @@ impl SegmentArgs {
             }
             return formats;
         }
-        let data = if matches!(self.method.mode, ModeArg::Object) { Format::Mask } else { Format::Labels };
+        // One object is a mask; parts and clusters need their labels.
+        let data = if options.recipe.meanings(0.0).len() > 2 { Format::Labels } else { Format::Mask };
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],

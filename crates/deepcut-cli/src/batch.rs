@@ -4,7 +4,6 @@ use crate::args::{FileArgs, NetworkArgs, RunArgs};
 use crate::reporter::{Describe, Reporter, Status};
 use crate::{memory, stop, words};
 use anyhow::{Context, anyhow, bail};
-use deepcut::Precision;
 use deepcut::batch::{Batch, BatchError, Collected, Destination, Event, Listener, Prepared, Summary, WORKER_THREAD, Workers};
 use deepcut::image::Decoder;
 use deepcut::memory::Memory;
@@ -27,7 +26,7 @@ pub fn batch<'a>(files: &FileArgs, run: &RunArgs, network: &NetworkArgs, destina
     decoder.keep_damaged = files.keep_damaged;
     // Some is left for what follows.
     decoder.memory = memory::limit(run.max_memory, 0.75).map(Memory::new);
-    let mut batch = Batch::new()
+    let batch = Batch::new()
         .destination(destination)
         .overwrite(files.overwrite)
         .checksum(files.checksum)
@@ -36,10 +35,6 @@ pub fn batch<'a>(files: &FileArgs, run: &RunArgs, network: &NetworkArgs, destina
         .cancelled(&is_asked)
         .reader(std::io::stdin())
         .writer(std::io::stdout());
-    // How products are rounded is the machine's choice unless it is asked for: another machine may go on.
-    if network.precision != Precision::Auto {
-        batch = batch.setting("precision", network.precision.name());
-    }
     if network.deterministic { batch.setting("deterministic", true) } else { batch }
 }
 

@@ -14,7 +14,7 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
     }
     let found = collect(&args.files.inputs);
     let destination = batch::destination(&args.files, &found);
-    let formats = args.formats(&destination);
+    let formats = args.formats(&options, &destination);
     let suffixes: Vec<&str> = formats.iter().copied().map(Format::suffix).collect();
     batch::check_stdout(&args.files, &destination, &suffixes)?;
     let work = batch::batch(&args.files, &args.run, &args.network, destination).formats(formats);

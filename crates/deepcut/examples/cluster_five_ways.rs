@@ -1,4 +1,4 @@
-//! The costly half once, the cheap half five times: `cargo run --release --example cluster_five_ways [IMAGE]`.
+//! Computes features once and clusters them five times: `cargo run --release --example cluster_five_ways [IMAGE]`.
 
 use deepcut::image::Decoder;
 use deepcut::{Method, Mode, Objective, Options, Recipe, Segmenter, Start, View};

@@ -1,6 +1,6 @@
-//! Compares our decoders with the crate `image` over every picture of a folder.
+//! Compares our decoders with the crate `image` over every image of a folder.
 //!
-//! `cargo run --release --example compare_decoders FOLDER` prints a line for each picture that differs: by how much at most, by how much on
+//! `cargo run --release --example compare_decoders FOLDER` prints a line for each image that differs: by how much at most, by how much on
 //! average, how many pixels, and what was assumed or damaged. JPEG differs by a few levels (our inverse transform is libjpeg-turbo's);
 //! profiles, orientation, and values beyond 16 bits are applied by ours alone.
 

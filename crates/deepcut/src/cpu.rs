@@ -18,11 +18,11 @@ pub enum Precision {
     /// The fastest that keeps the masks, by the rates measured on this processor: int8 for the embedded network, else bf16 or f32.
     #[default]
     Auto,
-    /// Not at all.
+    /// Factors stay in f32; nothing is rounded.
     F32,
-    /// To eight significant bits.
+    /// Factors are rounded to bf16: eight significant bits.
     Bf16,
-    /// The layers that keep their accuracy so: to integers of eight bits. All other products take the faster of f32 and bf16.
+    /// Layers that stay accurate are rounded to 8-bit integers; all other products use the faster of f32 and bf16.
     Int8,
 }
 
@@ -157,7 +157,7 @@ impl Cpu {
         Self { threads: Threads::single(), ..Self::default() }
     }
 
-    /// A processor of one's own choice.
+    /// Starts a builder for a processor with other instructions, threads or rates.
     #[must_use]
     pub fn builder() -> CpuBuilder {
         CpuBuilder::default()
@@ -178,7 +178,12 @@ impl Cpu {
     /// What the kernels do on this processor. They are measured at the first call in a process, which takes a few milliseconds.
     #[must_use]
     pub fn rates(&self) -> Rates {
-        *self.rates.get_or_init(|| self.isa.measure().0)
+        if let Some(rates) = self.rates.get() {
+            return *rates;
+        }
+        let (rates, confirmed) = self.isa.measure();
+        // On a busy machine the next call may do better.
+        if confirmed { *self.rates.get_or_init(|| rates) } else { rates }
     }
 
     /// The rounding of floating-point products in a precision: for [`Precision::Auto`] and [`Precision::Int8`] the faster.
@@ -228,7 +233,7 @@ impl CpuBuilder {
         Self { isa: Some(isa), ..self }
     }
 
-    /// Threads of its own, so many with the calling one; at least one. Else those of Rayon's pool that the caller runs in.
+    /// Uses `threads` threads of its own, the calling thread included; at least one. Default: the Rayon pool that the caller runs in.
     #[must_use]
     pub fn threads(self, threads: usize) -> Self {
         Self { threads: Some(threads.max(1)), ..self }

@@ -1,4 +1,4 @@
-//! Everything that decides a result, beside the image, the network and the processor.
+//! All options that decide a result.
 
 use crate::backbone::View;
 use crate::segment::{Finish, Recipe};
@@ -39,7 +39,7 @@ pub struct Options {
 #[non_exhaustive]
 pub enum SetError {
     /// No option has this name.
-    #[error("there is no option `{name}`; there are {NAMES}")]
+    #[error("there is no option `{name}`; the options are {NAMES}")]
     Unknown {
         /// The name.
         name: String,
@@ -105,7 +105,7 @@ impl Options {
         flat
     }
 
-    /// Sets one option by its name, whatever struct it is in; a name that two of them have is set in both. Values are not checked against
+    /// Sets one option by its name, whatever struct it is in. Values are not checked against
     /// their ranges until [`Options::validate`].
     ///
     /// Other spellings: `tau` is a threshold's edges, or relu's with `null`; `alpha` is correlation's edges; one number of `epochs` is that of
@@ -158,7 +158,7 @@ impl Options {
 const SECTIONS: [&str; 3] = ["view", "recipe", "finish"];
 
 /// The names of all options; a test compares them with the fields.
-const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, method, n_clusters, objective, edges, epochs, learning_rate, weight_decay, dropout, feature_norm, color, own_draws, center_parts, foreground, largest_component, precision, upsampling, refine, min_confidence, seed";
+const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, method, n_clusters, objective, edges, epochs, learning_rate, weight_decay, dropout, feature_norm, color, own_draws, center_parts, foreground, single_object, precision, upsampling, refine, largest_component, min_confidence, seed";
 
 #[cfg(test)]
 mod tests {
@@ -199,10 +199,10 @@ mod tests {
         assert_eq!(with("n-clusters", json!(3)).unwrap().recipe.n_clusters, Some(3));
         let correlation = with("objective", json!("correlation")).unwrap();
         assert_eq!(correlation.recipe, Recipe::default().objective(Objective::Correlation));
-        let both = with("largest_component", json!(true)).unwrap();
-        assert!(both.recipe.largest_component && both.finish.largest_component);
+        assert!(with("largest_component", json!(true)).unwrap().finish.largest_component);
+        assert!(with("single_object", json!(true)).unwrap().recipe.single_object);
         let error = |name, value| with(name, value).unwrap_err().to_string();
-        assert!(error("taus", json!(1)).starts_with("there is no option `taus`; there are resolution, framing"));
+        assert!(error("taus", json!(1)).starts_with("there is no option `taus`; the options are resolution"));
         assert!(error("view", json!({})).starts_with("there is no option `view`"));
         assert!(error("tau", json!("high")).starts_with("edges cannot be {\"threshold\":\"high\"}: invalid type"));
         assert!(error("refine", json!("bilinear")).contains("expected one of `none`, `bilateral`"));

@@ -1,8 +1,8 @@
-//! What the pipeline is doing: an observer is told, and may cancel.
+//! Progress: a callback for each step, which can cancel.
 
 use std::ops::ControlFlow;
 
-/// A step of the work; an observer is told at the beginning of each.
+/// A step of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
@@ -38,10 +38,10 @@ impl Step {
     }
 }
 
-/// Is told of every step as it begins; `Break` cancels the work.
+/// Called as each step begins; returns `Break` to cancel the work.
 pub type Observer<'a> = dyn FnMut(Step) -> ControlFlow<()> + 'a;
 
-/// The observer said `Break`.
+/// The observer returned `Break`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the work was cancelled")]
 pub struct Cancelled;

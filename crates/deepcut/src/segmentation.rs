@@ -1,4 +1,4 @@
-//! Labels of an image's pixels and a table of its regions: what exporters and users stand on.
+//! Labels of an image's pixels and a table of its regions: the input of exporters.
 
 use crate::components::{BoundingBox, Component, Components};
 

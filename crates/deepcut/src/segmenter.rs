@@ -1,7 +1,7 @@
 //! The whole pipeline, with its network loaded: images in, segmentations out.
 
 use crate::backbone::{self, Backbone, View, ViewError};
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Precision};
 use crate::features::FeatureMap;
 use crate::image::Image;
 use crate::memory::{Memory, MemoryError};
@@ -43,7 +43,7 @@ pub enum Error {
     /// Writing a result.
     #[error(transparent)]
     Export(#[from] crate::export::ExportError),
-    /// The observer said `Break`.
+    /// The observer returned `Break`.
     #[error("the work was cancelled")]
     Cancelled,
 }
@@ -79,6 +79,8 @@ impl From<ViewError> for Error {
 pub struct Segmenter {
     backbone: Box<dyn Backbone>,
     options: Options,
+    /// As it was asked for, perhaps [`Precision::Auto`].
+    precision: Precision,
     cpu: Cpu,
     memory: Option<Arc<Memory>>,
 }
@@ -101,12 +103,13 @@ impl Segmenter {
     pub fn new(backbone: Box<dyn Backbone>, mut options: Options, cpu: Cpu) -> Result<Self, Error> {
         options.validate()?;
         options.view = options.view.for_backbone(&*backbone)?;
+        let precision = options.recipe.precision;
         options.recipe.precision = options.recipe.precision_on(&cpu);
-        Ok(Self { backbone, options, cpu, memory: None })
+        Ok(Self { backbone, options, precision, cpu, memory: None })
     }
 
-    /// Lets clustering take so many bytes at a time, over all threads: an image that needs more than that is an error before it is begun, one
-    /// that needs more than is left waits. None, as at first: it takes what it needs.
+    /// Limits the memory of clustering over all threads, in bytes. An image that needs more than the limit is an error; one that needs more
+    /// than is free waits. None: no limit.
     #[must_use]
     pub fn with_memory(self, bytes: Option<u64>) -> Self {
         Self { memory: bytes.map(Memory::new), ..self }
@@ -134,6 +137,12 @@ impl Segmenter {
         &self.options
     }
 
+    /// The precision that the options asked for. [`Precision::Auto`] leaves it to the machine; [`Segmenter::options`] has the one in use.
+    #[must_use]
+    pub fn precision_asked(&self) -> Precision {
+        self.precision
+    }
+
     /// The processor that clusters.
     #[must_use]
     pub fn cpu(&self) -> &Cpu {
@@ -151,7 +160,7 @@ impl Segmenter {
         self.segment_observed(image, &mut go_on)
     }
 
-    /// As [`Segmenter::segment`]; `observe` is told of each step as it begins and of every epoch of training, and cancels the work with
+    /// As [`Segmenter::segment`]; `observe` is called as each step and each epoch of training begins, and cancels the work with
     /// `Break`.
     ///
     /// ```
@@ -183,7 +192,7 @@ impl Segmenter {
         Ok(self.options.finish.to_pixels_observed(&self.cpu, image, &clustering, observe)?)
     }
 
-    /// The features of an image's patches: the costly half of the work.
+    /// Computes the features of an image's patches: the slow part.
     ///
     /// # Errors
     /// [`Error::Image`] if the image cannot be resized, [`Error::Backbone`] if the network fails.
@@ -205,7 +214,7 @@ impl Segmenter {
         Ok(maps.into_iter().next().ok_or_else(none)?)
     }
 
-    /// Clusters features, as often as there are options to try; the seed is that of the options.
+    /// Clusters features; call it again to try other options. The seed is that of `options`.
     ///
     /// # Errors
     /// [`Error::Option`] if an option is out of its range, [`Error::Memory`] if that needs more memory than there is, [`Error::Cluster`] if
@@ -214,7 +223,7 @@ impl Segmenter {
         self.cluster_observed(features, options, &mut go_on)
     }
 
-    /// As [`Segmenter::cluster`]; `observe` is told of each step as it begins and of every epoch of training, and cancels the work with `Break`.
+    /// As [`Segmenter::cluster`]; `observe` is called as each step and each epoch of training begins, and cancels the work with `Break`.
     ///
     /// # Errors
     /// As [`Segmenter::cluster`], and [`Error::Cancelled`].

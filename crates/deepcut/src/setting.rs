@@ -1,6 +1,6 @@
 //! The check of one option's value, and its error. Options themselves live beside what they steer.
 
-/// An option out of its range, or at odds with another.
+/// An option out of its range, or that contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value}; expected {expected}")]
 pub struct OptionError {

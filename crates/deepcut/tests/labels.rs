@@ -19,7 +19,7 @@ fn options(what: &str) -> Options {
         "paper" => Options::paper(),
         "tokencut" => Options::default().recipe(default().method(Method::Tokencut)),
         "correlation" => Options::default().recipe(default().objective(Objective::Correlation)),
-        "five" => Options::default().recipe(default().n_clusters(5).largest_component(true)),
+        "five" => Options::default().recipe(default().n_clusters(5).single_object(true)),
         other => panic!("`{other}` is not known"),
     };
     if what == "tokencut" {

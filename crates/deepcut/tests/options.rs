@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use deepcut::segment::ClusterError;
+use deepcut::segment::{ClusterError, ForegroundRule};
 use deepcut::{Clustering, Cpu, Edges, FeatureMap, Image, Method, Mode, Objective, Options, Recipe, Start};
 use serde_json::{Value, json};
 
@@ -70,6 +70,7 @@ fn every_combination_is_labels_or_an_error() {
         ("foreground", json!(["border", "corner"])),
         ("upsampling", json!(["soft", "nearest"])),
         ("largest_component", json!([false, true])),
+        ("single_object", json!([false, false, true])),
         ("center_parts", json!([true, false])),
         ("feature_norm", json!([5.0, null, 0.001])),
         ("precision", json!(["f32", "bf16", "int8"])),
@@ -178,6 +179,7 @@ fn what_has_no_effect_is_known() {
                     "seed" => changed.seed = 9,
                     "center_parts" => recipe.center_parts = false,
                     "own_draws" => recipe.own_draws = true,
+                    "foreground" => recipe.foreground = ForegroundRule::Corner,
                     other => panic!("`{other}` is not tried"),
                 }
             }

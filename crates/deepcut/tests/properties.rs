@@ -226,7 +226,7 @@ fn every_mode_and_objective_labels_every_pixel() {
     for objective in OBJECTIVES {
         for (mode, k) in [(Mode::Object, None), (Mode::Object, Some(5)), (Mode::Parts, Some(3)), (Mode::Scene, None)] {
             for mut options in [Options::default(), Options::paper()] {
-                options.recipe = options.recipe.mode(mode).n_clusters(k).objective(objective).largest_component(true);
+                options.recipe = options.recipe.mode(mode).n_clusters(k).objective(objective).single_object(true);
                 options.finish.largest_component = true;
                 let segmenter = Segmenter::load(options.clone()).unwrap();
                 let result = segmenter.segment(&image).unwrap();
@@ -375,4 +375,25 @@ fn own_threads_give_the_same_labels() {
     for (threads, idle) in [(2, Idle::Spin), (2, Idle::Sleep), (5, Idle::Sleep)] {
         assert!(run(Cpu::builder().threads(threads).idle(idle).build().unwrap()) == alone, "{threads} threads, {idle:?}");
     }
+}
+
+/// A backbone that gives fewer maps than there were images is at fault; no image is lost in silence.
+#[test]
+fn a_backbone_must_answer_for_every_image() {
+    struct Lazy(Identity);
+    impl Backbone for Lazy {
+        fn identity(&self) -> &Identity {
+            &self.0
+        }
+        fn input(&self) -> InputSpec {
+            InputSpec { mean: [0.0; 3], std: [1.0; 3], size_multiple: 8, resolution: 64 }
+        }
+        fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError> {
+            inputs.iter().skip(1).map(|_| Ok(FeatureMap::new(1, 1, 1, vec![0.0])?)).collect()
+        }
+    }
+    let (image, lazy) = (picture(20, 20), Lazy(Identity::default()));
+    let error = View::default().features(&lazy, &[&image, &image]).unwrap_err();
+    assert!(error.to_string().contains("1 feature maps for 2 images"), "{error}");
+    assert!(View::default().features(&lazy, &[]).unwrap().is_empty());
 }

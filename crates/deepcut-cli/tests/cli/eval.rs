@@ -455,7 +455,7 @@ fn a_sweep_tries_every_combination() {
     let output = sweep(&["--set", "taus=1"]);
     assert_status(&output, 2);
     assert!(
-        stderr(&output).contains("there is no option `taus`; there are") && stderr(&output).contains("tau"),
+        stderr(&output).contains("there is no option `taus`; the options are") && stderr(&output).contains("tau"),
         "{}",
         stderr(&output)
     );

@@ -158,6 +158,10 @@ impl View {
             resized.iter().map(|(height, width, data)| Input::new(*height, *width, data)).collect::<Result<Vec<_>, _>>()?;
         begin(observe, Step::Backbone)?;
         let maps = backbone.features(&inputs)?;
+        if maps.len() != images.len() {
+            let what = format!("it gave {} feature maps for {} images", maps.len(), images.len());
+            return Err(BackboneError::Device(what).into());
+        }
         let ends = |(map, image): (FeatureMap, &&Image)| {
             let map = if view.log_bin { facet::log_bin(&map).map_err(BackboneError::from)? } else { map };
             let map = map.with_constant_image(image.is_constant());

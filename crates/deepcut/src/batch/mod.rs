@@ -71,7 +71,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Everything that decides a result beside the image: the network, and every option that is not the default.
+/// Everything that decides a result apart from the image: the network, and every option that is not the default.
 pub type Settings = BTreeMap<String, Value>;
 
 /// Receives the [`Event`]s of a batch. `Break` ends the batch early; images that were begun are still finished.
@@ -155,7 +155,7 @@ impl<'a> Batch<'a> {
         Self { destination, ..self }
     }
 
-    /// Whether results that exist are made anew. Default: false, see [the table](self).
+    /// Whether to replace results that exist. Default: false, see [the table](self).
     #[must_use]
     pub fn overwrite(self, overwrite: bool) -> Self {
         Self { overwrite, ..self }

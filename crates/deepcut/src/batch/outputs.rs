@@ -204,10 +204,9 @@ impl Outputs {
     /// The image whose results have this stem; None if there are none, an inner None if they do not say.
     fn owner(&self, stem: &Path, there: impl Fn(&Path) -> bool) -> Option<Option<String>> {
         let mut owner = None;
-        let known = Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX]);
-        let mut suffixes: Vec<&str> = self.wanted.suffixes.iter().map(String::as_str).collect();
-        suffixes.extend(known.filter(|suffix| !self.wanted.suffixes.iter().any(|wanted| wanted == suffix)));
-        for path in suffixes.into_iter().filter_map(|suffix| self.destination.path(stem, suffix)) {
+        let wanted = self.wanted.suffixes.iter().map(String::as_str);
+        let others = own_suffixes().filter(|own| !self.wanted.suffixes.iter().any(|wanted| wanted.as_str() == *own));
+        for path in wanted.chain(others).filter_map(|suffix| self.destination.path(stem, suffix)) {
             if !there(&path) {
                 continue;
             }
@@ -249,6 +248,11 @@ impl Outputs {
             if found.is_some() && inputs::key(&place).is_some_and(|key| self.read.contains(&key)) {
                 return Err(JobError::ReplacesInput { path: place });
             }
+            // Other exporters' files keep no record: what lies there may be one of them.
+            let found = match found {
+                Some((Found::Other, written)) if !keeps_record(suffix) => Some((Found::Whole(None), written)),
+                found => found,
+            };
             let (replace, wanted) = match found {
                 None => (false, true),
                 Some(_) if self.wanted.overwrite => (true, true),
@@ -398,6 +402,16 @@ fn difference(before: &Settings, now: &Settings) -> Option<String> {
     let differing = names.into_iter().filter(|&name| before.get(name) != now.get(name));
     let told: Vec<String> = differing.map(|name| format!("{name}: {}, now {}", value(before, name), value(now, name))).collect();
     (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// The suffixes of this library's own results.
+fn own_suffixes<'a>() -> impl Iterator<Item = &'a str> {
+    Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX])
+}
+
+/// Whether results of this suffix hold a record of what they were made from.
+fn keeps_record(suffix: &str) -> bool {
+    own_suffixes().any(|own| own == suffix)
 }
 
 #[cfg(test)]

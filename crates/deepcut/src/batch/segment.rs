@@ -1,6 +1,7 @@
 //! Segmenting the images of a batch: the one place where the pipeline meets exporters and reports.
 
 use super::{Job, JobError, Settings, Task};
+use crate::cpu::Precision;
 use crate::export::{Export, ExportError, File, Page, Provenance, Report};
 use crate::options::Options;
 use crate::segmenter::Segmenter;
@@ -14,8 +15,8 @@ pub(super) struct Segment<'a> {
     pub exporters: &'a [Box<dyn Export + 'a>],
 }
 
-/// What decides the results of a segmenter beside the image: its network, and every option that is not the default. How products are rounded
-/// is not part of it, since it is the machine's choice: another machine may go on where this one stopped.
+/// What decides the results of a segmenter apart from the image: its network, and every option that is not the default. The precision
+/// is part of it only if one was asked for: the machine's own choice lets another machine go on where this one stopped.
 #[must_use]
 pub fn settings(segmenter: &Segmenter) -> Settings {
     let mut usual = Options::default().flat();
@@ -25,6 +26,9 @@ pub fn settings(segmenter: &Segmenter) -> Settings {
     network.as_object_mut().map(|network| network.remove("precision"));
     settings.insert("backbone".into(), network);
     settings.remove("precision");
+    if segmenter.precision_asked() != Precision::Auto {
+        settings.insert("precision".into(), segmenter.precision_asked().name().into());
+    }
     settings
 }
 

@@ -298,3 +298,50 @@ fn the_listener_gets_a_report_whose_checksum_is_the_file_s() {
     }
     assert_eq!(report.record.settings["resolution"], 64);
 }
+
+/// A box of each image as text, which holds no record.
+struct Boxes;
+
+impl Export for Boxes {
+    fn suffixes(&self) -> &[&str] {
+        &["box.txt"]
+    }
+
+    fn image(&self, page: &Page<'_>) -> Result<Vec<File>, ExportError> {
+        Ok(vec![File { name: "box.txt".into(), bytes: format!("{:?}\n", page.report.bounds).into_bytes() }])
+    }
+}
+
+#[test]
+fn files_of_other_exporters_are_taken_for_done() {
+    let (input, output) = (folder(&["a.png", "b.png"]), tempfile::tempdir().unwrap());
+    let batch = || Batch::new().exporter(Boxes).output(output.path());
+    let inputs = [input.path().to_owned()];
+    assert!(outcomes(&batch(), &inputs).0.iter().all(|(_, outcome)| *outcome == "done"));
+    std::fs::write(output.path().join("a.box.txt"), "corrected by hand").unwrap();
+    assert!(outcomes(&batch(), &inputs).0.iter().all(|(_, outcome)| *outcome == "skipped"));
+    assert_eq!(std::fs::read(output.path().join("a.box.txt")).unwrap(), b"corrected by hand");
+    assert!(outcomes(&batch().overwrite(true), &inputs).0.iter().all(|(_, outcome)| *outcome == "done"));
+}
+
+/// Every option that differs from the default is part of the settings, and a precision if one was asked for.
+#[test]
+fn settings_name_every_option_that_differs() {
+    let settings = |options: Options| settings(&Segmenter::load(options).unwrap());
+    let plain = settings(Options::default());
+    let changes = [
+        ("single_object", serde_json::json!(true)),
+        ("largest_component", serde_json::json!(true)),
+        ("precision", serde_json::json!("f32")),
+        ("seed", serde_json::json!(3)),
+        ("edges", serde_json::json!("relu")),
+        ("refine", serde_json::json!("bilateral")),
+    ];
+    for (name, value) in changes {
+        let mut options = Options::default();
+        options.set(name, &value).unwrap();
+        let mut changed = settings(options);
+        assert_eq!(changed.remove(name), Some(value));
+        assert_eq!(changed, plain, "{name}");
+    }
+}

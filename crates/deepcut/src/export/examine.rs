@@ -1,4 +1,4 @@
-//! What a file is that lies where a result would: a batch knows by it what is done.
+//! Recognizes a file at the place of a result: a whole result, a partial one, or something else.
 
 use super::record::{KEYWORD, PNG_HEADER, PNG_SIGNATURE, Record};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! What a result was made from, kept inside the result: a later run knows by it what is done, and people where a file came from.
+//! A record of the image and settings, stored inside each result. A later run reads it to skip finished work.
 //!
 //! | file        | where                                                                        |
 //! |-------------|------------------------------------------------------------------------------|

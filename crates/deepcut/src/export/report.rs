@@ -26,7 +26,7 @@ pub struct Provenance {
     pub options: Value,
     /// The seed in use.
     pub seed: u64,
-    /// By which a later run knows what is done.
+    /// Lets a later run decide whether this result is up to date.
     pub record: Record,
 }
 
@@ -34,7 +34,7 @@ pub struct Provenance {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// `image`: tells the object from others in a stream of JSON lines.
+    /// `picture`: tells the object from others in a stream of JSON lines.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The image's path, or what else it is called.
@@ -82,7 +82,7 @@ pub struct Report {
     pub options: Value,
     /// Version of this library.
     pub version: &'static str,
-    /// By which a later run knows what is done.
+    /// Lets a later run decide whether this result is up to date.
     pub record: Record,
 }
 

@@ -172,24 +172,21 @@ impl Image {
             }
         }
         let (mut least, mut most) = ([f32::MAX; 3], [f32::MIN; 3]);
-        for rows in self.rgb.chunks(3 * self.width * NOISE_BLOCK) {
-            let height = rows.len() / (3 * self.width);
-            for left in (0..self.width).step_by(NOISE_BLOCK) {
-                let width = NOISE_BLOCK.min(self.width - left);
-                // What is cut off at the edge averages too little noise away.
-                if (height < NOISE_BLOCK && self.height >= NOISE_BLOCK) || (width < NOISE_BLOCK && self.width >= NOISE_BLOCK) {
-                    continue;
+        // A small image has smaller blocks, and the last block ends with the image.
+        let size = |side: usize| NOISE_BLOCK.min(side.div_ceil(2));
+        let starts = |side: usize| (0..side - size(side)).step_by(size(side)).chain([side - size(side)]);
+        let (height, width) = (size(self.height), size(self.width));
+        for (top, left) in starts(self.height).flat_map(|top| starts(self.width).map(move |left| (top, left))) {
+            let mut sums = [0u32; 3];
+            for y in top..top + height {
+                let from = 3 * (y * self.width + left);
+                for pixel in self.rgb[from..from + 3 * width].chunks_exact(3) {
+                    sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
                 }
-                let mut sums = [0u32; 3];
-                for row in rows.chunks(3 * self.width) {
-                    for pixel in row[3 * left..3 * (left + width)].chunks_exact(3) {
-                        sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
-                    }
-                }
-                for ((least, most), sum) in least.iter_mut().zip(&mut most).zip(sums) {
-                    let mean = sum as f32 / (height * width) as f32;
-                    (*least, *most) = (least.min(mean), most.max(mean));
-                }
+            }
+            for ((least, most), sum) in least.iter_mut().zip(&mut most).zip(sums) {
+                let mean = sum as f32 / (height * width) as f32;
+                (*least, *most) = (least.min(mean), most.max(mean));
             }
         }
         least.iter().zip(&most).all(|(least, most)| most - least <= NOISE_MEANS)
@@ -344,6 +341,13 @@ mod tests {
         let faint = |y: usize, x: usize| u8::from((8..24).contains(&y) && (16..40).contains(&x)) * 6;
         assert!(!image(&|y, x| 100 + faint(y, x)).is_constant());
         assert!(!image(&|y, x| 100 + faint(y, x) + noise(y, x, 3)).is_constant());
+        // Small images, and objects at the edge.
+        let halves = |side: usize| {
+            let rgb = (0..side * side).flat_map(|at| [if at % side < side / 2 { 90 } else { 104 }; 3]).collect();
+            Image::new(side, side, rgb).unwrap()
+        };
+        assert!([2, 3, 7, 15, 16, 40].into_iter().all(|side| !halves(side).is_constant()));
+        assert!(!image(&|_, x| if x >= 58 { 110 } else { 100 }).is_constant());
         // One pixel is enough, if it stands out.
         assert!(!image(&|y, x| if (y, x) == (20, 20) { 255 } else { 0 }).is_constant());
         assert!(image(&|y, x| if (y, x) == (20, 20) { 3 } else { 0 }).is_constant());

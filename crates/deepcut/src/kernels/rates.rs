@@ -46,6 +46,8 @@ const SIDE: usize = 384;
 const ROUNDS: usize = 3;
 /// A rate is confirmed once the second-fastest product had so much of it. Other programs can slow a product down, not speed it up.
 const CONFIRMED: f64 = 0.95;
+/// Time of all rounds at least: a core that slept needs some to reach its speed.
+const SHORT: Duration = Duration::from_millis(3);
 /// Time after which no further round begins, whether the rates are confirmed or not.
 const LONG: Duration = Duration::from_millis(40);
 
@@ -87,7 +89,8 @@ impl Kernels {
             }
             round += 1;
             let confirmed = [f32, bf16, int8].iter().all(Fastest::is_confirmed);
-            if begin.elapsed() > LONG || (round >= ROUNDS && confirmed) {
+            let elapsed = begin.elapsed();
+            if elapsed > LONG || (round >= ROUNDS && elapsed > SHORT && confirmed) {
                 break confirmed;
             }
         };

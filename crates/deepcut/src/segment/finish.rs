@@ -114,7 +114,7 @@ impl Finish {
         self.to_pixels_observed(cpu, image, clustering, &mut go_on).unwrap_or_else(empty)
     }
 
-    /// As [`Finish::to_pixels`]; `observe` is told of each step as it begins, and cancels the work with `Break`.
+    /// As [`Finish::to_pixels`]; `observe` is called as each step begins, and cancels the work with `Break`.
     ///
     /// # Errors
     /// [`Cancelled`].

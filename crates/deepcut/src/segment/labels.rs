@@ -6,14 +6,32 @@ use crate::train::argmax;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Probability that a patch belongs to the group, `[patches]`; over all groups a patch's probabilities sum to one.
-    pub probability: Vec<f32>,
+    pub(crate) probability: Vec<f32>,
     /// Its labels.
-    pub labels: Vec<u8>,
+    pub(crate) labels: Vec<u8>,
     /// Probability of each label within the group, `[patches, labels]`, zero in patches of other groups; empty for one label.
-    pub label_probability: Vec<f32>,
+    pub(crate) label_probability: Vec<f32>,
 }
 
 impl Group {
+    /// Probability that a patch belongs to the group, `[patches]`.
+    #[must_use]
+    pub fn probability(&self) -> &[f32] {
+        &self.probability
+    }
+
+    /// The group's labels.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// Probability of each label within the group, `[patches, labels]`; empty for one label.
+    #[must_use]
+    pub fn label_probability(&self) -> &[f32] {
+        &self.label_probability
+    }
+
     /// A group of one label.
     #[must_use]
     pub(crate) fn of_one(label: u8, probability: Vec<f32>) -> Self {
@@ -25,35 +43,27 @@ impl Group {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridLabels {
     /// Rows of patches.
-    pub height: usize,
+    pub(crate) height: usize,
     /// Columns of patches.
-    pub width: usize,
+    pub(crate) width: usize,
     /// The groups, the background first; a patch's group is the most probable.
-    pub groups: Vec<Group>,
+    pub(crate) groups: Vec<Group>,
 }
 
 impl GridLabels {
+    /// Rows and columns of patches.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// The groups, the background first. A patch belongs to the most probable.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
     /// The label of every patch, `[height, width]`.
-    ///
-    /// ```
-    /// use deepcut::segment::{GridLabels, Group};
-    ///
-    /// // Three patches: background, and an object of two parts.
-    /// let background = Group { probability: vec![0.9, 0.4, 0.2], labels: vec![0], label_probability: vec![] };
-    /// #[rustfmt::skip]
-    /// let object = Group {
-    ///     probability: vec![0.1, 0.6, 0.8],
-    ///     labels: vec![1, 2],
-    ///     label_probability: vec![
-    ///         0.0, 0.0,
-    ///         0.7, 0.3,
-    ///         0.1, 0.9,
-    ///     ],
-    /// };
-    /// let grid = GridLabels { height: 1, width: 3, groups: vec![background, object] };
-    /// // First background or object, then the part: the second patch is part 1, though 0.6 · 0.7 is less than 0.5.
-    /// assert_eq!(grid.hard(), [0, 1, 2]);
-    /// ```
     #[must_use]
     pub fn hard(&self) -> Vec<u8> {
         (0..self.height * self.width)

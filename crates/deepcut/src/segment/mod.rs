@@ -83,7 +83,7 @@ pub enum ClusterError {
         /// The method's name.
         method: &'static str,
     },
-    /// The observer said `Break`.
+    /// The observer returned `Break`.
     #[error("the work was cancelled")]
     Cancelled,
 }
@@ -144,7 +144,7 @@ impl Recipe {
         self.cluster_observed(cpu, maps, start, &mut go_on)
     }
 
-    /// As [`Recipe::cluster`]; `observe` is told of each step as it begins, and cancels the work with `Break`.
+    /// As [`Recipe::cluster`]; `observe` is called as each step begins, and cancels the work with `Break`.
     ///
     /// # Errors
     /// As [`Recipe::cluster`], and [`ClusterError::Cancelled`].
@@ -197,7 +197,7 @@ impl Recipe {
             Ok::<_, ClusterError>(cut)
         };
         let mut whole = cut(Stage::Image, Nodes { features: &features, appearance }, n_clusters)?;
-        let arranged = arrange(&mut whole, grid, self.foreground, self.largest_component);
+        let arranged = arrange(&mut whole, grid, self.foreground, self.single_object);
         let confidence = confidence(cpu, &whole.graph, &features, &arranged.foreground);
         drop(whole.graph);
         let groups = if self.mode == Mode::Object && n_clusters > 2 {

@@ -18,7 +18,7 @@ pub(super) const DEFAULT_TAU: f32 = 0.2;
 /// α of correlation clustering unless another is asked for.
 const DEFAULT_ALPHA: f32 = 3.0;
 
-/// What comes out.
+/// What is segmented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -49,7 +49,7 @@ pub enum Edges {
     },
 }
 
-/// How an image is cut, beside the features and the seed.
+/// How an image is cut. Features and seed are given separately.
 ///
 /// ```
 /// use deepcut::{Edges, Mode, Objective, Recipe};
@@ -68,7 +68,7 @@ pub enum Edges {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Recipe {
-    /// What comes out.
+    /// What is segmented: an object, its parts, or the whole scene.
     pub mode: Mode,
     /// How patches are clustered: by the graph network, or by a classical method on the same features.
     pub method: Method,
@@ -100,8 +100,8 @@ pub struct Recipe {
     pub center_parts: bool,
     /// Which cluster is the background.
     pub foreground: ForegroundRule,
-    /// Whether only the largest connected component of the foreground's patches is the object: parts are cut from it alone.
-    pub largest_component: bool,
+    /// Whether the object is one: the largest connected component of the foreground's patches. Parts are cut from it alone.
+    pub single_object: bool,
     /// Precision of the graph's and the training's large products.
     pub precision: Precision,
 }
@@ -124,7 +124,7 @@ impl Default for Recipe {
             own_draws: false,
             center_parts: true,
             foreground: ForegroundRule::Border,
-            largest_component: false,
+            single_object: false,
             precision: Precision::Auto,
         }
     }
@@ -154,8 +154,8 @@ impl Recipe {
         center_parts: bool,
         /// Sets which cluster is the background.
         foreground: ForegroundRule,
-        /// Sets whether only the largest component is the object.
-        largest_component: bool,
+        /// Sets whether the object is only the largest component.
+        single_object: bool,
         /// Sets the precision.
         precision: Precision;
         /// Sets k.
@@ -242,7 +242,7 @@ impl Recipe {
         found
     }
 
-    /// The options that change nothing beside the others, and why: whoever set one of them is mistaken.
+    /// Options that have no effect with the others, each with the reason.
     ///
     /// ```
     /// use deepcut::{Method, Recipe};
@@ -262,6 +262,9 @@ impl Recipe {
         }
         if !self.method.needs_edges() {
             add(&["edges"], "the method has no such graph; only the confidence depends on it");
+        }
+        if matches!(self.method, Method::Tokencut | Method::Lost | Method::DeepSpectral) {
+            add(&["foreground"], "the method says itself which side is the object");
         }
         if self.method == Method::Lost {
             add(&["seed"], "the method draws nothing");
@@ -298,11 +301,11 @@ impl Recipe {
             Edges::Threshold(tau) => check_range("tau", tau, -1.0, 1.0, "−1 to 1")?,
             Edges::Correlation { alpha } => {
                 check_range("alpha", alpha, 1.0, 1e6, "at least 1")?;
-                check("edges", "correlation", correlates, "a threshold or relu, or the objective correlation")?;
+                check("edges", "correlation", correlates, "a threshold (tau) or relu, or the objective correlation")?;
             }
         }
         let signed = matches!(self.edges, Edges::Correlation { .. });
-        check("objective", "correlation", !correlates || signed, "another, or the edges correlation")?;
+        check("objective", "correlation", !correlates || signed, "another, or the edges correlation (alpha)")?;
         if let Some(norm) = self.feature_norm {
             check_range("feature_norm", norm, f32::MIN_POSITIVE, 1e3, "above 0, at most 1000")?;
         }
@@ -314,7 +317,7 @@ impl Recipe {
         check_range("dropout", self.dropout, 0.0, 0.99, "0 to 0.99")
     }
 
-    /// Bytes that clustering takes at most beside what it is given, for so many patches of so many features.
+    /// Upper bound of the memory that clustering takes, in bytes, without its input.
     ///
     /// ```text
     /// pairs: n² / 8 for a threshold's bits, which every confidence needs; 4 n² (in bf16 2 n²) for a graph that weighs its edges
