@@ -10,10 +10,10 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 #[cfg(feature = "parallel")]
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a thread waits for the next step.
@@ -236,7 +236,6 @@ struct Team {
     helpers: AtomicUsize,
     #[cfg(feature = "parallel")]
     vacancies: AtomicUsize,
-    #[cfg(feature = "parallel")]
     over: AtomicBool,
 }
 
