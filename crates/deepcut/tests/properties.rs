@@ -355,6 +355,7 @@ fn constant_images_have_no_object_on_any_way() {
             let clustering = segmenter.cluster(&features, &options).unwrap();
             assert_eq!(clustering.confidence(), 0.0);
             nothing(&segmenter.to_pixels(image, &clustering, &options), "features");
+            assert_eq!(segmenter.to_pixels(image, &clustering, &options), segmenter.segment(image).unwrap());
             // Features of something else, that do not know of this image.
             let other = segmenter.cluster(&segmenter.features(&real).unwrap(), &options).unwrap();
             nothing(&segmenter.to_pixels(image, &other, &options), "clustering");

@@ -133,6 +133,9 @@ impl Finish {
             found.unwrap_or_else(|_| Segmentation::empty(height, width)).with_cut(clustering.confidence(), (rows, columns))
         };
         begin(observe, Step::Upsample)?;
+        if image.is_constant() {
+            return Ok(Segmentation::empty(height, width));
+        }
         if !self.finds(image, clustering) {
             return Ok(end(vec![0; height * width]));
         }
