@@ -3,7 +3,7 @@
 
 use crate::kernels::Kernels;
 use crate::kernels::packed::Float;
-use crate::kernels::parallel::{self, Threads};
+use crate::kernels::parallel::Threads;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -209,11 +209,6 @@ impl Cpu {
     /// Calls `lead`, keeping this processor's threads awake for what it computes.
     pub(crate) fn together<R>(&self, lead: impl FnOnce() -> R) -> R {
         self.threads.together(lead)
-    }
-
-    /// Threads that take part in a step begun here.
-    pub(crate) fn current_threads(&self) -> usize {
-        parallel::current_threads().min(self.threads()).max(1)
     }
 }
 

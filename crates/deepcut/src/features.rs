@@ -1,6 +1,6 @@
 //! Patch features of one image: what a backbone makes, and all that clustering needs.
 
-use crate::kernels::{is_shape, volume};
+use crate::kernels::{first_not_finite, is_shape, volume};
 
 /// Patch features of one image on a grid, row-major: `[grid_height, grid_width, dim]`.
 ///
@@ -126,10 +126,7 @@ impl FeatureMap {
         if !is_shape(values.len(), [grid_height, grid_width, expected]) {
             return Err(FeatureMapError::Shape { what, grid_height, grid_width, expected, got: values.len() });
         }
-        // Rows without a way out of the loop, which the compiler turns into vector code.
-        let finite = |row: &[f32]| row.iter().fold(true, |finite, x| finite & x.is_finite());
-        let found = values.chunks_exact(expected).position(|row| !finite(row));
-        found.map_or(Ok(()), |patch| Err(FeatureMapError::NotFinite { what, patch }))
+        first_not_finite(values, expected).map_or(Ok(()), |patch| Err(FeatureMapError::NotFinite { what, patch }))
     }
 
     /// Rows and columns of patches.

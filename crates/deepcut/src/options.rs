@@ -105,8 +105,7 @@ impl Options {
         flat
     }
 
-    /// Sets one option by its name, whatever struct it is in. Values are not checked against
-    /// their ranges until [`Options::validate`].
+    /// Sets one option by its name, whatever struct it is in. Values are not checked against their ranges until [`Options::validate`].
     ///
     /// Other spellings: `tau` is a threshold's edges, or relu's with `null`; `alpha` is correlation's edges; one number of `epochs` is that of
     /// all stages. `objective` brings its own edges, as [`Recipe::objective`] does.
@@ -125,20 +124,11 @@ impl Options {
             known => (known, value.clone()),
         };
         let mut whole = serde_json::to_value(&*self).unwrap_or_default();
-        let mut places = Vec::new();
-        if let Some(whole) = whole.as_object_mut() {
-            for (section, part) in whole {
-                if SECTIONS.contains(&section.as_str()) {
-                    places.extend(part.get_mut(field));
-                } else if section == field {
-                    places.push(part);
-                }
-            }
-        }
-        if places.is_empty() {
-            return Err(SetError::Unknown { name });
-        }
-        places.into_iter().for_each(|place| *place = value.clone());
+        let place = whole.as_object_mut().into_iter().flatten().find_map(|(section, part)| {
+            if SECTIONS.contains(&section.as_str()) { part.get_mut(field) } else { (section == field).then_some(part) }
+        });
+        let Some(place) = place else { return Err(SetError::Unknown { name }) };
+        *place = value.clone();
         let refused = |error: serde_json::Error| SetError::Value {
             name: field.into(),
             value: value.to_string(),

@@ -93,7 +93,7 @@ impl Segmenter {
     #[cfg(feature = "embedded")]
     pub fn load(options: Options) -> Result<Self, Error> {
         let cpu = Cpu::default();
-        Self::new(Box::new(backbone::embedded::load(&cpu, crate::cpu::Precision::Auto)?), options, cpu)
+        Self::new(Box::new(backbone::embedded::load(&cpu, Precision::Auto)?), options, cpu)
     }
 
     /// The pipeline with another network, or on another processor. What the network itself runs on was decided when it was loaded.

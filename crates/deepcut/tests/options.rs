@@ -241,6 +241,9 @@ fn memory_is_known_beforehand() {
     let recipe = Recipe::default().method(Method::DeepSpectral);
     let pairs = 16384.0f64.powi(2);
     assert!((recipe.memory(&Cpu::default(), 16384, 128) as f64 / pairs) < 5.0);
+    // Every thread has buffers of its own, whoever asks.
+    let four = Cpu::builder().threads(4).build().unwrap();
+    assert!(recipe.memory(&four, 16384, 128) > recipe.memory(&Cpu::single(), 16384, 128));
     // No size is too large to be said.
     assert_eq!(recipe.memory(&Cpu::default(), usize::MAX, 1), u64::MAX);
 }

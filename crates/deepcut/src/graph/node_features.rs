@@ -2,9 +2,9 @@
 
 use super::error::GraphError;
 use crate::features::FeatureMap;
-use crate::kernels::is_shape;
 use crate::kernels::packed::{Float, Packed};
 use crate::kernels::parallel;
+use crate::kernels::{first_not_finite, is_shape};
 
 /// Rows that one task computes, of W or of a matrix with a row for each node.
 pub(super) const TASK_ROWS: usize = 48;
@@ -27,20 +27,16 @@ impl NodeFeatures {
         if nodes == 0 || dim == 0 || !is_shape(data.len(), [nodes, dim]) {
             return Err(GraphError::Empty { nodes, dim });
         }
-        // No early exit from a row, so that the compiler vectorizes the loop.
-        let finite = |row: &[f32]| row.iter().fold(true, |finite, x| finite & x.is_finite());
-        match data.chunks_exact(dim).position(|row| !finite(row)) {
+        match first_not_finite(&data, dim) {
             Some(node) => Err(GraphError::NotFinite { node }),
             None => Ok(Self { nodes, dim, data, precision: Float::F32 }),
         }
     }
 
-    /// The features of every patch of a grid, in row-major order.
-    ///
-    /// # Errors
-    /// As [`NodeFeatures::new`].
-    pub fn from_map(map: &FeatureMap) -> Result<Self, GraphError> {
-        Self::new(map.patches(), map.dim(), map.data().to_vec())
+    /// The features of every patch of a grid, in row-major order. A map was checked when it was made.
+    #[must_use]
+    pub fn from_map(map: &FeatureMap) -> Self {
+        Self { nodes: map.patches(), dim: map.dim(), data: map.data().to_vec(), precision: Float::F32 }
     }
 
     /// Sets the precision of products with these features and with everything made from them.

@@ -82,7 +82,7 @@ pub(crate) mod widest;
 
 pub use isa::Kernels;
 pub use operands::{Adam, Depthwise, Left, Right, Start};
-pub(crate) use shape::{is_shape, volume};
+pub(crate) use shape::{first_not_finite, is_shape, volume};
 
 #[cfg(test)]
 mod absurd_sizes;

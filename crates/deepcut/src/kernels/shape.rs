@@ -18,3 +18,10 @@ pub(super) fn extent<const N: usize>(shape: [usize; N], strides: [usize; N]) -> 
     }
     shape.into_iter().zip(strides).try_fold(1usize, |end, (side, stride)| end.checked_add((side - 1).checked_mul(stride)?))
 }
+
+/// Index of the first row, of `width` values, that holds NaN or infinity.
+pub(crate) fn first_not_finite(values: &[f32], width: usize) -> Option<usize> {
+    // No early exit from a row, so that the compiler vectorizes the loop.
+    let finite = |row: &[f32]| row.iter().fold(true, |finite, x| finite & x.is_finite());
+    values.chunks_exact(width).position(|row| !finite(row))
+}

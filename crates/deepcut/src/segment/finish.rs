@@ -74,11 +74,6 @@ impl Finish {
         check_range("min_confidence", self.min_confidence, 0.0, 1.0, "0 to 1")
     }
 
-    /// Whether there is anything to find: the image is not constant, and the confidence is as high as asked for.
-    fn finds(&self, image: &Image, clustering: &Clustering) -> bool {
-        clustering.confidence() >= self.min_confidence && !image.is_constant()
-    }
-
     /// Brings a clustering to the pixels of its image, refined and filtered as the options say.
     ///
     /// ```
@@ -136,7 +131,7 @@ impl Finish {
         if image.is_constant() {
             return Ok(Segmentation::empty(height, width));
         }
-        if !self.finds(image, clustering) {
+        if clustering.confidence() < self.min_confidence {
             return Ok(end(vec![0; height * width]));
         }
         let mut labels = cpu.together(|| upsample::upsample(clustering.grid(), height, width, self.upsampling));
@@ -171,7 +166,7 @@ impl Finish {
     #[must_use]
     pub fn soft_foreground(&self, cpu: &Cpu, image: &Image, clustering: &Clustering) -> Vec<u8> {
         let (height, width) = (image.height(), image.width());
-        if !self.finds(image, clustering) {
+        if image.is_constant() || clustering.confidence() < self.min_confidence {
             return vec![0; height * width];
         }
         cpu.together(|| upsample::foreground(clustering.grid(), height, width))

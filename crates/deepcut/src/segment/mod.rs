@@ -17,6 +17,7 @@ mod refine;
 mod stage;
 mod upsample;
 
+use crate::baseline::{Appearance, Method};
 use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::graph::{Graph, GraphError, NodeFeatures};
@@ -156,7 +157,7 @@ impl Recipe {
         observe: &mut Observer<'_>,
     ) -> Result<Vec<Clustering>, ClusterError> {
         self.validate()?;
-        if matches!(start, Start::From(_)) && self.method != crate::baseline::Method::Deepcut {
+        if matches!(start, Start::From(_)) && self.method != Method::Deepcut {
             return Err(ClusterError::NothingToTrain { method: self.method.name() });
         }
         let first = maps.first().map_or(0, FeatureMap::dim);
@@ -184,11 +185,11 @@ impl Recipe {
         if n_clusters > nodes {
             return Err(ClusterError::TooManyClusters { n_clusters, nodes });
         }
-        let appearance = map.colors().map(|colors| crate::baseline::Appearance { colors, grid });
+        let appearance = map.colors().map(|colors| Appearance { colors, grid });
         if self.needs_colors() && appearance.is_none() {
             return Err(ClusterError::NoColors { color: self.color });
         }
-        let features = NodeFeatures::from_map(map)?.in_precision(precision);
+        let features = NodeFeatures::from_map(map).in_precision(precision);
         let mut cut = |which: Stage, nodes: Nodes<'_>, k: usize| {
             let mut cut = stage(cpu, self, which, nodes, k, start, observe)?;
             if let Some(network) = cut.network.take() {
@@ -238,11 +239,6 @@ impl Recipe {
     ) -> Clustering {
         let grid = GridLabels { height, width, groups };
         Clustering { grid, meanings: self.meanings(confidence), confidence, seed, networks }
-    }
-
-    /// τ, if the graph has one.
-    fn tau(&self) -> Option<f32> {
-        if let Edges::Threshold(tau) = self.edges { Some(tau) } else { None }
     }
 }
 

@@ -325,7 +325,7 @@ impl Recipe {
     /// ```
     #[must_use]
     pub fn memory(&self, cpu: &Cpu, patches: usize, dim: usize) -> u64 {
-        let (n, dim, threads) = (patches as u64, dim as u64, cpu.current_threads() as u64);
+        let (n, dim, threads) = (patches as u64, dim as u64, cpu.threads() as u64);
         let weighs = self.edges == Edges::Relu && self.method.needs_edges();
         let weight = match self.method {
             Method::DeepSpectral => 4,

@@ -111,10 +111,10 @@ pub(super) fn stage(
         None => features,
     };
     let graph = match recipe.edges {
-        // The graph that the confidence is measured on.
-        _ if !recipe.method.needs_edges() => Graph::threshold(cpu, features, recipe.tau().unwrap_or(DEFAULT_TAU)),
-        Edges::Relu => Graph::relu(cpu, features),
         Edges::Threshold(tau) => Graph::threshold(cpu, features, tau),
+        // The graph that the confidence is measured on.
+        _ if !recipe.method.needs_edges() => Graph::threshold(cpu, features, DEFAULT_TAU),
+        Edges::Relu => Graph::relu(cpu, features),
         Edges::Correlation { alpha } => Graph::correlation(cpu, features, alpha),
     };
     if recipe.method != Method::Deepcut {

@@ -1,5 +1,4 @@
 use super::*;
-use crate::baseline::Method;
 use crate::progress::Step;
 use std::ops::ControlFlow;
 
