@@ -71,6 +71,7 @@ pub mod progress;
 mod random;
 #[cfg(feature = "datasets")]
 pub mod record;
+pub mod rle;
 pub mod segment;
 pub mod segmentation;
 mod segmenter;

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "kernels",
     "random",
     "setting",
     "progress",
     "components",
+    "rle",
     "cpu",
     "memory",
     "image",
