@@ -113,8 +113,10 @@ impl Components {
     /// Index of the component that contains a cell. None if the cell is outside the mask.
     #[must_use]
     pub fn of_cell(&self, cell: usize) -> Option<usize> {
-        let holds = |run: &Run| (run.row * self.width + run.start..run.row * self.width + run.end).contains(&cell);
-        Some(self.component[self.runs.iter().position(holds)?])
+        let at = self.runs.partition_point(|run| run.row * self.width + run.end <= cell);
+        let run = self.runs.get(at).filter(|run| run.row * self.width + run.start <= cell)?;
+        debug_assert!(run.row == cell / self.width);
+        self.component.get(at).copied()
     }
 
     /// Whether component `index` touches the edge of the image.

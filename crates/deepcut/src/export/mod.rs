@@ -2,6 +2,7 @@
 //!
 //! An [`Export`] makes files of each image, of the whole run, or both. [`Format`] names the exporters that there are.
 
+pub mod contour;
 #[cfg(feature = "batch")]
 pub(crate) mod examine;
 mod format;
