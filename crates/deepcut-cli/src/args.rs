@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{Config, Facets};
 use deepcut::batch::Destination;
+use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine};
 use serde_json::Value;
@@ -256,6 +257,12 @@ pub struct StudyArgs {
     /// Evaluate only the first N images
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// What is measured: one foreground, or every object for itself [default: instances for coco, foreground for the others]
+    #[arg(long, value_enum)]
+    pub task: Option<TaskArg>,
+    /// Values of label pictures that are void, or `none` [default: 255 for VOC; the others must say so if they have 255]
+    #[arg(long, value_name = "VALUES", value_parser = parse_void)]
+    pub void: Option<Void>,
     /// Folder that keeps features: a second run with another method computes none
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -295,6 +302,9 @@ pub struct EvalArgs {
     /// Number of best, of median and of worst images on that page
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub examples: usize,
+    /// With --task instances: write truth.json and results.json into this folder, as pycocotools reads them
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub results: Option<PathBuf>,
     /// Write each image's values to this CSV file
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
@@ -313,10 +323,28 @@ pub struct SweepArgs {
     pub sets: Vec<String>,
 }
 
+/// What of a data set's truth is measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TaskArg {
+    /// The foreground as one: masks, or whether its largest component hits a box
+    Foreground,
+    /// Every object for itself: average precision and recall, for voc2007, voc2012, coco and masks
+    Instances,
+}
+
+/// Values, separated by commas, or none.
+fn parse_void(text: &str) -> Result<Void, String> {
+    if text == "none" {
+        return Ok(Void(Vec::new()));
+    }
+    let value = |word: &str| word.trim().parse::<u16>().map_err(|_| format!("`{word}` is no value from 0 to 65535; or `none`"));
+    text.split(',').map(value).collect::<Result<_, _>>().map(Void)
+}
+
 /// A data set of the field.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum DatasetArg {
-    /// A folder of images and a folder of masks of the same names
+    /// A folder of images and a folder of masks of the same names; or of label pictures, for instances
     Masks,
     /// ECSSD: images and masks
     Ecssd,
@@ -324,14 +352,16 @@ pub enum DatasetArg {
     DutsTe,
     /// DUT-OMRON: images and masks
     DutOmron,
-    /// Pascal VOC 2007: boxes of trainval
+    /// Pascal VOC 2007: boxes of trainval; or SegmentationObject, for instances
     Voc2007,
-    /// Pascal VOC 2012: boxes of trainval
+    /// Pascal VOC 2012: boxes of trainval; or SegmentationObject, for instances
     Voc2012,
     /// DAVIS: masks of video frames, and animals' joints if the files are there
     Davis,
     /// COCO 2014: boxes of the 20,000 images of LOST's list
     Coco20k,
+    /// COCO's instances: a JSON file, as --root or below it, and its images
+    Coco,
     /// CUB-200-2011: masks and keypoints of the test split
     Cub,
 }

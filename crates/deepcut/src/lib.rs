@@ -61,6 +61,7 @@ pub mod features;
 mod gnn;
 mod graph;
 pub mod image;
+pub mod instances;
 mod kernels;
 pub mod memory;
 #[cfg(feature = "datasets")]

@@ -2,6 +2,7 @@
 
 use crate::dataset::Note;
 use crate::metrics::Histogram;
+use crate::metrics::average_precision::Matches;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +31,9 @@ pub struct Measured {
     /// Of the soft mask, where the truth is a mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
+    /// How instances were matched, by their masks and by their boxes, where the truth tells objects apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<[Matches; 2]>,
     /// Part and label of every keypoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<(usize, usize)>,
@@ -94,7 +98,8 @@ pub fn read(bytes: &[u8], header: &serde_json::Value, contenders: usize) -> Resu
         }
         for measured in &values.results {
             let own: Vec<_> = measured.values.iter().map(|(name, _)| name.clone()).collect();
-            let is_whole = measured.histogram.as_ref().is_none_or(Histogram::is_whole);
+            let is_whole = measured.histogram.as_ref().is_none_or(Histogram::is_whole)
+                && measured.matches.iter().flatten().all(Matches::is_whole);
             if own.is_empty() || !is_whole || *names.get_or_insert_with(|| own.clone()) != own {
                 return Err(damaged);
             }
@@ -112,7 +117,8 @@ mod tests {
     fn picture(values: &[(&'static str, f64)], contenders: usize) -> Picture {
         let values = values.iter().map(|(name, value)| ((*name).into(), *value)).collect();
         let histogram = Some(Histogram::new(&[0, 255], &[false, true]));
-        let measured = Measured { values, confidence: 0.1, seconds: BTreeMap::new(), histogram, points: vec![(1, 2)] };
+        let measured =
+            Measured { values, confidence: 0.1, seconds: BTreeMap::new(), histogram, matches: None, points: vec![(1, 2)] };
         Picture { results: vec![measured; contenders], notes: vec![Note::Stored], ..Picture::default() }
     }
 

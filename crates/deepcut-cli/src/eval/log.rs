@@ -65,6 +65,7 @@ fn header(evaluation: &Evaluation) -> Value {
         "type": "evaluation",
         "dataset": evaluation.set.found,
         "truth": evaluation.set.truth,
+        "instances": evaluation.tells_apart(),
         "backbone": evaluation.segmenter.backbone().identity(),
         "kernels": evaluation.segmenter.cpu().isa().name(),
         "contenders": contenders,

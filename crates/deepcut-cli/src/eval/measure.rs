@@ -1,10 +1,13 @@
 //! One image, measured with every contender.
 
+use super::results::Entries;
 use super::{Contender, Evaluation};
 use anyhow::Context;
 use deepcut::batch::Stopwatch;
 use deepcut::components::BoundingBox;
-use deepcut::dataset::{Known, Note, Sample};
+use deepcut::dataset::{Instances, Known, Note, Sample};
+use deepcut::instances::{Instance, instances};
+use deepcut::metrics::average_precision::match_instances;
 use deepcut::metrics::{Histogram, accuracy, box_iou, iou, mean_absolute_error, oracle_iou};
 use deepcut::progress::Observer;
 use deepcut::record::{Measured, Picture};
@@ -13,14 +16,18 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// Measures an image with every contender, unless there is nothing to find in it.
-pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Picture> {
+/// Measures an image with every contender, unless there is nothing to find in it. With the entries of what is written, if `is_written`.
+pub fn measure(evaluation: &Evaluation, sample: &Sample, is_written: bool) -> anyhow::Result<(Picture, Option<Entries>)> {
     let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
     let (image, truth, mut notes) = evaluation.set.read(sample, &bytes)?;
     if truth.is_empty() {
         notes.push(Note::Empty);
-        return Ok(Picture { notes, ..Picture::default() });
+        return Ok((Picture { notes, ..Picture::default() }, None));
     }
+    let mut entries = match &truth {
+        Known::Instances(truth) if is_written => Some(Entries::new([image.height(), image.width()], truth)),
+        _ => None,
+    };
     let mut features_seconds = 0.0;
     let mut maps: Vec<(View, FeatureMap)> = Vec::new();
     let mut results = Vec::new();
@@ -33,9 +40,16 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample) -> anyhow::Result<Pictu
             watch.begin(step.name());
             ControlFlow::Continue(())
         })?;
-        results.push(compare(sample, &truth, &found, &soft, watch.seconds()));
+        results.push(match &truth {
+            Known::Instances(truth) => {
+                let judged = truth.judged(instances(&found, options.recipe.mode));
+                entries.iter_mut().for_each(|entries| entries.add(&judged));
+                compare_instances(truth, &judged, found.confidence(), watch.seconds())
+            }
+            _ => compare(sample, &truth, &found, &soft, watch.seconds()),
+        });
     }
-    Ok(Picture { features_seconds, results, notes })
+    Ok((Picture { features_seconds, results, notes }, entries))
 }
 
 impl Evaluation {
@@ -99,6 +113,19 @@ fn segment(
     Ok((found, options.finish.soft_foreground(segmenter.cpu(), image, &clustering)))
 }
 
+fn compare_instances(truth: &Instances, found: &[Instance], confidence: f32, seconds: BTreeMap<String, f64>) -> Measured {
+    let matches = match_instances(found, &truth.objects);
+    let count = |count: usize| count as f64;
+    let masks = &matches[0];
+    let values = vec![
+        ("AP of an image".into(), masks.average_precision()),
+        ("objects".into(), count(masks.objects())),
+        ("objects found at IoU 0.5".into(), count(masks.found())),
+        ("instances".into(), count(masks.detections())),
+    ];
+    Measured { values, confidence, seconds, histogram: None, matches: Some(matches), points: vec![] }
+}
+
 fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], seconds: BTreeMap<String, f64>) -> Measured {
     let (values, histogram) = match truth {
         Known::Mask(truth) => {
@@ -125,5 +152,5 @@ fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], se
         inside.then(|| usize::from(found.labels()[y as usize * found.width() + x as usize]))
     };
     let points = sample.keypoints.iter().filter_map(|point| Some((point.part, label(point.y, point.x)?))).collect();
-    Measured { values, confidence: found.confidence(), seconds, histogram, points }
+    Measured { values, confidence: found.confidence(), seconds, histogram, matches: None, points }
 }

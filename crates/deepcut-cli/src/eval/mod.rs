@@ -3,21 +3,23 @@
 mod log;
 mod measure;
 mod report;
+mod results;
 mod sweep;
 mod table;
 
-use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs};
+use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs, TaskArg};
 use crate::cache::Cache;
 use crate::reporter::progress_bar;
 use crate::{batch, network, show, words};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use deepcut::batch::files::write;
-use deepcut::dataset::{self, Dataset, Layout, Note};
+use deepcut::dataset::{self, Dataset, DatasetError, Layout, Note, Truth};
 use deepcut::record::Picture;
 use deepcut::{Method, Options, Segmenter};
 use log::Log;
 use measure::measure;
+use results::Results;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 pub use sweep::run as sweep;
@@ -75,8 +77,16 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
         args.report.as_ref().map_or(Ok(()), |folder| check_free("--report", &folder.join(name), args.overwrite))?;
     }
     let study = &args.study;
-    let evaluation = Evaluation::new(study, contenders(args)?)?;
-    let outcome = evaluation.run(study)?;
+    let contenders = contenders(args)?;
+    if let Some(folder) = &args.results {
+        if layout(study)?.1 != TaskArg::Instances {
+            bail!("--results needs --task instances");
+        }
+        results::check(folder, &contenders, args.overwrite)?;
+    }
+    let evaluation = Evaluation::new(study, contenders)?;
+    let results = args.results.as_ref().map(|folder| Results::begin(folder, &evaluation, args.overwrite)).transpose()?;
+    let outcome = evaluation.run(study, results)?;
     if let Some(path) = &args.csv {
         write(path, outcome.tables.csv().as_bytes(), args.overwrite)?;
     }
@@ -123,6 +133,11 @@ fn named(name: &str, StudyArgs { method, network, run, .. }: &StudyArgs) -> anyh
 }
 
 impl Evaluation {
+    /// Whether the truth tells objects apart.
+    fn tells_apart(&self) -> bool {
+        self.set.samples.iter().any(|sample| matches!(sample.truth, Truth::Labels(_) | Truth::Annotations(_)))
+    }
+
     /// Finds the data set and loads the network. Says what was found, and what is incomplete.
     pub fn new(study: &StudyArgs, mut contenders: Vec<Contender>) -> anyhow::Result<Self> {
         let mut set = find(study)?;
@@ -130,7 +145,10 @@ impl Evaluation {
             set.samples.truncate(limit);
             set.split += &format!(", the first {limit}");
         }
-        set.judge()?;
+        set.judge().map_err(|error| match error {
+            DatasetError::Doubtful { value, .. } => anyhow!("{error}: --void {value}, or --void none"),
+            error => error.into(),
+        })?;
         let options = contenders.first().map(|contender| contender.options.clone()).unwrap_or_default();
         let segmenter = network::segmenter(&study.network, &study.run, options)?;
         for contender in &mut contenders {
@@ -154,12 +172,13 @@ impl Evaluation {
         Ok(Self { segmenter, set, contenders, cache })
     }
 
-    /// Measures every image with every contender.
-    pub fn run(&self, study: &StudyArgs) -> anyhow::Result<Outcome> {
+    /// Measures every image with every contender, and writes what is found where objects are told apart.
+    pub fn run(&self, study: &StudyArgs, mut results: Option<Results>) -> anyhow::Result<Outcome> {
         let (mut log, known) = match &study.resume {
             Some(path) => Log::open(path, self)?,
             None => (Log::none(), Default::default()),
         };
+        let is_written = results.is_some();
         let bar = progress_bar(&study.run, self.set.samples.len(), "{wide_bar} {pos}/{len} {eta} {msg}");
         let mut tables: Tables = self.contenders.iter().map(|contender| Table::new(&contender.name)).collect();
         let (mut failures, mut notes) = (0, BTreeMap::new());
@@ -167,15 +186,21 @@ impl Evaluation {
             &study.run,
             self.set.samples.len(),
             |index| match known.get(&self.set.samples[index].name) {
-                Some(picture) => Ok((picture.clone(), false)),
-                None => Ok((measure(self, &self.set.samples[index])?, true)),
+                Some(picture) => Ok((picture.clone(), None, false)),
+                None => {
+                    let (picture, entries) = measure(self, &self.set.samples[index], is_written)?;
+                    Ok((picture, entries, true))
+                }
             },
             |index, result| {
                 let sample = &self.set.samples[index];
                 match result {
-                    Ok((picture, is_new)) => {
+                    Ok((picture, entries, is_new)) => {
                         if is_new {
                             log.note(&sample.name, &picture)?;
+                        }
+                        if let (Some(results), Some(entries)) = (&mut results, entries) {
+                            results.add(index, sample, entries)?;
                         }
                         let Picture { features_seconds, results, notes: image_notes } = picture;
                         for note in image_notes {
@@ -202,6 +227,7 @@ impl Evaluation {
             },
         )?;
         bar.finish_and_clear();
+        results.map_or(Ok(()), Results::finish)?;
         if tables.pictures() == 0 {
             let empty =
                 notes.get(&Note::Empty).map_or_else(String::new, |count| format!("; {count} have no object in their truth"));
@@ -253,18 +279,44 @@ fn say(text: std::fmt::Arguments<'_>) {
     words::say(&text.to_string());
 }
 
-fn find(args: &StudyArgs) -> anyhow::Result<Dataset> {
-    let layout = match args.dataset {
-        DatasetArg::Masks | DatasetArg::Ecssd | DatasetArg::DutsTe | DatasetArg::DutOmron => Layout::Masks,
-        DatasetArg::Voc2007 => Layout::Voc { year: 2007 },
-        DatasetArg::Voc2012 => Layout::Voc { year: 2012 },
-        DatasetArg::Davis => Layout::Davis,
-        DatasetArg::Coco20k => Layout::Coco20k,
-        DatasetArg::Cub => Layout::Cub,
+/// The data set's layout for what is measured.
+fn layout(args: &StudyArgs) -> anyhow::Result<(Layout, TaskArg)> {
+    use DatasetArg::{Coco, Coco20k, Cub, Davis, DutOmron, DutsTe, Ecssd, Masks, Voc2007, Voc2012};
+    let usual = if matches!(args.dataset, Coco) { TaskArg::Instances } else { TaskArg::Foreground };
+    let task = args.task.unwrap_or(usual);
+    let layout = match (args.dataset, task) {
+        (Masks | Ecssd | DutsTe | DutOmron, TaskArg::Foreground) => Layout::Masks,
+        (Masks, TaskArg::Instances) => Layout::LabelPictures,
+        (Voc2007, TaskArg::Foreground) => Layout::Voc { year: 2007 },
+        (Voc2012, TaskArg::Foreground) => Layout::Voc { year: 2012 },
+        (Voc2007, TaskArg::Instances) => Layout::VocInstances { year: 2007 },
+        (Voc2012, TaskArg::Instances) => Layout::VocInstances { year: 2012 },
+        (Davis, TaskArg::Foreground) => Layout::Davis,
+        (Coco20k, TaskArg::Foreground) => Layout::Coco20k,
+        (Coco, TaskArg::Instances) => Layout::CocoInstances,
+        (Coco, TaskArg::Foreground) => bail!("coco is measured with --task instances; coco20k has boxes for the foreground"),
+        (Cub, TaskArg::Foreground) => Layout::Cub,
+        (Ecssd | DutsTe | DutOmron | Davis | Coco20k | Cub, TaskArg::Instances) => {
+            bail!("--task instances is for voc2007, voc2012, coco and masks (a folder of label pictures)")
+        }
     };
-    let Some(path) = &args.list else { return Ok(dataset::find(layout, &args.root, None)?) };
-    let list = std::fs::read_to_string(path).with_context(|| format!("cannot read the list {}", path.display()))?;
-    let mut set = dataset::find(layout, &args.root, Some(&list))?;
-    set.split = format!("list {}", path.file_name().unwrap_or_default().to_string_lossy());
+    if args.void.is_some() && layout != Layout::LabelPictures {
+        bail!("--void is for label pictures: masks with --task instances");
+    }
+    Ok((layout, task))
+}
+
+fn find(args: &StudyArgs) -> anyhow::Result<Dataset> {
+    let layout = layout(args)?.0;
+    let list = args.list.as_ref().map(|path| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the list {}", path.display()))?;
+        Ok::<_, anyhow::Error>((path, text))
+    });
+    let list = list.transpose()?;
+    let mut set = dataset::find(layout, &args.root, list.as_ref().map(|(_, text)| text.as_str()))?;
+    if let Some((path, _)) = list {
+        set.split = format!("list {}", path.file_name().unwrap_or_default().to_string_lossy());
+    }
+    set.void = args.void.clone().or(set.void);
     Ok(set)
 }

@@ -210,6 +210,10 @@ fn figure(
     let inside = match &truth {
         Known::Mask(truth) => small(&|i| truth[i]),
         Known::Boxes(boxes) => small(&|i| boxes.iter().any(|b| on_edge(*b, i / image.width(), i % image.width(), 2.0 / scale))),
+        Known::Instances(truth) => {
+            let masks: Vec<Vec<u8>> = truth.objects.iter().map(|object| object.mask.decode()).collect();
+            small(&|i| masks.iter().any(|mask| mask[i] > 0))
+        }
         _ => vec![false; thumb.height() * thumb.width()],
     };
     let _ = write!(page, "<figure>");

@@ -1,6 +1,6 @@
 //! The command `sweep`: every combination of some options, on features that are computed once.
 
-use super::table::{Table, mean};
+use super::table::Table;
 use super::{Contender, Evaluation};
 use crate::args::{Profile, SweepArgs, parse_set, set_option};
 use anyhow::{Context, bail};
@@ -17,9 +17,9 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<bool> {
     let study = &args.study;
     let contenders = combine(&study.method.options(&study.network)?, study.method.profile, &sets)?;
     let evaluation = Evaluation::new(study, contenders)?;
-    let outcome = evaluation.run(study)?;
+    let outcome = evaluation.run(study, None)?;
     let mut tables: Vec<&Table> = outcome.tables.iter().collect();
-    tables.sort_by(|a, b| mean(b.main().1).total_cmp(&mean(a.main().1)));
+    tables.sort_by(|a, b| b.value().total_cmp(&a.value()));
     evaluation.print(study, &outcome, || markdown(&tables))
 }
 

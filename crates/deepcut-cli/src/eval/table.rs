@@ -3,6 +3,7 @@
 use super::Contender;
 use deepcut::Segmenter;
 use deepcut::dataset::{Dataset, Note, Sample};
+use deepcut::metrics::average_precision::{self, Matches, Ranking};
 use deepcut::metrics::{MaxF, adjusted_rand_index, bootstrap, normalized_mutual_information};
 use deepcut::record::Measured;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,8 @@ pub struct Table {
     sequences: BTreeMap<String, Vec<f64>>,
     max_f: MaxF,
     has_masks: bool,
+    /// Of every image, by masks and by boxes; empty unless objects are told apart.
+    matches: Vec<[Matches; 2]>,
     points: Vec<(usize, usize)>,
 }
 
@@ -48,6 +51,7 @@ impl Table {
             sequences: BTreeMap::new(),
             max_f: MaxF::default(),
             has_masks: false,
+            matches: Vec::new(),
             points: Vec::new(),
         }
     }
@@ -71,7 +75,18 @@ impl Table {
         self.seconds.push(measured.seconds.values().sum());
         measured.seconds.into_iter().for_each(|(stage, seconds)| *self.stages.entry(stage).or_default() += seconds);
         self.features_seconds += features_seconds;
+        self.matches.extend(measured.matches);
         self.points.extend(measured.points);
+    }
+
+    /// Detections of all images by masks or by boxes; None unless objects are told apart.
+    fn ranking(&self, at: usize) -> Option<Ranking> {
+        (!self.matches.is_empty()).then(|| Ranking::new(self.matches.iter().map(|both| &both[at])))
+    }
+
+    /// The value that tables are sorted by: the first row's.
+    pub fn value(&self) -> f64 {
+        self.ranking(0).map_or_else(|| mean(self.main().1), |ranking| ranking.values(&vec![1; ranking.images()])[0])
     }
 
     /// The metric that the table is about, of every image.
@@ -80,6 +95,12 @@ impl Table {
     }
 
     pub fn rows(&self) -> Vec<Row> {
+        if let (Some(masks), Some(boxes)) = (self.ranking(0), self.ranking(1)) {
+            return [(masks, "masks"), (boxes, "boxes")]
+                .into_iter()
+                .flat_map(|(ranking, what)| precision(&ranking, what))
+                .collect();
+        }
         let row = |name: &str, values: &[f64]| Row { name: name.into(), value: mean(values), interval: bootstrap(values) };
         let single = |name: &str, value| Row { name: name.into(), value, interval: None };
         let mut rows: Vec<Row> = self.columns.iter().map(|(name, values)| row(name, values)).collect();
@@ -125,6 +146,18 @@ impl Table {
     }
 }
 
+/// A row for each of the protocol's figures.
+fn precision(ranking: &Ranking, what: &str) -> Vec<Row> {
+    let values = ranking.values(&vec![1; ranking.images()]);
+    let intervals = ranking.intervals();
+    let row = |at: usize| Row {
+        name: format!("{} of {what}", average_precision::NAMES[at]),
+        value: values[at],
+        interval: intervals.map(|intervals| intervals[at]),
+    };
+    (0..values.len()).map(row).collect()
+}
+
 /// The tables of all contenders, of the same images.
 pub struct Tables(Vec<Table>);
 
@@ -161,6 +194,10 @@ impl Tables {
     /// Of two contenders, the mean difference of their values of every image: what the same images have in common cancels.
     pub fn difference(&self) -> Option<Row> {
         let [a, b] = &self.0[..] else { return None };
+        if let (Some(ours), Some(theirs)) = (a.ranking(0), b.ranking(0)) {
+            let (value, interval) = ours.difference(&theirs);
+            return Some(Row { name: format!("AP of masks, {} less {}", a.name, b.name), value, interval });
+        }
         let values: Vec<f64> = a.main().1.iter().zip(b.main().1).map(|(a, b)| a - b).collect();
         let name = format!("{}, {} less {}", a.main().0, a.name, b.name);
         Some(Row { name, value: mean(&values), interval: bootstrap(&values) })

@@ -1,6 +1,6 @@
 //! DAVIS: frames of sequences, and the lists of its splits, of 2016 (paths of frames) or 2017 (sequences).
 
-use super::{All, Dataset, DatasetError, Folders, joints, named, pair, pictures, several, text};
+use super::{All, Dataset, DatasetError, Folders, Truth, joints, named, pair, pictures, several, text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
         let Some(base) = folder.ancestors().nth(3) else { continue };
         let masks = folders.get(&base.join("Annotations").join(size).join(sequence));
         let masks = masks.map(|files| pictures(files)).transpose()?.unwrap_or_else(BTreeMap::new);
-        pair(&pictures(files)?, &masks, Some(sequence), &mut set);
+        pair(&pictures(files)?, &masks, Truth::Mask, Some(sequence), &mut set);
         bases.insert(base);
     }
     let base = match bases.iter().collect::<Vec<_>>()[..] {

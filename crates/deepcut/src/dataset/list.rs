@@ -34,7 +34,7 @@ fn names(layout: Layout, line: &str, known: &BTreeSet<String>, ids: &BTreeMap<u6
     let numbered = || Some(vec![ids.get(&first.parse().ok()?)?.clone()]);
     let plain = || find(first, known).map(|name| vec![name]);
     match (layout, rest) {
-        (Layout::Voc { .. }, ["-1"]) => plain().map(|_| vec![]),
+        (Layout::Voc { .. } | Layout::VocInstances { .. }, ["-1"]) => plain().map(|_| vec![]),
         (Layout::Cub, ["1"]) => numbered().map(|_| vec![]),
         (Layout::Cub, [path]) if *path != "0" => find(path, known).map(|name| vec![name]).or_else(plain),
         (Layout::Davis, _) => plain().or_else(|| {

@@ -7,20 +7,30 @@
 //! | [`Layout::Davis`]   | `JPEGImages/480p/SEQUENCE`  | `Annotations/480p/SEQUENCE`: masks; whatever is not black is foreground; `joints/SEQUENCE.json` if there; the split val |
 //! | [`Layout::Coco20k`] | `train2014`                 | `instances_train2014.json`: boxes but those of crowds; names in `coco_20k_filenames.txt` |
 //! | [`Layout::Cub`]     | `images/CLASS` of the test split | `segmentations/CLASS`: masks; `parts/part_locs.txt`: keypoints |
+//! | [`Layout::VocInstances`]  | `JPEGImages`          | `SegmentationObject`: label pictures; names in `ImageSets/Segmentation/val.txt` |
+//! | [`Layout::CocoInstances`] | beside the JSON file, or in a folder beside its own | `instances_*.json`: polygons and run lengths |
+//! | [`Layout::LabelPictures`] | one folder of images | a folder of label pictures of the same stems        |
 //!
-//! An image whose truth holds no object is left out and counted: no overlap with nothing is right or wrong.
+//! An image whose truth holds no object is left out and counted: no overlap with nothing is right or wrong. Not so where objects are told apart,
+//! in the last three: what is found in such an image is wrong.
 
 mod coco;
+mod coco_instances;
 mod cub;
 mod davis;
+mod instances;
 mod joints;
+mod labels;
 mod list;
 mod mask;
 mod picture;
+mod polygon;
 mod voc;
 
 use crate::components::BoundingBox;
 use crate::image::{Image, ImageError};
+pub use coco_instances::Annotations;
+pub use instances::{Instances, Void};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -48,6 +58,15 @@ pub enum Layout {
     Coco20k,
     /// CUB-200-2011.
     Cub,
+    /// Pascal VOC's objects, told apart. The year picks one of several below the root.
+    VocInstances {
+        /// 2007 or 2012.
+        year: u16,
+    },
+    /// COCO's objects, told apart. The root may be the JSON file itself.
+    CocoInstances,
+    /// Images, and pictures of numbers that tell objects apart.
+    LabelPictures,
 }
 
 /// One image and where its truth is.
@@ -77,7 +96,7 @@ pub struct Keypoint {
 }
 
 /// Where the truth of an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Truth {
     /// An image of the image's size; [`Dataset::judge`] says what in it is the object.
@@ -86,25 +105,32 @@ pub enum Truth {
     Boxes(PathBuf),
     /// Boxes, read already.
     BoxList(Boxes),
+    /// A label picture of the image's size.
+    Labels(PathBuf),
+    /// Objects of a JSON file, read already.
+    Annotations(Annotations),
 }
 
 /// An image's truth, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Known {
     /// Whether each pixel is the object's.
     Mask(Vec<bool>),
     /// The objects' boxes.
     Boxes(Vec<BoundingBox>),
+    /// The objects, told apart.
+    Instances(Instances),
 }
 
 impl Known {
-    /// Whether there is no object: such an image can be neither found nor missed.
+    /// Whether there is no object, so that nothing can be found or missed. Not so where objects are told apart: there, whatever is found is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Mask(inside) => !inside.contains(&true),
             Self::Boxes(boxes) => boxes.is_empty(),
+            Self::Instances(_) => false,
         }
     }
 }
@@ -181,6 +207,8 @@ pub struct Dataset {
     pub split: String,
     /// What of the masks is the object, in words; empty for boxes.
     pub truth: String,
+    /// Of label pictures, the values that are void; None if nobody said.
+    pub void: Option<Void>,
     rule: Option<mask::Rule>,
     /// Whether the masks' values between black and white are annotators' votes.
     votes: bool,
@@ -190,8 +218,9 @@ impl Dataset {
     /// Reads every mask to see what in them is the object: a set has one rule, which no single file tells. Says it in [`Dataset::truth`].
     ///
     /// # Errors
-    /// [`DatasetError::Truth`] if nothing says which pixels are meant.
+    /// [`DatasetError::Truth`] if nothing says which pixels are meant, [`DatasetError::Doubtful`] if nothing says which label is void.
     pub fn judge(&mut self) -> Result<(), DatasetError> {
+        self.judge_labels()?;
         let masks: Vec<&PathBuf> = self
             .samples
             .iter()
@@ -226,7 +255,7 @@ pub enum DatasetError {
         expected: &'static str,
     },
     /// More than one.
-    #[error("several data sets lie below {}: {candidates}; name the folder of one", root.display())]
+    #[error("several data sets lie below {}: {candidates}; name one of them", root.display())]
     Ambiguous {
         /// Where.
         root: PathBuf,
@@ -252,6 +281,14 @@ pub enum DatasetError {
         /// What is wrong.
         problem: String,
     },
+    /// A label that is void in some sets and an object in others.
+    #[error("{} holds the value {value}, which is void in some sets and an object in others; say which values are void", path.display())]
+    Doubtful {
+        /// The file.
+        path: PathBuf,
+        /// The label.
+        value: u16,
+    },
 }
 
 /// Finds a data set below `root`. The lines of `list`, in its own syntax, replace the set's own choice of images.
@@ -261,16 +298,32 @@ pub enum DatasetError {
 /// read.
 pub fn find(layout: Layout, root: &Path, list: Option<&str>) -> Result<Dataset, DatasetError> {
     let mut folders = BTreeMap::new();
-    look(root, DEPTH, &mut folders, &mut BTreeSet::new())?;
-    let all = match layout {
-        Layout::Masks => masks(root, &folders)?,
-        Layout::Voc { year } => voc::find(root, &folders, year)?,
-        Layout::Davis => davis::find(root, &folders)?,
-        Layout::Coco20k => coco::find(root, &folders)?,
-        Layout::Cub => cub::find(root, &folders)?,
-    };
-    let All { mut set, ids, own } = all;
-    let Some(text) = list.or(own.as_deref()) else { return Ok(set) };
+    look(&coco_instances::folder(root, layout), DEPTH, &mut folders, &mut BTreeSet::new())?;
+    let mut set = pick(layout, list, all(layout, root, &folders)?);
+    if layout == Layout::CocoInstances {
+        // As pycocotools goes through them: the order decides among equal scores.
+        set.samples.sort_by_key(|sample| if let Truth::Annotations(list) = &sample.truth { list.image_id() } else { 0 });
+    }
+    Ok(set)
+}
+
+/// All images of a data set.
+fn all(layout: Layout, root: &Path, folders: &Folders) -> Result<All, DatasetError> {
+    Ok(match layout {
+        Layout::Masks => masks(root, folders, Truth::Mask)?,
+        Layout::Voc { year } => voc::find(root, folders, year)?,
+        Layout::Davis => davis::find(root, folders)?,
+        Layout::Coco20k => coco::find(root, folders)?,
+        Layout::Cub => cub::find(root, folders)?,
+        Layout::VocInstances { year } => voc::find_instances(root, folders, year)?,
+        Layout::CocoInstances => coco_instances::find(root, folders)?,
+        Layout::LabelPictures => masks(root, folders, Truth::Labels)?,
+    })
+}
+
+/// The images that a list names, or the set's own list without one.
+fn pick(layout: Layout, list: Option<&str>, All { mut set, ids, own }: All) -> Dataset {
+    let Some(text) = list.or(own.as_deref()) else { return set };
     let mut samples: BTreeMap<String, Sample> = set.samples.drain(..).map(|sample| (sample.name.clone(), sample)).collect();
     let mut gaps: BTreeMap<String, String> = set.incomplete.drain(..).collect();
     let picks = list::read(layout, text, &samples.keys().chain(gaps.keys()).cloned().collect(), &ids);
@@ -288,7 +341,7 @@ pub fn find(layout: Layout, root: &Path, list: Option<&str>) -> Result<Dataset, 
             }
         }
     }
-    Ok(set)
+    set
 }
 
 /// All images of a data set, and which of them it is usually measured on.
@@ -377,7 +430,8 @@ fn several<'a>(root: &Path, folders: impl Iterator<Item = &'a Path>) -> DatasetE
     DatasetError::Ambiguous { root: root.into(), candidates }
 }
 
-fn masks(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
+/// Images and files of the same names beside them, which are of one kind of truth.
+fn masks(root: &Path, folders: &Folders, truth: fn(PathBuf) -> Truth) -> Result<All, DatasetError> {
     let stems: BTreeMap<&PathBuf, BTreeSet<String>> = folders
         .iter()
         .map(|(folder, files)| (folder, files.iter().filter(|p| Image::is_named_by(p)).map(|p| stem(p)).collect()))
@@ -402,7 +456,7 @@ fn masks(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
         [(images, truths)] => {
             let found = format!("{}, {}", images.display(), truths.display());
             let mut set = Dataset { found, split: "every image".into(), ..Dataset::default() };
-            pair(&pictures(&folders[images])?, &pictures(&folders[truths])?, None, &mut set);
+            pair(&pictures(&folders[images])?, &pictures(&folders[truths])?, truth, None, &mut set);
             Ok(All { set, ..All::default() })
         }
         _ => Err(several(root, pairs.iter().flat_map(|(images, truths)| [images.as_path(), truths.as_path()]))),
@@ -410,7 +464,13 @@ fn masks(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
 }
 
 /// Joins images and masks of one stem.
-fn pair(pictures: &BTreeMap<String, &PathBuf>, masks: &BTreeMap<String, &PathBuf>, sequence: Option<&str>, set: &mut Dataset) {
+fn pair(
+    pictures: &BTreeMap<String, &PathBuf>,
+    masks: &BTreeMap<String, &PathBuf>,
+    truth: fn(PathBuf) -> Truth,
+    sequence: Option<&str>,
+    set: &mut Dataset,
+) {
     let stems: BTreeSet<&String> = pictures.keys().chain(masks.keys()).collect();
     for stem in stems {
         let name = sequence.map_or_else(|| stem.clone(), |sequence| format!("{sequence}/{stem}"));
@@ -418,7 +478,7 @@ fn pair(pictures: &BTreeMap<String, &PathBuf>, masks: &BTreeMap<String, &PathBuf
             (Some(image), Some(mask)) => set.samples.push(Sample {
                 name,
                 image: (*image).clone(),
-                truth: Truth::Mask((*mask).clone()),
+                truth: truth((*mask).clone()),
                 sequence: sequence.map(Into::into),
                 keypoints: Vec::new(),
             }),

@@ -3,7 +3,7 @@
 //! Annotators' tools show some images as they are stored and some turned as their EXIF data say; the toolkits of VOC and COCO read what is
 //! stored. The truth's own size tells which, except for a square or a half turn: then it is of the stored pixels.
 
-use super::{Boxes, Dataset, DatasetError, Known, Note, Sample, Truth, mask};
+use super::{Boxes, Dataset, DatasetError, Known, Note, Sample, Truth, labels, mask};
 use crate::image::Image;
 
 /// EXIF's number of an image that lies upright in its file.
@@ -25,6 +25,14 @@ fn as_annotated(upright: Image, size: Option<[usize; 2]>, notes: &mut Vec<Note>)
     }
 }
 
+/// Says no to a truth that does not have its image's size.
+fn check_size(what: &str, [height, width]: [usize; 2], image: &Image) -> Result<(), String> {
+    if [height, width] == [image.height(), image.width()] {
+        return Ok(());
+    }
+    Err(format!("the {what} is {width} × {height}, the image {} × {}", image.width(), image.height()))
+}
+
 impl Dataset {
     /// A sample's image, given the bytes of its file, and its truth, pixel on pixel; with what is worth telling once.
     ///
@@ -41,6 +49,20 @@ impl Dataset {
         let (image, known, cut) = match &sample.truth {
             Truth::Boxes(path) => within(upright, &super::boxes(path)?, &mut notes),
             Truth::BoxList(list) => within(upright, list, &mut notes),
+            Truth::Annotations(list) => {
+                let image = as_annotated(upright, list.size, &mut notes);
+                let instances = list.instances(image.height(), image.width())?;
+                (image, Known::Instances(instances), false)
+            }
+            Truth::Labels(path) => {
+                let file = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.clone(), source })?;
+                let wrong = |problem| DatasetError::Truth { path: path.clone(), problem };
+                let labels = labels::read(&file).map_err(wrong)?;
+                let image = as_annotated(upright, Some([labels.height, labels.width]), &mut notes);
+                check_size("label picture", [labels.height, labels.width], &image).map_err(wrong)?;
+                let void = self.void.as_ref().ok_or_else(|| wrong("the set's label pictures were not judged".into()))?;
+                (image, Known::Instances(labels.instances(void)), false)
+            }
             Truth::Mask(path) => {
                 let wrong = |problem| DatasetError::Truth { path: path.clone(), problem };
                 let file = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.clone(), source })?;
@@ -49,11 +71,7 @@ impl Dataset {
                     return Err(wrong("the mask carries an EXIF turn that its image does not; store it upright".into()));
                 }
                 let image = as_annotated(upright, Some([file.height, file.width]), &mut notes);
-                if (file.height, file.width) != (image.height(), image.width()) {
-                    let size = |height, width| format!("{width} × {height}");
-                    let of_picture = size(image.height(), image.width());
-                    return Err(wrong(format!("the mask is {}, the image {of_picture}", size(file.height, file.width))));
-                }
+                check_size("mask", [file.height, file.width], &image).map_err(wrong)?;
                 let rule = self.rule.ok_or_else(|| wrong("the set's masks were not judged".into()))?;
                 (image, Known::Mask(file.inside(rule).map_err(|problem| wrong(format!("the mask {problem}")))?), false)
             }

@@ -1,16 +1,37 @@
-//! Pascal VOC's folders and its annotations, one XML file an image.
+//! Pascal VOC's folders and its annotations: one XML file an image, and label pictures of some.
 
-use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, by_stem, has_extension, pictures, several};
-use std::collections::BTreeSet;
-use std::path::Path;
+use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, Void, by_stem, has_extension, pictures, several};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// No image has a side beyond this.
 const MAX_COORDINATE: f64 = 1e9;
+/// The label of pixels that nobody judged: rims of objects, and what is hard to tell.
+const VOID: u16 = 255;
 
+/// Boxes.
 pub(super) fn find(root: &Path, folders: &Folders, year: u16) -> Result<All, DatasetError> {
+    let base =
+        base(root, folders, year, "Annotations", "folder with Annotations and JPEGImages (of this year, if there are several)")?;
+    let annotations = by_stem(&folders[&base.join("Annotations")], |path| has_extension(path, "xml"))?;
+    samples(base, folders, &annotations, &["Main/trainval.txt"], Truth::Boxes)
+}
+
+/// Label pictures, in which the objects are told apart.
+pub(super) fn find_instances(root: &Path, folders: &Folders, year: u16) -> Result<All, DatasetError> {
+    let expected = "folder with SegmentationObject and JPEGImages (of this year, if there are several)";
+    let base = base(root, folders, year, "SegmentationObject", expected)?;
+    let labels = pictures(&folders[&base.join("SegmentationObject")])?;
+    let mut all = samples(base, folders, &labels, &["Segmentation/val.txt", "Segmentation/trainval.txt"], Truth::Labels)?;
+    all.set.void = Some(Void(vec![VOID]));
+    Ok(all)
+}
+
+/// The folder that holds images and truth.
+fn base<'a>(root: &Path, folders: &'a Folders, year: u16, truth: &str, expected: &'static str) -> Result<&'a Path, DatasetError> {
     let mut bases: Vec<_> = folders
         .keys()
-        .filter(|folder| folder.ends_with("Annotations"))
+        .filter(|folder| folder.ends_with(truth))
         .filter_map(|folder| folder.parent())
         .filter(|base| folders.contains_key(&base.join("JPEGImages")))
         .collect();
@@ -18,29 +39,37 @@ pub(super) fn find(root: &Path, folders: &Folders, year: u16) -> Result<All, Dat
         let year = year.to_string();
         bases.retain(|base| base.file_name().is_some_and(|name| name.to_string_lossy().contains(&year)));
     }
-    let base = match bases[..] {
-        [] => {
-            let expected = "folder with Annotations and JPEGImages (of this year, if there are several)";
-            return Err(DatasetError::NotFound { root: root.into(), expected });
-        }
-        [base] => base,
-        _ => return Err(several(root, bases.into_iter())),
-    };
-    let annotations = by_stem(&folders[&base.join("Annotations")], |path| has_extension(path, "xml"))?;
+    match bases[..] {
+        [] => Err(DatasetError::NotFound { root: root.into(), expected }),
+        [base] => Ok(base),
+        _ => Err(several(root, bases.into_iter())),
+    }
+}
+
+/// Images and truths of one name; the first of the lists that is there picks among them.
+fn samples(
+    base: &Path,
+    folders: &Folders,
+    truths: &BTreeMap<String, &PathBuf>,
+    lists: &[&str],
+    truth: fn(PathBuf) -> Truth,
+) -> Result<All, DatasetError> {
     let pictures = pictures(&folders[&base.join("JPEGImages")])?;
-    let list = base.join("ImageSets").join("Main").join("trainval.txt");
-    let (own, split) = if list.is_file() {
-        (super::text(&list)?, "trainval (ImageSets/Main/trainval.txt)")
-    } else {
-        let every: String = annotations.keys().map(|name| format!("{name}\n")).collect();
-        (every, "every annotation, there being no ImageSets/Main/trainval.txt")
+    let lists = lists.iter().map(|list| Path::new("ImageSets").join(list)).collect::<Vec<_>>();
+    let (own, split) = match lists.iter().find(|list| base.join(list).is_file()) {
+        Some(list) => (super::text(&base.join(list))?, format!("{} ({})", super::stem(list), list.display())),
+        None => {
+            let every: String = truths.keys().map(|name| format!("{name}\n")).collect();
+            let wanted = lists.iter().map(|list| list.display().to_string()).collect::<Vec<_>>().join(" or ");
+            (every, format!("every annotation, there being no {wanted}"))
+        }
     };
-    let mut set = Dataset { found: base.display().to_string(), split: split.into(), ..Dataset::default() };
-    let names: BTreeSet<&String> = annotations.keys().chain(pictures.keys()).collect();
+    let mut set = Dataset { found: base.display().to_string(), split, ..Dataset::default() };
+    let names: BTreeSet<&String> = truths.keys().chain(pictures.keys()).collect();
     for name in names {
-        match (pictures.get(name), annotations.get(name)) {
-            (Some(image), Some(truth)) => {
-                let (image, truth) = ((*image).clone(), Truth::Boxes((*truth).clone()));
+        match (pictures.get(name), truths.get(name)) {
+            (Some(image), Some(path)) => {
+                let (image, truth) = ((*image).clone(), truth((*path).clone()));
                 set.samples.push(Sample { name: name.clone(), image, truth, sequence: None, keypoints: Vec::new() });
             }
             (None, _) => set.incomplete.push((name.clone(), "has no image".into())),

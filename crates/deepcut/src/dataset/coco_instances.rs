@@ -1,0 +1,238 @@
+//! COCO's instances with their masks: one JSON file, whose images lie beside it or in a folder beside its own.
+
+use super::polygon::Polygons;
+use super::{All, Dataset, DatasetError, Folders, Instances, Layout, Sample, Truth, has_extension, several};
+use crate::image::Image;
+use crate::metrics::average_precision::TrueObject;
+use crate::rle::Rle;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+struct File {
+    images: Vec<Picture>,
+    annotations: Vec<Annotation>,
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    id: u64,
+    file_name: String,
+    height: Option<usize>,
+    width: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    #[serde(default)]
+    id: u64,
+    image_id: u64,
+    #[serde(default)]
+    category_id: u64,
+    segmentation: Option<Shape>,
+    /// Left, top, width, height.
+    bbox: Option<[f64; 4]>,
+    #[serde(default)]
+    iscrowd: u8,
+}
+
+/// The pixels of an object in one of COCO's three ways.
+#[derive(Debug, Clone, PartialEq)]
+enum Shape {
+    /// Or what is wrong with them.
+    Polygons(Result<Polygons, String>),
+    Runs(Runs),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Runs {
+    size: [usize; 2],
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Counts {
+    Compressed(String),
+    List(Vec<usize>),
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EitherKind;
+        impl<'de> Visitor<'de> for EitherKind {
+            type Value = Shape;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a list of polygons, or run lengths with size and counts")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+                let mut polygons: Vec<Vec<f64>> = Vec::new();
+                while let Some(polygon) = list.next_element()? {
+                    polygons.push(polygon);
+                }
+                Ok(Shape::Polygons(Polygons::try_from(polygons)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Shape, A::Error> {
+                Runs::deserialize(MapAccessDeserializer::new(map)).map(Shape::Runs)
+            }
+        }
+        deserializer.deserialize_any(EitherKind)
+    }
+}
+
+/// The annotations of one image, whose pixels are made when they are needed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Annotations {
+    /// The JSON file.
+    file: Arc<Path>,
+    image_id: u64,
+    /// Height and width of the image, if the file says.
+    pub(super) size: Option<[usize; 2]>,
+    list: Vec<Object>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Object {
+    id: u64,
+    category: u64,
+    shape: Option<Shape>,
+    bounds: Option<[f64; 4]>,
+    is_crowd: bool,
+}
+
+impl Annotations {
+    /// The number that the file has for the image.
+    #[must_use]
+    pub fn image_id(&self) -> u64 {
+        self.image_id
+    }
+
+    /// The objects' pixels, in an image of this size.
+    pub(super) fn instances(&self, height: usize, width: usize) -> Result<Instances, DatasetError> {
+        let wrong = |problem| DatasetError::Truth { path: self.file.to_path_buf(), problem };
+        let pixels = |[height, width]: [usize; 2]| format!("{width} × {height}");
+        if let Some(size) = self.size.filter(|size| *size != [height, width]) {
+            let (size, of_picture) = (pixels(size), pixels([height, width]));
+            return Err(wrong(format!("image {} is said to be {size}, its file is {of_picture}", self.image_id)));
+        }
+        let object = |object: &Object| {
+            let mask = object.mask(height, width).map_err(|problem| wrong(format!("annotation {} {problem}", object.id)))?;
+            let bounds = match object.bounds {
+                Some(bounds) => bounds,
+                None => TrueObject::of_mask(mask.clone()).map_or([0.0; 4], |object| object.bounds),
+            };
+            Ok(TrueObject { mask, bounds, is_crowd: object.is_crowd })
+        };
+        Ok(Instances { objects: self.list.iter().map(object).collect::<Result<_, DatasetError>>()?, void: None })
+    }
+}
+
+impl Object {
+    fn mask(&self, height: usize, width: usize) -> Result<Rle, String> {
+        let failed = |error: crate::rle::RleError| format!("has run lengths that are no mask: {error}");
+        match &self.shape {
+            None => Err("has no segmentation".into()),
+            Some(Shape::Polygons(Err(problem))) => Err(format!("is wrong: {problem}")),
+            Some(Shape::Polygons(Ok(polygons))) if polygons.is_empty() => Err("has no polygon".into()),
+            Some(Shape::Polygons(Ok(polygons))) => polygons.mask(height, width).map_err(failed),
+            Some(Shape::Runs(Runs { size: [rows, columns], .. })) if [*rows, *columns] != [height, width] => {
+                Err(format!("has a mask of {columns} × {rows}, its image is {width} × {height}"))
+            }
+            Some(Shape::Runs(Runs { counts: Counts::List(counts), .. })) => {
+                Rle::new(height, width, counts.clone()).map_err(failed)
+            }
+            Some(Shape::Runs(Runs { counts: Counts::Compressed(text), .. })) => {
+                Rle::from_compressed(height, width, text.as_bytes()).map_err(failed)
+            }
+        }
+    }
+}
+
+/// The folder to look through for a root that may be the JSON file itself: its own, or the one above if its own is for annotations.
+pub(super) fn folder(root: &Path, layout: Layout) -> PathBuf {
+    if layout != Layout::CocoInstances || !root.is_file() {
+        return root.into();
+    }
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => ".".into(),
+    };
+    let own = parent(root);
+    if own.file_name().is_some_and(|name| name == "annotations") { parent(&own) } else { own }
+}
+
+pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> {
+    let path = annotations_file(root, folders)?;
+    let source = std::fs::File::open(&path).map_err(|source| DatasetError::Read { path: path.clone(), source })?;
+    let wrong = |problem| DatasetError::Truth { path: path.clone(), problem };
+    let File { images, annotations } =
+        serde_json::from_reader(std::io::BufReader::new(source)).map_err(|error| wrong(error.to_string()))?;
+    let mut of_image: HashMap<u64, Vec<Object>> = HashMap::new();
+    for Annotation { id, image_id, category_id, segmentation, bbox, iscrowd } in annotations {
+        let object = Object { id, category: category_id, shape: segmentation, bounds: bbox, is_crowd: iscrowd != 0 };
+        of_image.entry(image_id).or_default().push(object);
+    }
+    let mut files: HashMap<&OsStr, Vec<&PathBuf>> = HashMap::new();
+    for path in folders.values().flatten().filter(|path| Image::is_named_by(path)) {
+        files.entry(path.file_name().unwrap_or_default()).or_default().push(path);
+    }
+    let file: Arc<Path> = path.as_path().into();
+    let mut all = All { set: Dataset { found: path.display().to_string(), ..Dataset::default() }, ..All::default() };
+    let mut names = BTreeMap::new();
+    for Picture { id, file_name, height, width } in images {
+        let file_name = file_name.trim().replace('\\', "/");
+        let name = Path::new(&file_name).with_extension("").to_string_lossy().into_owned();
+        if let Some(other) = names.insert(name.clone(), id) {
+            return Err(wrong(format!("images {other} and {id} have the name {name}")));
+        }
+        if all.ids.insert(id, name.clone()).is_some() {
+            return Err(wrong(format!("two images have the id {id}")));
+        }
+        let mut list = of_image.remove(&id).unwrap_or_default();
+        list.sort_by_key(|object| object.category);
+        let candidates = Path::new(&file_name).file_name().and_then(|last| files.get(last)).map_or(&[][..], Vec::as_slice);
+        match candidates.iter().filter(|path| path.ends_with(&file_name)).collect::<Vec<_>>()[..] {
+            [] => all.set.incomplete.push((name, "has no image".into())),
+            [image] => all.set.samples.push(Sample {
+                name,
+                image: image.to_path_buf(),
+                truth: Truth::Annotations(Annotations {
+                    file: file.clone(),
+                    image_id: id,
+                    size: height.zip(width).map(|(h, w)| [h, w]),
+                    list,
+                }),
+                sequence: None,
+                keypoints: Vec::new(),
+            }),
+            [one, other, ..] => return Err(DatasetError::Twice { one: one.to_path_buf(), other: other.to_path_buf() }),
+        }
+    }
+    all.set.split = format!("every image of {}", super::stem(&path));
+    all.set.truth = "crowds stand for many objects: what is found in them does not count".into();
+    Ok(all)
+}
+
+/// The JSON file of a root: itself, or the one file below it whose name begins with `instances` or has `annotations`.
+fn annotations_file(root: &Path, folders: &Folders) -> Result<PathBuf, DatasetError> {
+    if root.is_file() {
+        return Ok(root.into());
+    }
+    let is_named = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        has_extension(path, "json") && (name.starts_with("instances") || name.contains("annotations"))
+    };
+    match folders.values().flatten().filter(is_named).collect::<Vec<_>>()[..] {
+        [] => Err(DatasetError::NotFound { root: root.into(), expected: "instances_*.json or *annotations*.json" }),
+        [path] => Ok(path.clone()),
+        ref several_files => Err(several(root, several_files.iter().map(|path| path.as_path()))),
+    }
+}
