@@ -10,9 +10,11 @@ use deepcut::backbone::{Config, Facets};
 use deepcut::batch::Destination;
 use deepcut::dataset::Void;
 use deepcut::export::Format;
+use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, CocoMasks, Paths};
 use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any image, without labels or training data.
 #[derive(Parser)]
@@ -235,11 +237,80 @@ pub struct SegmentArgs {
     #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Method")]
     pub sets: Vec<String>,
     #[command(flatten)]
+    pub annotation: AnnotationArgs,
+    #[command(flatten)]
     pub method: MethodArgs,
     #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// What annotation files say.
+#[derive(Args)]
+pub struct AnnotationArgs {
+    /// Class of the objects in annotation files [default: object]
+    ///
+    /// This option and the others of annotation files can be changed later: the same command with another value segments no image again.
+    #[arg(long, value_name = "NAME", help_heading = "Annotation files")]
+    pub label: Option<String>,
+    /// File with names of the parts or clusters in annotation files, one a line: the first is that of part 1 [default: part 1, part 2, ...]
+    #[arg(long, value_name = "FILE", help_heading = "Annotation files")]
+    pub labels: Option<PathBuf>,
+    /// How annotation files name an image: by its path below the input folder, its whole path, or its file name
+    #[arg(long, value_parser = choice::<Paths, 3>(Paths::ALL.map(Paths::name)), default_value = "relative", help_heading = "Annotation files")]
+    pub paths: Paths,
+    /// Take out corners of polygons that lie within this many pixels of a straighter line; 0 keeps them all, so that polygons are exactly
+    /// the masks; 1 or 2 is good for correcting by hand. Polygons stay valid
+    #[arg(long, value_name = "PIXELS", value_parser = simplify, default_value = "0", help_heading = "Annotation files")]
+    pub simplify: f64,
+    /// How COCO files write masks: as polygons, as run lengths (compressed, or as a list, with iscrowd 1), or each as what loses nothing: polygons,
+    /// but compressed run lengths for masks with holes
+    #[arg(long, value_name = "FORM", value_parser = choice::<CocoMasks, 4>(CocoMasks::ALL.map(CocoMasks::name)), default_value = "auto", help_heading = "Annotation files")]
+    pub coco_masks: CocoMasks,
+}
+
+fn choice<T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static, const N: usize>(
+    names: [&'static str; N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
+}
+
+fn simplify(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|pixels| (0.0..=1000.0).contains(pixels)).ok_or_else(|| "expected a number from 0 to 1000".into())
+}
+
+impl AnnotationArgs {
+    /// The options, with the names that are in a file.
+    pub fn options(&self) -> anyhow::Result<AnnotationOptions> {
+        let mut options = AnnotationOptions::default();
+        if self.label.as_ref().is_some_and(|label| label.trim().is_empty()) {
+            bail!("--label: expected a name");
+        }
+        options.label.clone_from(&self.label);
+        if let Some(path) = &self.labels {
+            let text = std::fs::read_to_string(path).with_context(|| format!("--labels {}", path.display()))?;
+            options.labels = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+            if options.labels.is_empty() {
+                bail!("--labels {}: expected a name on each line", path.display());
+            }
+        }
+        (options.paths, options.simplify, options.coco_masks) = (self.paths, self.simplify, self.coco_masks);
+        Ok(options)
+    }
+
+    /// The options given that have no effect without annotation files.
+    fn given(&self) -> Vec<&'static str> {
+        let usual = AnnotationOptions::default();
+        let given = [
+            ("--label", self.label.is_some()),
+            ("--labels", self.labels.is_some()),
+            ("--paths", self.paths != usual.paths),
+            ("--simplify", self.simplify != usual.simplify),
+            ("--coco-masks", self.coco_masks != usual.coco_masks),
+        ];
+        given.into_iter().filter_map(|(flag, given)| given.then_some(flag)).collect()
+    }
 }
 
 /// A data set, the options to evaluate, and what to keep.
@@ -415,7 +486,7 @@ pub enum ModelsCommand {
     },
 }
 
-/// A file to write for each image.
+/// A file to write for each image, or files of annotations.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum FormatArg {
     /// Palette PNG whose indices are the labels; 0 is background
@@ -428,16 +499,27 @@ pub enum FormatArg {
     Cutout,
     /// Boxes, areas, confidence and everything else, as JSON
     Json,
+    /// COCO: annotations.json of all images, and results.json with scores
+    Coco,
 }
 
-impl From<FormatArg> for Format {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Labels => Self::Labels,
-            FormatArg::Mask => Self::Mask,
-            FormatArg::Overlay => Self::Overlay,
-            FormatArg::Cutout => Self::Cutout,
-            FormatArg::Json => Self::Json,
+/// A format, by what writes it.
+#[derive(Clone, Copy)]
+enum Written {
+    Picture(Format),
+    Annotation(AnnotationFormat),
+}
+
+impl FormatArg {
+    fn written(self) -> Written {
+        use Written::{Annotation, Picture};
+        match self {
+            Self::Labels => Picture(Format::Labels),
+            Self::Mask => Picture(Format::Mask),
+            Self::Overlay => Picture(Format::Overlay),
+            Self::Cutout => Picture(Format::Cutout),
+            Self::Json => Picture(Format::Json),
+            Self::Coco => Annotation(AnnotationFormat::Coco),
         }
     }
 }
@@ -622,13 +704,11 @@ impl SegmentArgs {
     /// What to write for each image; `--json` alone writes no file.
     pub fn formats(&self, options: &Options, to: &Destination) -> Vec<Format> {
         if !self.format.is_empty() {
-            let mut formats: Vec<Format> = Vec::new();
-            for format in self.format.iter().map(|&format| format.into()) {
-                if !formats.contains(&format) {
-                    formats.push(format);
-                }
-            }
-            return formats;
+            let pictures = self.format.iter().filter_map(|format| match format.written() {
+                Written::Picture(format) => Some(format),
+                Written::Annotation(_) => None,
+            });
+            return once(pictures);
         }
         // One object is a mask; parts and clusters need their labels.
         let data = if options.recipe.meanings(0.0).len() > 2 { Format::Labels } else { Format::Mask };
@@ -639,4 +719,33 @@ impl SegmentArgs {
             (false, false) => vec![data, Format::Overlay],
         }
     }
+
+    /// The annotation files to write.
+    pub fn annotations(&self) -> Vec<AnnotationFormat> {
+        once(self.format.iter().filter_map(|format| match format.written() {
+            Written::Picture(_) => None,
+            Written::Annotation(format) => Some(format),
+        }))
+    }
+
+    /// Says which of the options given have no effect beside the others.
+    pub fn warn_of_ignored(&self, options: &Options) {
+        self.method.warn_of_ignored(options, &self.sets);
+        if self.annotations().is_empty() {
+            for flag in self.annotation.given() {
+                words::say(&format!("deepcut: {flag} has no effect: no annotation files are written; see --format"));
+            }
+        }
+    }
+}
+
+/// Each of them once, in their order.
+fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found = Vec::new();
+    for item in all {
+        if !found.contains(&item) {
+            found.push(item);
+        }
+    }
+    found
 }

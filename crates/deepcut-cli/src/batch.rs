@@ -65,6 +65,9 @@ pub fn run<D: Describe, T>(
     Ok(reporter.finish(&summary.map_err(flagged)?))
 }
 
+/// Extensions of results that are text.
+const TEXTS: [&str; 4] = ["geojson", "json", "txt", "xml"];
+
 /// Says no if results may not go to standard output.
 ///
 /// # Errors
@@ -75,7 +78,7 @@ pub fn check_stdout(files: &FileArgs, destination: &Destination, suffixes: &[&st
             bail!("--json and a result cannot both go to standard output; give a file or folder with -o");
         }
         let extension = suffix.rsplit_once('.').map_or(*suffix, |(_, extension)| extension);
-        if extension != "json" && std::io::stdout().is_terminal() {
+        if !TEXTS.contains(&extension) && std::io::stdout().is_terminal() {
             bail!("a {extension} file would go to the terminal; redirect standard output or give a file with -o");
         }
     }

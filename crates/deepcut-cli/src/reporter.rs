@@ -140,6 +140,12 @@ impl<'a> Reporter<'a> {
                     }
                 }
             }
+            Outcome::Annotated { .. } => {
+                if self.args.verbose || self.images == 1 && !self.args.quiet {
+                    self.line(&format!("{name}: segmented before{}", arrow(written)));
+                }
+                self.json(json!({ "type": "annotated", "input": name, "outputs": outputs }).to_string().into())
+            }
             Outcome::Skipped { .. } => {
                 if self.args.verbose || self.images == 1 && !self.args.quiet {
                     self.line(&format!("{name}: done before{}", arrow(outputs)));
@@ -204,10 +210,18 @@ impl<'a> Reporter<'a> {
             .map(|(kind, files)| json!({ "what": kind.what, "files": files, "remedy": kind.remedy }))
             .collect();
         let mut object = json!({
-            "type": "summary", "pictures": summary.images, "done": summary.done, "skipped": summary.skipped,
+            "type": "summary", "pictures": summary.images, "done": summary.done, "annotated": summary.annotated,
+            "skipped": summary.skipped,
             "other_settings": summary.differing, "failures": summary.failures, "not_done": undone, "damaged": summary.damaged,
             "files": summary.files, "left_out": left_out, "seconds": seconds,
         });
+        if !summary.run_files.is_empty() {
+            object["outputs"] = json!(summary.run_files);
+        }
+        if let Some(fit) = &summary.polygons {
+            object["polygons"] =
+                json!({ "regions": fit.regions, "mean_iou": fit.mean, "worst_iou": fit.worst, "worst": fit.worst_image });
+        }
         if let Some(why) = hopeless.map(ToString::to_string).or(signal.map(|status| format!("signal {}", status - 128))) {
             object["stopped"] = json!(why);
         }
@@ -224,6 +238,9 @@ impl<'a> Reporter<'a> {
         let &Summary { images, skipped, unrecorded, differing, damaged, .. } = summary;
         if images > 1 {
             let mut text = format!("{images} images, {} written, {} failed", count(summary.files, "file"), summary.failures);
+            if summary.annotated > 0 {
+                text.push_str(&format!(", {} segmented before", summary.annotated));
+            }
             if skipped > 0 {
                 text.push_str(&format!(", {skipped} done before"));
             }
@@ -237,6 +254,18 @@ impl<'a> Reporter<'a> {
                 text.push_str(&format!(", {:.1} pictures/s", summary.done as f64 / seconds));
             }
             self.line(&text);
+        }
+        if !summary.run_files.is_empty() {
+            self.line(&format!("all images{}", arrow(&summary.run_files)));
+        }
+        if let (Some(fit), true) = (&summary.polygons, self.args.verbose) {
+            self.line(&format!(
+                "polygons of {}: intersection over union with their masks {:.4} on average, {:.4} at worst ({})",
+                count(fit.regions, "region"),
+                fit.mean,
+                fit.worst,
+                fit.worst_image
+            ));
         }
         for (note, &times) in self.notes.iter().filter(|&(_, &times)| times > 1 && !self.args.verbose) {
             self.line(&format!("the same for {}: {note}", count(times - 1, "more image")));

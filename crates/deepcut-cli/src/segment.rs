@@ -10,14 +10,19 @@ use deepcut::export::{Format, Report};
 pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
     let options = args.method.options_set(&args.network, &args.sets)?;
     if !args.run.quiet {
-        args.method.warn_of_ignored(&options, &args.sets);
+        args.warn_of_ignored(&options);
     }
     let found = collect(&args.files.inputs);
     let destination = batch::destination(&args.files, &found);
     let formats = args.formats(&options, &destination);
-    let suffixes: Vec<&str> = formats.iter().copied().map(Format::suffix).collect();
+    let annotations = args.annotations();
+    let annotated = annotations.iter().map(|format| format.main_file());
+    let suffixes: Vec<&str> = formats.iter().copied().map(Format::suffix).chain(annotated).collect();
     batch::check_stdout(&args.files, &destination, &suffixes)?;
-    let work = batch::batch(&args.files, &args.run, &args.network, destination).formats(formats);
+    let work = batch::batch(&args.files, &args.run, &args.network, destination)
+        .formats(formats)
+        .annotations(annotations)
+        .annotation_options(args.annotation.options()?);
     batch::run(
         &args.files,
         &args.run,

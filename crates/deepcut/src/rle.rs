@@ -15,7 +15,7 @@
 //! // By columns: 0 0 | 1 0 | 1 1.
 //! assert_eq!(rle.counts(), [2, 1, 1, 2]);
 //! assert_eq!(rle.row_counts(), [1, 2, 2, 1]);
-//! assert_eq!(rle.to_compressed(), "2112");
+//! assert_eq!(rle.to_compressed(), "2111");
 //! assert_eq!(rle.decode(), mask);
 //! ```
 //!
@@ -230,20 +230,24 @@ impl Rle {
     /// As [`Rle::row_counts`], of the mask cut to a box, which is itself cut to the image.
     #[must_use]
     pub fn row_counts_within(&self, bounds: BoundingBox) -> Vec<usize> {
-        let end = |start: usize, length: usize, limit: usize| start.saturating_add(length).min(limit);
-        let (bottom, right) = (end(bounds.top, bounds.height, self.height), end(bounds.left, bounds.width, self.width));
-        let (rows, columns) = (bottom.saturating_sub(bounds.top), right.saturating_sub(bounds.left));
-        let mask = self.decode_within(bounds.top..bottom, bounds.left..right);
-        // By rows is by columns of the transposed mask.
+        let mask = self.crop(bounds);
         let mut runs = Runs::default();
         mask.iter().enumerate().filter(|(_, value)| **value > 0).for_each(|(at, _)| runs.push(at, 1));
-        runs.counts(rows * columns)
+        runs.counts(mask.len())
     }
 
     /// The mask, `[height, width]`: 255 inside, 0 outside.
     #[must_use]
     pub fn decode(&self) -> Vec<u8> {
         self.decode_within(0..self.height, 0..self.width)
+    }
+
+    /// The mask cut to a box, which is itself cut to the image: 255 inside, 0 outside.
+    #[must_use]
+    pub fn crop(&self, bounds: BoundingBox) -> Vec<u8> {
+        let end = |start: usize, length: usize, limit: usize| start.saturating_add(length).min(limit).max(start);
+        let rows = bounds.top..end(bounds.top, bounds.height, self.height);
+        self.decode_within(rows, bounds.left..end(bounds.left, bounds.width, self.width))
     }
 
     /// The pixels of some rows and columns, all of the image: 255 inside, 0 outside.

@@ -2,7 +2,7 @@
 
 use super::files::{or_here, parent};
 use crate::export::{FEATURES_SUFFIX, Format};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Where the results of a run go.
@@ -39,12 +39,9 @@ impl Destination {
         }
     }
 
-    /// The path of an image's result; None is the stream.
-    pub(super) fn path(&self, stem: &Path, suffix: &str) -> Option<PathBuf> {
-        let mut name = stem.as_os_str().to_owned();
-        name.push(".");
-        name.push(suffix);
-        self.run_path(Path::new(&name))
+    /// The path of an image's result; None is the stream. A name with `*` has the stem there; any other follows it after a dot.
+    pub(super) fn path(&self, stem: &Path, name: &str) -> Option<PathBuf> {
+        self.run_path(&result_name(stem, name))
     }
 
     /// The path of a file of the whole run.
@@ -70,15 +67,28 @@ impl Destination {
     }
 }
 
+/// The name of an image's result below the output folder.
+pub(super) fn result_name(stem: &Path, name: &str) -> PathBuf {
+    let (before, after) = name.split_once('*').unwrap_or(("", name));
+    let mut path = OsString::from(before);
+    path.push(stem);
+    path.push(if name.contains('*') { "" } else { "." });
+    path.push(after);
+    path.into()
+}
+
 /// The last part of a suffix.
 pub(super) fn extension(suffix: &str) -> &str {
     suffix.rsplit_once('.').map_or(suffix, |(_, extension)| extension)
 }
 
+/// How annotation files end that can be the only result.
+const ANNOTATION_EXTENSIONS: [&str; 4] = ["geojson", "npy", "npz", "xml"];
+
 /// Whether a path is meant as a file: it ends as a result does, or as an image.
 fn is_file_name(path: &Path) -> bool {
     let ends_in_separator = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
-    let mut ours = Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX]);
+    let mut ours = Format::ALL.iter().map(|format| format.suffix()).chain([FEATURES_SUFFIX]).chain(ANNOTATION_EXTENSIONS);
     let is_image = || crate::image::Image::is_named_by(path) || crate::image::foreign(path).is_some();
     let is_file = |e: &OsStr| ours.any(|suffix| e.eq_ignore_ascii_case(extension(suffix))) || is_image();
     !ends_in_separator && path.extension().is_some_and(is_file)
@@ -87,6 +97,14 @@ fn is_file_name(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_have_the_stem_in_their_place() {
+        let name = |name| result_name(Path::new("x/a.b"), name);
+        assert_eq!(name("mask.png"), Path::new("x/a.b.mask.png"));
+        assert_eq!(name("labels/*.txt"), Path::new("labels/x/a.b.txt"));
+        assert_eq!(name("*.json"), Path::new("x/a.b.json"));
+    }
 
     #[test]
     fn what_ends_as_a_file_is_a_file() {

@@ -203,6 +203,22 @@ pub enum BatchError {
         /// The file.
         path: PathBuf,
     },
+    /// A file of the whole run is not as a run wrote it.
+    #[error("{} was changed, or another program made it; {}", path.display(), Remedy::OverwriteOrFolder)]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two images have one name in a file about many images.
+    #[error("{first} and {second} would both be called {name}; tell them apart by their relative or absolute paths")]
+    SameImageName {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// What they are called.
+        name: String,
+    },
     /// A file of the whole run would replace an input.
     #[error("the result would replace {}, one of the images; {}", path.display(), Remedy::AnotherFolder)]
     ReplacesInput {
@@ -224,10 +240,15 @@ impl BatchError {
         match self {
             Self::OneResult { .. } => Some(Remedy::FolderOrOneFormat),
             Self::Exists { .. } => Some(Remedy::OverwriteOrName),
+            Self::Edited { .. } => Some(Remedy::OverwriteOrFolder),
             Self::ReplacesInput { .. } => Some(Remedy::AnotherFolder),
             Self::File(error) => error.remedy(),
             Self::Threads(_) => Some(Remedy::FewerThreads),
-            Self::StreamTwice | Self::Extension { .. } | Self::SameName { .. } | Self::SameFiles { .. } => None,
+            Self::StreamTwice
+            | Self::Extension { .. }
+            | Self::SameName { .. }
+            | Self::SameFiles { .. }
+            | Self::SameImageName { .. } => None,
         }
     }
 }
@@ -295,6 +316,12 @@ pub enum JobError {
         /// The file.
         path: PathBuf,
     },
+    /// A file of the whole run was changed while the run went on.
+    #[error("{} was changed, or another program made it; {}", path.display(), Remedy::OverwriteOrFolder)]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
     /// What lies at a result's place was made from another image.
     #[error("{} is the result of another image, {input}; {}", path.display(), Remedy::OverwriteOrFolder)]
     OtherImage {
@@ -327,7 +354,7 @@ impl JobError {
         match self {
             Self::File(error) => error.remedy(),
             Self::ReplacesInput { .. } => Some(Remedy::AnotherFolder),
-            Self::NoResult { .. } | Self::OtherImage { .. } => Some(Remedy::OverwriteOrFolder),
+            Self::NoResult { .. } | Self::OtherImage { .. } | Self::Edited { .. } => Some(Remedy::OverwriteOrFolder),
             Self::Exists { .. } => Some(Remedy::OverwriteOrName),
             _ => None,
         }

@@ -101,10 +101,15 @@ pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> Result<(), FileError
     move_to(write_beside(path, bytes)?, path, overwrite)
 }
 
-pub(super) fn write_beside(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, FileError> {
+/// An empty file beside a path, to be moved there once it is whole.
+pub(super) fn create_beside(path: &Path) -> Result<NamedTempFile, FileError> {
     let folder = parent(path);
     make_folder(folder)?;
-    let mut file = begin(folder).map_err(|source| FileError::WriteFolder { folder: folder.into(), source })?;
+    begin(folder).map_err(|source| FileError::WriteFolder { folder: folder.into(), source })
+}
+
+pub(super) fn write_beside(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, FileError> {
+    let mut file = create_beside(path)?;
     file.as_file_mut().write_all(bytes).map_err(|source| FileError::Write { path: path.into(), source })?;
     Ok(file)
 }

@@ -32,7 +32,22 @@
 //! | a result without a record                            | it is left: someone may have corrected it by hand                |
 //! | another image's, or no result at all                 | [`Outcome::Failed`], unless overwriting is allowed               |
 //! | a file of the whole run, such as a list of all boxes | [`BatchError::Exists`] before it begins, unless it is allowed    |
+//!
+//! **Annotation files** ([`Batch::annotations`]) hold no record. What they are made from is kept in `.deepcut` in the output folder, a file of
+//! [`Regions`](crate::export::annotation::Regions) for each image, with the checksums of the files as they were written:
+//!
+//! | there already                                                | what happens                                                  |
+//! |--------------------------------------------------------------|---------------------------------------------------------------|
+//! | regions of the same image and settings, and all files        | [`Outcome::Skipped`]                                          |
+//! | the same, and files are missing or have other options        | [`Outcome::Annotated`]: they are made, nothing is segmented   |
+//! | a file of an image that a person made or changed             | it is left; replaced if overwriting is allowed, unless it is of those that [keep edited](Annotate::keeps_edited) |
+//! | a file of the whole run as a run wrote it                    | it is made anew when all images are done, and then replaced   |
+//! | a file of the whole run that a person made or changed        | [`BatchError::Edited`] before it begins, unless it is allowed |
+//!
+//! Files of the whole run tell of the images of this run, in their order; those that failed are not in them. If results of other settings
+//! were left, they are not written.
 
+mod annotate;
 mod destination;
 mod error;
 pub mod files;
@@ -40,6 +55,7 @@ mod inputs;
 mod ordered;
 mod outputs;
 mod pattern;
+mod plan;
 mod progress;
 mod run;
 mod segment;
@@ -54,12 +70,13 @@ pub use error::{BatchError, FileError, InputError, JobError, Panicked, Remedy, T
 pub use inputs::{Collected, Input, LeftOut, Missing, collect};
 pub use ordered::{WORKER_THREAD, Workers};
 pub use outputs::Target;
-pub use progress::{Event, Outcome, Stopped, Summary};
+pub use progress::{Event, Outcome, PolygonFit, Stopped, Summary};
 pub use run::Prepared;
 pub use segment::settings;
 pub use stopwatch::Stopwatch;
 pub use task::{Job, Task};
 
+use crate::export::annotation::{Annotate, AnnotationFormat, AnnotationOptions};
 use crate::export::{Export, Format, Report};
 use crate::image::Decoder;
 use crate::segmenter::Segmenter;
@@ -81,6 +98,8 @@ pub type Listener<'a, D> = dyn FnMut(Event<'_, D>) -> ControlFlow<()> + 'a;
 pub struct Batch<'a> {
     destination: Destination,
     exporters: Vec<Box<dyn Export + 'a>>,
+    annotators: Vec<Box<dyn Annotate + 'a>>,
+    annotation: AnnotationOptions,
     /// Files of a task that needs no exporters.
     suffixes: Vec<String>,
     overwrite: bool,
@@ -98,6 +117,8 @@ impl Default for Batch<'_> {
         Self {
             destination: Destination::Folder(".".into()),
             exporters: Vec::new(),
+            annotators: Vec::new(),
+            annotation: AnnotationOptions::default(),
             suffixes: Vec::new(),
             overwrite: false,
             checksum: false,
@@ -134,6 +155,32 @@ impl<'a> Batch<'a> {
     pub fn exporter(mut self, exporter: impl Export + 'a) -> Self {
         self.exporters.push(Box::new(exporter));
         self
+    }
+
+    /// Writes these annotation files, each once.
+    #[must_use]
+    pub fn annotations(mut self, formats: impl IntoIterator<Item = AnnotationFormat>) -> Self {
+        let mut seen = Vec::new();
+        for format in formats {
+            if !seen.contains(&format) {
+                self.annotators.push(format.annotator());
+                seen.push(format);
+            }
+        }
+        self
+    }
+
+    /// Writes annotation files of another kind.
+    #[must_use]
+    pub fn annotator(mut self, annotator: impl Annotate + 'a) -> Self {
+        self.annotators.push(Box::new(annotator));
+        self
+    }
+
+    /// What annotation files say, and how. They can be changed later: the same batch with other ones segments no image again.
+    #[must_use]
+    pub fn annotation_options(self, options: AnnotationOptions) -> Self {
+        Self { annotation: options, ..self }
     }
 
     /// Names the files that a custom [`Task`] writes for each image, by what follows the image's name (`mask.png`).
@@ -232,6 +279,7 @@ impl<'a> Batch<'a> {
         let wanted = Wanted {
             suffixes: own.chain(self.suffixes.iter().cloned()).collect(),
             run_files: self.exporters.iter().flat_map(|exporter| exporter.run_files()).map(|name| (*name).to_owned()).collect(),
+            annotations: annotate::wanted(&self.annotators, &self.annotation, self.destination.is_single()),
             overwrite: self.overwrite,
             checksum: self.checksum,
         };

@@ -1,21 +1,22 @@
 //! What is there already, what is to be made, and writing it whole or not at all. The table is in [`super`].
 
-use super::destination::{Destination, extension};
+use super::destination::{Destination, extension, result_name};
 use super::files::{list, make_folder, move_to, or_here, parent, try_writing, write_beside};
 use super::inputs::{self, Input, Key};
-use super::source::Source;
+use super::plan::checksum;
 use super::{BatchError, FileError, JobError, Settings};
+use crate::export::annotation::{AnnotationOptions, image_name};
 use crate::export::examine::{Found, examine};
 use crate::export::{FEATURES_SUFFIX, Format};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::SystemTime;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// A result to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,37 +35,71 @@ pub struct Pending {
     replace: bool,
 }
 
-/// What to do with an image.
-#[derive(Debug)]
-pub enum Plan {
-    /// Make these.
-    Make(Vec<Target>),
-    /// Everything is there.
-    Skip {
-        /// How many have no record.
-        unrecorded: usize,
-    },
-    /// Results of other settings are there; how they differ.
-    Differs(String),
-}
-
 /// Which results are made, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Suffixes of the files of each image.
     pub suffixes: Vec<String>,
-    /// Names of the files of the whole run.
+    /// Names of the files of the whole run that exporters make.
     pub run_files: Vec<String>,
+    /// Annotation files.
+    pub annotations: WantedAnnotations,
     pub overwrite: bool,
     pub checksum: bool,
 }
 
+/// Which annotation files are made.
+#[derive(Debug, Clone, Default)]
+pub struct WantedAnnotations {
+    /// Files of each image.
+    pub files: Vec<AnnotationFile>,
+    /// Names of the files of the whole run.
+    pub runs: Vec<String>,
+    pub options: AnnotationOptions,
+}
+
+/// An annotation file of each image.
+#[derive(Debug, Clone)]
+pub struct AnnotationFile {
+    /// Its name, with `*` for the image's.
+    pub name: String,
+    /// Whether one that a person made or changed stays even if overwriting is allowed.
+    pub keeps_edited: bool,
+}
+
+impl WantedAnnotations {
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.runs.is_empty()
+    }
+}
+
+impl Wanted {
+    /// Names of the files of each image.
+    fn image_files(&self) -> impl Iterator<Item = &str> {
+        self.suffixes.iter().map(String::as_str).chain(self.annotations.files.iter().map(|file| &*file.name))
+    }
+
+    /// Names of the files of the whole run.
+    fn all_run_files(&self) -> impl Iterator<Item = &str> {
+        self.run_files.iter().chain(&self.annotations.runs).map(String::as_str)
+    }
+}
+
+/// The file of an image's regions, with `*` for its name: what annotation files are made from.
+pub const SIDE: &str = ".deepcut/*.json";
+/// Checksums of the files of the whole run, beside them.
+const RUN_SUMS: &str = ".deepcut/run-files";
+
 /// The results of a run.
 pub struct Outputs {
     destination: Destination,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
     /// What is read is never written.
-    read: HashSet<Key>,
+    pub(super) read: HashSet<Key>,
+    /// Where regions are kept if the results go to no folder.
+    temporary: Option<TempDir>,
+    /// Checksums of annotation files of the whole run as earlier runs wrote them.
+    sums: RunSums,
     /// Held to read by those who write.
     writing: RwLock<()>,
     /// Folders that were written to.
@@ -81,14 +116,19 @@ impl Outputs {
     /// # Errors
     /// [`BatchError`] if a file or the stream is asked to take more than one result, or a result of another format than its name says.
     pub fn new(destination: Destination, wanted: Wanted, inputs: &[Input]) -> Result<Self, BatchError> {
+        // `json` and `*.json` are one name.
+        let whole = |name: &str| result_name(Path::new("*"), name).display().to_string();
+        let all = wanted.image_files().map(whole).chain(wanted.all_run_files().map(str::to_owned));
         let mut names = HashSet::new();
-        if let Some(name) = wanted.suffixes.iter().chain(&wanted.run_files).find(|name| !names.insert(*name)) {
-            return Err(BatchError::SameName { name: name.clone() });
+        if let Some(name) = all.into_iter().find(|name| !names.insert(name.clone())) {
+            return Err(BatchError::SameName { name: name.trim_start_matches("*.").to_owned() });
         }
+        let mut temporary = None;
         if destination.is_single() {
-            let suffix = match (&wanted.suffixes[..], &wanted.run_files[..]) {
-                ([suffix], []) if inputs.len() <= 1 => suffix,
-                ([], [name]) => name,
+            let (suffixes, names): (Vec<&str>, Vec<&str>) = (wanted.image_files().collect(), wanted.all_run_files().collect());
+            let suffix = match (&suffixes[..], &names[..]) {
+                ([suffix], []) if inputs.len() <= 1 => *suffix,
+                ([], [name]) => *name,
                 (suffixes, names) => {
                     return Err(BatchError::OneResult { formats: suffixes.len() + names.len(), images: inputs.len() });
                 }
@@ -97,10 +137,16 @@ impl Outputs {
                 && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension(suffix)))
             {
                 let name = path.with_extension(extension(suffix));
-                return Err(BatchError::Extension { path: path.clone(), suffix: suffix.clone(), name });
+                return Err(BatchError::Extension { path: path.clone(), suffix: extension(suffix).into(), name });
+            }
+            if !wanted.annotations.is_empty() {
+                let failed = |source| FileError::MakeFolder { folder: std::env::temp_dir(), source };
+                temporary = Some(TempDir::new().map_err(failed)?);
             }
         }
         Ok(Self {
+            temporary,
+            sums: RunSums::default(),
             destination,
             wanted,
             read: inputs.iter().filter_map(|input| input.key().cloned()).collect(),
@@ -113,7 +159,25 @@ impl Outputs {
 
     /// Whether results are written, rather than only reported.
     pub fn writes(&self) -> bool {
-        !self.wanted.suffixes.is_empty() || !self.wanted.run_files.is_empty()
+        self.wanted.image_files().next().is_some() || self.wanted.all_run_files().next().is_some()
+    }
+
+    /// Whether there is room for one result only.
+    pub(super) fn is_single(&self) -> bool {
+        self.destination.is_single()
+    }
+
+    /// The folder of the results, if they go to one.
+    pub fn folder(&self) -> Option<&Path> {
+        if let Destination::Folder(folder) = &self.destination { Some(folder) } else { None }
+    }
+
+    /// The path of an image's result; None is the stream.
+    pub fn place(&self, stem: &Path, name: &str) -> Option<PathBuf> {
+        match &self.temporary {
+            Some(folder) if name == SIDE => Some(folder.path().join(result_name(stem, SIDE))),
+            _ => self.destination.path(stem, name),
+        }
     }
 
     /// Makes the output folder, tries to write there, removes what a killed run left, and gives every image the name of its results.
@@ -122,15 +186,7 @@ impl Outputs {
     /// [`BatchError`] if nothing can be written there, two images would write the same files, or a file of the whole run is there.
     pub fn prepare(&mut self, inputs: &[Input]) -> Result<Vec<PathBuf>, BatchError> {
         let stems = |whole| inputs.iter().map(move |input| stem(input, whole)).collect::<Vec<_>>();
-        // In a file about many images each has its own name.
-        if !self.wanted.run_files.is_empty() {
-            let mut seen = HashMap::new();
-            for input in inputs {
-                if let Some(first) = seen.insert(input.relative_name(), input) {
-                    return Err(BatchError::SameFiles { first: first.name(), second: input.name() });
-                }
-            }
-        }
+        self.check_image_names(inputs)?;
         let (Some(root), true) = (self.destination.root().map(Path::to_owned), self.writes()) else {
             return Ok(stems(false));
         };
@@ -148,8 +204,25 @@ impl Outputs {
                 return Err(BatchError::Exists { path });
             }
         }
+        self.sums =
+            self.destination.run_path(Path::new(RUN_SUMS)).filter(|_| !self.is_single()).map(RunSums::open).unwrap_or_default();
+        for path in self.wanted.annotations.runs.iter().filter_map(|name| self.destination.run_path(Path::new(name))) {
+            if inputs::key(&path).is_some_and(|key| self.read.contains(&key)) {
+                return Err(BatchError::ReplacesInput { path });
+            }
+            if self.is_edited(&path) {
+                return Err(if self.is_single() { BatchError::Exists { path } } else { BatchError::Edited { path } });
+            }
+        }
         let folders: HashSet<PathBuf> = match &self.destination {
-            Destination::Folder(folder) => inputs.iter().map(|input| folder.join(input.folder())).collect(),
+            Destination::Folder(folder) => {
+                // A name may begin with folders of its own: `labels/*.txt`.
+                let own = |name: &str| name.split_once('*').and_then(|(before, _)| Some(before.rsplit_once('/')?.0.to_owned()));
+                let prefixes: BTreeSet<String> =
+                    self.wanted.image_files().chain([SIDE]).filter_map(own).chain([String::new()]).collect();
+                let below: Vec<PathBuf> = prefixes.iter().map(|prefix| folder.join(prefix)).collect();
+                inputs.iter().flat_map(|input| below.iter().map(|folder| folder.join(input.folder()))).collect()
+            }
             _ => [root].into(),
         };
         let there: HashSet<PathBuf> = folders.iter().flat_map(|folder| list(or_here(folder), folder)).collect();
@@ -157,6 +230,35 @@ impl Outputs {
             Destination::Folder(_) => self.names(inputs, &there),
             _ => Ok(stems(false)),
         }
+    }
+
+    /// Checks that in a file about many images each has its own name.
+    fn check_image_names(&self, inputs: &[Input]) -> Result<(), BatchError> {
+        let Wanted { run_files, annotations, .. } = &self.wanted;
+        if run_files.is_empty() && annotations.runs.is_empty() {
+            return Ok(());
+        }
+        let (mut seen, mut called) = (HashMap::new(), HashMap::new());
+        for input in inputs {
+            let relative = input.relative_name();
+            let name = image_name(&relative, input.path(), annotations.options.paths);
+            if let Some(first) = seen.insert(relative, input) {
+                return Err(BatchError::SameFiles { first: first.name(), second: input.name() });
+            }
+            if !annotations.runs.is_empty()
+                && let Some(first) = called.insert(name.clone(), input)
+            {
+                return Err(BatchError::SameImageName { first: first.name(), second: input.name(), name });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something lies at the place of an annotation file of the whole run that no run wrote, and may not be replaced.
+    fn is_edited(&self, path: &Path) -> bool {
+        let sum = || checksum(&path.to_owned()).ok().flatten();
+        // What cannot be read is not ours either.
+        !self.wanted.overwrite && path.symlink_metadata().is_ok() && !sum().is_some_and(|sum| self.sums.has(path, &sum))
     }
 
     /// The stem of each image's results, with its folder: the image's own, unless another image of this run or on the disk has it; then its
@@ -206,7 +308,7 @@ impl Outputs {
         let mut owner = None;
         let wanted = self.wanted.suffixes.iter().map(String::as_str);
         let others = own_suffixes().filter(|own| !self.wanted.suffixes.iter().any(|wanted| wanted.as_str() == *own));
-        for path in wanted.chain(others).filter_map(|suffix| self.destination.path(stem, suffix)) {
+        for path in wanted.chain(others).chain([SIDE]).filter_map(|suffix| self.destination.path(stem, suffix)) {
             if !there(&path) {
                 continue;
             }
@@ -221,72 +323,8 @@ impl Outputs {
 
     /// The paths of an image's results.
     pub fn paths(&self, name: &Path) -> Vec<String> {
-        let paths = self.wanted.suffixes.iter().filter_map(|suffix| self.destination.path(name, suffix));
+        let paths = self.wanted.image_files().filter_map(|suffix| self.destination.path(name, suffix));
         paths.map(|path| path.display().to_string()).collect()
-    }
-
-    /// What to do with an image whose results are called `name`.
-    ///
-    /// # Errors
-    /// [`JobError`] if what is there is no result, or another image's.
-    pub fn plan(&self, source: &Source<'_>, name: &Path, settings: &Settings) -> Result<Plan, JobError> {
-        let mut targets = Vec::new();
-        let mut records = Vec::new();
-        let (mut unrecorded, mut missing) = (0, 0);
-        let read = |source| JobError::Read { source };
-        for suffix in &self.wanted.suffixes {
-            let target = |path, replace| Target { suffix: suffix.clone(), path, replace };
-            let Some(place) = self.destination.path(name, suffix) else {
-                targets.push((target(None, false), true));
-                missing += 1;
-                continue;
-            };
-            let found = match look(&place) {
-                Ok(found) => found,
-                Err(source) => return Err(JobError::ReadResult { path: place, source }),
-            };
-            if found.is_some() && inputs::key(&place).is_some_and(|key| self.read.contains(&key)) {
-                return Err(JobError::ReplacesInput { path: place });
-            }
-            // Other exporters' files keep no record: what lies there may be one of them.
-            let found = match found {
-                Some((Found::Other, written)) if !keeps_record(suffix) => Some((Found::Whole(None), written)),
-                found => found,
-            };
-            let (replace, wanted) = match found {
-                None => (false, true),
-                Some(_) if self.wanted.overwrite => (true, true),
-                Some((Found::Other, _)) => return Err(JobError::NoResult { path: place }),
-                Some((Found::Whole(None), _)) if self.destination.is_single() => return Err(JobError::Exists { path: place }),
-                Some((Found::Partial, _)) => (true, true),
-                Some((Found::Whole(None), _)) => {
-                    unrecorded += 1;
-                    continue;
-                }
-                Some((Found::Whole(Some(record)), written)) => {
-                    if source.is_another(&record).map_err(read)? {
-                        return Err(JobError::OtherImage { path: place, input: record.input });
-                    }
-                    records.push((record, written));
-                    (true, false)
-                }
-            };
-            missing += usize::from(wanted);
-            targets.push((target(Some(place), replace), wanted));
-        }
-        for (record, written) in &records {
-            if source.has_changed(record, *written, self.wanted.checksum).map_err(read)? {
-                return Ok(Plan::Make(targets.into_iter().map(|(target, _)| target).collect()));
-            }
-        }
-        if let Some(difference) = records.iter().find_map(|(record, _)| difference(&record.settings, settings)) {
-            return Ok(Plan::Differs(difference));
-        }
-        // Without files to write the image is reported; a file of the whole run needs every image.
-        if missing == 0 && !self.wanted.suffixes.is_empty() && self.wanted.run_files.is_empty() {
-            return Ok(Plan::Skip { unrecorded });
-        }
-        Ok(Plan::Make(targets.into_iter().filter_map(|(target, wanted)| wanted.then_some(target)).collect()))
     }
 
     /// The file of the whole run of this name.
@@ -296,7 +334,33 @@ impl Outputs {
 
     /// What to call the files of the whole run.
     pub fn run_names(&self) -> String {
-        self.wanted.run_files.join(", ")
+        self.wanted.all_run_files().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Moves the annotation files of the whole run to their places, all that are not there as they are, and returns their paths.
+    ///
+    /// # Errors
+    /// [`JobError`] if one that is there was changed by somebody, or the disk is at fault.
+    pub fn settle_run(&self, files: Vec<RunFile>) -> Result<Vec<String>, JobError> {
+        let mut sums = self.sums.clone();
+        let mut new = Vec::new();
+        for file in files {
+            if self.is_edited(&file.path) {
+                let RunFile { path, .. } = file;
+                return Err(if self.is_single() { JobError::Exists { path } } else { JobError::Edited { path } });
+            }
+            let there = checksum(&file.path).map_err(|source| JobError::ReadResult { path: file.path.clone(), source })?;
+            sums.add(&file.path, &file.sha256, there.as_deref());
+            if there.as_ref() != Some(&file.sha256) {
+                new.push(file);
+            }
+        }
+        // Before the files: one that is there and not known would be taken for a person's.
+        if !self.is_single() && sums != self.sums {
+            super::files::write(&sums.path, &sums.to_json(), true)?;
+        }
+        let settle = |file: RunFile| self.settle(Pending { file: file.file, path: file.path, replace: true });
+        Ok(new.into_iter().map(settle).collect::<Result<_, _>>()?)
     }
 
     /// Writes a result to the stream, or beside its place: [`Outputs::settle`] moves it there.
@@ -358,6 +422,49 @@ impl Outputs {
     }
 }
 
+/// A file of the whole run that is written, but not yet in its place.
+pub struct RunFile {
+    pub file: NamedTempFile,
+    pub path: PathBuf,
+    pub sha256: String,
+}
+
+/// Checksums of the annotation files of the whole run, by their names: of the last run, and of what it replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct RunSums {
+    path: PathBuf,
+    files: BTreeMap<String, Vec<String>>,
+}
+
+impl RunSums {
+    /// Those of a file; none if it is not there or broken.
+    fn open(path: PathBuf) -> Self {
+        let files = std::fs::read(&path).ok().and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default();
+        Self { path, files }
+    }
+
+    /// The name of a file below the folder of results.
+    fn name(&self, path: &Path) -> String {
+        let root = self.path.parent().and_then(Path::parent);
+        root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path).display().to_string()
+    }
+
+    fn has(&self, path: &Path, sha256: &str) -> bool {
+        self.files.get(&self.name(path)).is_some_and(|sums| sums.iter().any(|sum| sum == sha256))
+    }
+
+    /// A file that will have a checksum, and what is there now.
+    fn add(&mut self, path: &Path, sha256: &str, there: Option<&str>) {
+        let sums = [Some(sha256), there.filter(|there| *there != sha256)];
+        self.files.insert(self.name(path), sums.into_iter().flatten().map(str::to_owned).collect());
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        // Only text is in it, so this does not fail.
+        serde_json::to_vec(&self.files).unwrap_or_default()
+    }
+}
+
 impl Drop for Outputs {
     fn drop(&mut self) {
         // Only empty folders can be removed so.
@@ -375,7 +482,7 @@ fn stem(input: &Input, whole: bool) -> PathBuf {
 }
 
 /// What lies at a path and when it was written; None if nothing.
-fn look(path: &Path) -> io::Result<Option<(Found, SystemTime)>> {
+pub(super) fn look(path: &Path) -> io::Result<Option<(Found, SystemTime)>> {
     let data = match path.metadata() {
         Ok(data) => data,
         // A link that leads nowhere is there, too.
@@ -388,7 +495,7 @@ fn look(path: &Path) -> io::Result<Option<(Found, SystemTime)>> {
 }
 
 /// How settings differ, in words.
-fn difference(before: &Settings, now: &Settings) -> Option<String> {
+pub(super) fn difference(before: &Settings, now: &Settings) -> Option<String> {
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let value = |settings: &Settings, name: &str| match settings.get(name) {
         None => "the default".to_owned(),
@@ -410,7 +517,7 @@ fn own_suffixes<'a>() -> impl Iterator<Item = &'a str> {
 }
 
 /// Whether results of this suffix hold a record of what they were made from.
-fn keeps_record(suffix: &str) -> bool {
+pub(super) fn keeps_record(suffix: &str) -> bool {
     own_suffixes().any(|own| own == suffix)
 }
 

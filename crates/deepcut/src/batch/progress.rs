@@ -60,6 +60,11 @@ pub enum Outcome<D = Report> {
         /// What of its file is missing or wrong, if the decoder keeps damaged images.
         damage: Option<String>,
     },
+    /// Its annotation files were made from the regions that were there; the rest was there, too.
+    Annotated {
+        /// How many results have no record: another program wrote or changed them.
+        unrecorded: usize,
+    },
     /// All its results were there.
     Skipped {
         /// How many of them have no record: another program wrote or changed them.
@@ -107,14 +112,30 @@ impl fmt::Display for Stopped {
     }
 }
 
+/// How well simplified polygons fit the masks that they are of.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PolygonFit {
+    /// How many regions have polygons.
+    pub regions: usize,
+    /// Mean of their intersections over unions with the masks.
+    pub mean: f64,
+    /// The worst of them.
+    pub worst: f64,
+    /// The image that it is in.
+    pub worst_image: String,
+}
+
 /// What a batch did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
     /// Images that the inputs name.
     pub images: usize,
     /// Images whose results were made.
     pub done: usize,
+    /// Images whose annotation files were made from regions that were there.
+    pub annotated: usize,
     /// Images whose results were there.
     pub skipped: usize,
     /// Results of skipped images that have no record.
@@ -129,8 +150,10 @@ pub struct Summary {
     pub damaged: usize,
     /// Files written.
     pub files: usize,
-    /// Paths of the files of the whole run.
+    /// Paths of the files of the whole run that were written.
     pub run_files: Vec<String>,
+    /// How well simplified polygons fit their masks, if any were made.
+    pub polygons: Option<PolygonFit>,
     /// Files in folders that look like images but are not read: how many of each kind.
     pub left_out: BTreeMap<LeftOut, usize>,
     /// Why images were not done, if any were not.
@@ -192,6 +215,11 @@ impl<'a, 'l, D> Progress<'a, 'l, D> {
                 summary.damaged += usize::from(damage.is_some());
                 self.faults = 0;
             }
+            Outcome::Annotated { unrecorded } => {
+                summary.annotated += 1;
+                summary.unrecorded += unrecorded;
+                self.faults = 0;
+            }
             Outcome::Skipped { unrecorded } => {
                 summary.skipped += 1;
                 summary.unrecorded += unrecorded;
@@ -249,10 +277,20 @@ impl<'a, 'l, D> Progress<'a, 'l, D> {
         self.summary.not_done == 0
     }
 
+    /// Whether results of other settings were left.
+    pub fn has_differing(&self) -> bool {
+        self.summary.differing > 0
+    }
+
     /// Counts files of the whole run.
     pub fn run_files(&mut self, written: Vec<String>) {
         self.summary.files += written.len();
-        self.summary.run_files = written;
+        self.summary.run_files.extend(written);
+    }
+
+    /// Keeps how well polygons fit.
+    pub fn polygons(&mut self, fit: Option<PolygonFit>) {
+        self.summary.polygons = fit;
     }
 
     pub fn finish(self, cancelled: bool) -> Summary {

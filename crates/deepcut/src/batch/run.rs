@@ -1,16 +1,20 @@
 //! A run of a batch: each image read, worked on, written and reported.
 
+use super::annotate::Annotation;
 use super::ordered::{Step, Workers, guarded};
-use super::outputs::{Outputs, Pending, Plan, Target};
+use super::outputs::{Outputs, Pending, SIDE, Target};
+use super::plan::Plan;
 use super::progress::{Finished, Outcome, Progress, Summary};
 use super::segment::Segment;
 use super::source::{Hashing, Source};
 use super::{Batch, BatchError, Collected, Job, JobError, Listener, Missing, Settings, Stopwatch, Task};
+use crate::export::annotation::Regions;
 use crate::export::{File, Report};
 use crate::segmenter::Segmenter;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// A batch whose inputs are known and whose results can be written.
 pub struct Prepared<'p, 'a> {
@@ -54,7 +58,15 @@ impl Prepared<'_, '_> {
         }
         let mut settings = task.settings();
         settings.extend(self.batch.settings.clone());
-        let run = Run { task, settings, prepared: &self };
+        let annotation = Annotation {
+            annotators: &self.batch.annotators,
+            options: &self.batch.annotation,
+            collected: self.collected,
+            names: &self.names,
+            outputs,
+            fits: Mutex::default(),
+        };
+        let run = Run { task, settings, prepared: &self, annotation, ready: Mutex::default() };
         let workers = Workers { threads: self.batch.threads, cancelled: self.batch.cancelled };
         workers.until(
             inputs.len(),
@@ -66,20 +78,31 @@ impl Prepared<'_, '_> {
             },
         )?;
         if progress.is_whole() {
-            match guarded(|| run.finish()) {
+            let files = guarded(|| run.finish()).and_then(|written| {
+                progress.run_files(written);
+                if progress.has_differing() { Ok(Vec::new()) } else { guarded(|| run.annotations()) }
+            });
+            match files {
                 Ok(written) => progress.run_files(written),
                 Err(error) => drop(progress.failed(&outputs.run_names(), &error)),
             }
         }
+        progress.polygons(run.annotation.fit());
         outputs.sync();
         Ok(progress.finish((self.batch.cancelled)()))
     }
 
     fn put(&self, target: &Target, bytes: &[u8]) -> Result<Option<Pending>, JobError> {
-        let mut stream: Option<MutexGuard<'_, _>> =
-            target.path.is_none().then(|| self.batch.writer.lock().unwrap_or_else(PoisonError::into_inner));
-        let stream = stream.as_mut().and_then(|guard| guard.as_mut()).map(|writer| &mut **writer as &mut (dyn Write + Send));
-        self.outputs.put(target, bytes, stream)
+        match target.path {
+            Some(_) => self.outputs.put(target, bytes, None),
+            None => self.with_stream(|stream| self.outputs.put(target, bytes, stream)),
+        }
+    }
+
+    /// Calls `work` with the stream that results go to, if there is one.
+    fn with_stream<R>(&self, work: impl FnOnce(Option<&mut (dyn Write + Send)>) -> R) -> R {
+        let mut stream = self.batch.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        work(stream.as_mut().map(|writer| &mut **writer as &mut (dyn Write + Send)))
     }
 }
 
@@ -88,6 +111,9 @@ struct Run<'r, 'p, 'a, T> {
     task: &'r T,
     settings: Settings,
     prepared: &'r Prepared<'p, 'a>,
+    annotation: Annotation<'r, 'a>,
+    /// The images that have all their results.
+    ready: Mutex<BTreeSet<usize>>,
 }
 
 impl<T: Task> Run<'_, '_, '_, T> {
@@ -116,8 +142,17 @@ impl<T: Task> Run<'_, '_, '_, T> {
                 (Source::of_stream(input, reader), Some(image))
             }
         };
-        let targets = match outputs.plan(&source, name, &self.settings)? {
-            Plan::Make(targets) => targets,
+        let put = |target: &Target, bytes: &[u8]| {
+            let written = self.prepared.put(target, bytes)?;
+            pending.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
+            Ok(())
+        };
+        let work = match outputs.plan(&source, name, &self.settings)? {
+            Plan::Make(work) => work,
+            Plan::Annotate(regions, work) => {
+                self.annotation.image(index, *regions, &work, &put)?;
+                return Ok(Outcome::Annotated { unrecorded: work.unrecorded });
+            }
             Plan::Skip { unrecorded } => return Ok(Outcome::Skipped { unrecorded }),
             Plan::Differs(how) => return Ok(Outcome::Differs { how }),
         };
@@ -133,12 +168,11 @@ impl<T: Task> Run<'_, '_, '_, T> {
         }
         let (notes, damage) = (image.notes().to_vec(), image.damage().map(str::to_owned));
         let paths = outputs.paths(name);
-        let put = |target: &Target, bytes: &[u8]| {
-            let written = self.prepared.put(target, bytes)?;
-            pending.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
-            Ok(())
-        };
-        let mut job = Job { input, image, watch, record, targets, outputs: paths, cancelled, put: &put };
+        let annotate = |regions: Regions| self.annotation.image(index, regions, &work, &put);
+        let annotation: Option<&dyn Fn(Regions) -> Result<(), JobError>> =
+            if work.targets.iter().any(|target| target.suffix == SIDE) { Some(&annotate) } else { None };
+        let targets = work.targets.clone();
+        let mut job = Job { input, image, watch, record, targets, outputs: paths, cancelled, put: &put, annotation };
         Ok(Outcome::Done { done: self.task.run(&mut job)?, notes, damage })
     }
 
@@ -160,7 +194,23 @@ impl<T: Task> Run<'_, '_, '_, T> {
                 outcome = Outcome::Skipped { unrecorded };
             }
         }
+        if matches!(outcome, Outcome::Done { .. } | Outcome::Annotated { .. } | Outcome::Skipped { .. }) {
+            self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+        }
+        // What annotation files are made from is no result.
+        let side = outputs.place(&names[index], SIDE).map(|path| path.display().to_string());
+        written.retain(|path| Some(path) != side.as_ref());
         Finished { outcome, written }
+    }
+
+    /// Writes the annotation files of the whole run, and returns the paths of those that are new.
+    fn annotations(&self) -> Result<Vec<String>, JobError> {
+        let ready = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
+        let network = self.settings.get("backbone").and_then(|network| network["name"].as_str());
+        let model = format!("deepcut {} ({})", env!("CARGO_PKG_VERSION"), network.unwrap_or("another network"));
+        let ready = ready.into_iter().collect();
+        let files = self.prepared.with_stream(|stream| self.annotation.run(&model, ready, stream))?;
+        self.prepared.outputs.settle_run(files)
     }
 
     /// Writes the files of the whole run, and returns their paths.

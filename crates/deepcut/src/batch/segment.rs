@@ -2,6 +2,7 @@
 
 use super::{Job, JobError, Settings, Task};
 use crate::cpu::Precision;
+use crate::export::annotation::Regions;
 use crate::export::{Export, ExportError, File, Page, Provenance, Report};
 use crate::options::Options;
 use crate::segmenter::Segmenter;
@@ -81,6 +82,9 @@ impl Task for Segment<'_> {
                     job.put(target, &job.record.into_png(bytes))?;
                 }
             }
+        }
+        if let Some(annotate) = job.annotation {
+            annotate(Regions::new(&name, &segmentation, job.record.clone()))?;
         }
         report.seconds = job.watch.seconds();
         Ok(report)

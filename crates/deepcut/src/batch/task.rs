@@ -2,6 +2,7 @@
 
 use super::{Input, JobError, Settings, Stopwatch, Target};
 use crate::export::File;
+use crate::export::annotation::Regions;
 use crate::export::record::Record;
 use crate::image::Image;
 
@@ -28,6 +29,9 @@ pub trait Task: Sync {
     }
 }
 
+/// Writes the annotation files of an image's regions.
+type Annotation<'a> = dyn Fn(Regions) -> Result<(), JobError> + 'a;
+
 /// Writes a result.
 type Put<'a> = dyn Fn(&Target, &[u8]) -> Result<(), JobError> + 'a;
 
@@ -48,6 +52,8 @@ pub struct Job<'a> {
     /// Whether the batch was cancelled. Long work calls it now and then, and returns [`JobError::Cancelled`] if so.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     pub(super) put: &'a Put<'a>,
+    /// None if no annotation files are wanted of it.
+    pub(super) annotation: Option<&'a Annotation<'a>>,
 }
 
 impl Job<'_> {

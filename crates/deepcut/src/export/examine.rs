@@ -1,5 +1,6 @@
 //! Recognizes a file at the place of a result: a whole result, a partial one, or something else.
 
+use super::annotation::regions::TYPE as REGIONS;
 use super::record::{KEYWORD, PNG_HEADER, PNG_SIGNATURE, Record};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -91,7 +92,7 @@ fn json(file: &mut (impl Read + Seek)) -> io::Result<Found> {
     let mut text = Vec::new();
     Read::by_ref(file).take(MOST_BYTES).read_to_end(&mut text)?;
     Ok(match serde_json::from_slice::<Report>(&text) {
-        Ok(report) if report.r#type == "picture" => Found::Whole(report.record),
+        Ok(report) if ["picture", REGIONS].contains(&&*report.r#type) => Found::Whole(report.record),
         Err(e) if e.is_eof() && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"type\": \"picture\"") => {
             Found::Partial
         }

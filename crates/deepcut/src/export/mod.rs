@@ -2,6 +2,10 @@
 //!
 //! An [`Export`] makes files of each image, of the whole run, or both. [`Format`] names the exporters that there are.
 
+#[cfg(feature = "batch")]
+pub mod annotation;
+#[cfg(feature = "batch")]
+mod coco;
 pub mod contour;
 #[cfg(feature = "batch")]
 pub(crate) mod examine;
@@ -114,6 +118,15 @@ pub enum ExportError {
     /// The JSON encoder refused.
     #[error("cannot encode the JSON file")]
     Json(#[from] serde_json::Error),
+    /// What was kept of an image to write annotation files from is not there, or no longer whole.
+    #[error("{} is gone or broken; run the same command again", path.display())]
+    Regions {
+        /// Where it was.
+        path: std::path::PathBuf,
+    },
+    /// A file of the whole run could not be written.
+    #[error("cannot write")]
+    Write(#[from] std::io::Error),
     /// An exporter made a file that it did not announce in [`Export::suffixes`] or [`Export::run_files`].
     #[error("the exporter made a file {name} that it did not announce")]
     Unannounced {

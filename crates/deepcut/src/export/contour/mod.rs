@@ -76,6 +76,12 @@ impl Polygon {
         self.rings().map(|ring| doubled_area(ring)).sum::<i64>() as f64 / 2.0
     }
 
+    /// Moves all points.
+    pub fn shift(&mut self, x: i32, y: i32) {
+        let points = self.exterior.iter_mut().chain(self.holes.iter_mut().flatten());
+        points.for_each(|point| *point = Point { x: point.x + x, y: point.y + y });
+    }
+
     /// The polygon without its holes.
     #[must_use]
     pub fn without_holes(&self) -> Self {

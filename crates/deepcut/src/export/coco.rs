@@ -1,0 +1,124 @@
+//! COCO's files of instances: `annotations.json`, and `results.json` for `loadRes`.
+//!
+//! * Run lengths are by columns, `[height, width]` in `size`.
+//! * Readers unite the rings of `segmentation`, so a second ring would fill a hole instead of cutting it: see [`CocoMasks`].
+//! * `area` is the mask's pixels, `bbox` is `[x, y, width, height]`, numbers start with 1 in the order of the images.
+//! * Results have no `bbox`: with one, `loadRes` takes the box's area for the object's. It makes the box from the mask.
+//!
+//! Source: the format of the COCO data set (Lin et al., arXiv 1405.0312).
+
+use super::annotation::{Annotate, CocoMasks, Object, Sheet, Sheets};
+use super::contour::{Point, bridge};
+use super::{ExportError, contour};
+use serde_json::{Value, json};
+use std::io::Write;
+
+const ANNOTATIONS: &str = "annotations.json";
+const RESULTS: &str = "results.json";
+
+/// Writes COCO's files.
+pub(super) struct Coco;
+
+impl Annotate for Coco {
+    fn run_files(&self) -> &[&str] {
+        &[ANNOTATIONS, RESULTS]
+    }
+
+    fn run(&self, name: &str, sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> {
+        match name {
+            RESULTS => results(sheets, out),
+            _ => annotations(sheets, out),
+        }
+    }
+}
+
+/// The members of a list, one in a line, and nothing kept of those written.
+struct List {
+    first: bool,
+}
+
+impl List {
+    fn push(&mut self, out: &mut dyn Write, item: &Value) -> Result<(), ExportError> {
+        out.write_all(if std::mem::take(&mut self.first) { b"\n" } else { b",\n" })?;
+        Ok(serde_json::to_writer(out, item)?)
+    }
+}
+
+fn annotations(sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> {
+    let info = json!({ "description": sheets.model(), "version": env!("CARGO_PKG_VERSION") });
+    write!(out, "{{\"info\": {info},\n\"licenses\": [],\n\"images\": [")?;
+    let (mut list, mut image) = (List { first: true }, 0);
+    sheets.each(&mut |sheet| {
+        image += 1;
+        let item = json!({ "id": image, "file_name": sheet.image_name(), "width": sheet.width, "height": sheet.height });
+        list.push(out, &item)
+    })?;
+    write!(out, "\n],\n\"annotations\": [")?;
+    let (mut list, mut image, mut id) = (List { first: true }, 0, 0);
+    let masks = sheets.options().coco_masks;
+    sheets.each(&mut |sheet| {
+        image += 1;
+        for object in &sheet.objects {
+            id += 1;
+            list.push(out, &annotation(sheet, object, masks, image, id))?;
+        }
+        Ok(())
+    })?;
+    let names = sheets.classes()?;
+    let category = |(id, name): (usize, String)| json!({ "id": id, "name": name, "supercategory": "" });
+    let categories: Vec<Value> = (1..).zip(names).map(category).collect();
+    writeln!(out, "\n],\n\"categories\": {}}}", Value::from(categories))?;
+    Ok(())
+}
+
+fn annotation(sheet: &Sheet<'_>, object: &Object, masks: CocoMasks, image: usize, id: usize) -> Value {
+    let bounds = object.bounds;
+    let mut item = json!({
+        "id": id, "image_id": image, "category_id": object.class, "segmentation": segmentation(object, masks), "area": object.area,
+        "bbox": [bounds.left, bounds.top, bounds.width, bounds.height], "iscrowd": u8::from(masks == CocoMasks::RleList),
+        "score": object.rounded_score(),
+    });
+    if let Some(group) = object.part_of {
+        item["part_of"] = json!(group);
+    }
+    debug_assert!(bounds.left + bounds.width <= sheet.width && bounds.top + bounds.height <= sheet.height);
+    item
+}
+
+fn segmentation(object: &Object, masks: CocoMasks) -> Value {
+    let size = [object.rle.height(), object.rle.width()];
+    let compressed = || json!({ "size": size, "counts": object.rle.to_compressed() });
+    match masks {
+        CocoMasks::Rle => compressed(),
+        CocoMasks::RleList => json!({ "size": size, "counts": object.rle.counts() }),
+        CocoMasks::Auto if object.has_holes() => compressed(),
+        // One ring for each part; a hole is joined to its exterior.
+        CocoMasks::Auto | CocoMasks::Polygon => {
+            let parts = object.polygons().iter();
+            parts.map(|polygon| coordinates(&bridge(std::slice::from_ref(polygon)))).collect()
+        }
+    }
+}
+
+/// x, y of all points in one list.
+fn coordinates(ring: &contour::Ring) -> Value {
+    ring.iter().flat_map(|Point { x, y }| [*x, *y]).collect()
+}
+
+fn results(sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> {
+    out.write_all(b"[")?;
+    let (mut list, mut image) = (List { first: true }, 0);
+    sheets.each(&mut |sheet| {
+        image += 1;
+        for object in &sheet.objects {
+            let size = [object.rle.height(), object.rle.width()];
+            let mask = json!({ "size": size, "counts": object.rle.to_compressed() });
+            let item =
+                json!({ "image_id": image, "category_id": object.class, "segmentation": mask, "score": object.rounded_score() });
+            list.push(out, &item)?;
+        }
+        Ok(())
+    })?;
+    out.write_all(b"\n]\n")?;
+    Ok(())
+}
