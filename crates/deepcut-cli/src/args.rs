@@ -501,6 +501,16 @@ pub enum FormatArg {
     Json,
     /// COCO: annotations.json of all images, and results.json with scores
     Coco,
+    /// YOLO: segments in labels/NAME.txt, and data.yaml
+    Yolo,
+    /// Pascal VOC: Annotations, SegmentationObject, SegmentationClass and ImageSets
+    Voc,
+    /// GeoJSON for each image, as QuPath reads it
+    Geojson,
+    /// Labels, scores and names for numpy
+    Npz,
+    /// Labels for numpy
+    Npy,
 }
 
 /// A format, by what writes it.
@@ -520,6 +530,11 @@ impl FormatArg {
             Self::Cutout => Picture(Format::Cutout),
             Self::Json => Picture(Format::Json),
             Self::Coco => Annotation(AnnotationFormat::Coco),
+            Self::Yolo => Annotation(AnnotationFormat::Yolo),
+            Self::Voc => Annotation(AnnotationFormat::Voc),
+            Self::Geojson => Annotation(AnnotationFormat::GeoJson),
+            Self::Npz => Annotation(AnnotationFormat::Npz),
+            Self::Npy => Annotation(AnnotationFormat::Npy),
         }
     }
 }
@@ -715,13 +730,19 @@ impl SegmentArgs {
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
+            (true, false) if !self.annotations(to).is_empty() => vec![],
             (true, false) => vec![data],
             (false, false) => vec![data, Format::Overlay],
         }
     }
 
-    /// The annotation files to write.
-    pub fn annotations(&self) -> Vec<AnnotationFormat> {
+    /// The annotation files to write: those asked for, or what the name of the one file says.
+    pub fn annotations(&self, to: &Destination) -> Vec<AnnotationFormat> {
+        if self.format.is_empty() {
+            let extension = to.extension().unwrap_or_default();
+            let by_name = [AnnotationFormat::GeoJson, AnnotationFormat::Npz, AnnotationFormat::Npy];
+            return by_name.into_iter().filter(|format| format.name() == extension).collect();
+        }
         once(self.format.iter().filter_map(|format| match format.written() {
             Written::Picture(_) => None,
             Written::Annotation(format) => Some(format),
@@ -729,9 +750,9 @@ impl SegmentArgs {
     }
 
     /// Says which of the options given have no effect beside the others.
-    pub fn warn_of_ignored(&self, options: &Options) {
+    pub fn warn_of_ignored(&self, options: &Options, to: &Destination) {
         self.method.warn_of_ignored(options, &self.sets);
-        if self.annotations().is_empty() {
+        if self.annotations(to).is_empty() {
             for flag in self.annotation.given() {
                 words::say(&format!("deepcut: {flag} has no effect: no annotation files are written; see --format"));
             }

@@ -4,20 +4,21 @@ use crate::args::SegmentArgs;
 use crate::reporter::{Describe, Status};
 use crate::{batch, network};
 use deepcut::batch::collect;
-use deepcut::export::{Format, Report};
+use deepcut::export::Report;
 
 /// Segments everything the command line names.
 pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
     let options = args.method.options_set(&args.network, &args.sets)?;
-    if !args.run.quiet {
-        args.warn_of_ignored(&options);
-    }
     let found = collect(&args.files.inputs);
     let destination = batch::destination(&args.files, &found);
+    if !args.run.quiet {
+        args.warn_of_ignored(&options, &destination);
+    }
     let formats = args.formats(&options, &destination);
-    let annotations = args.annotations();
-    let annotated = annotations.iter().map(|format| format.main_file());
-    let suffixes: Vec<&str> = formats.iter().copied().map(Format::suffix).chain(annotated).collect();
+    let annotations = args.annotations(&destination);
+    let main_files: Vec<String> = annotations.iter().map(|format| format.main_file()).collect();
+    let suffixes = formats.iter().map(|format| -> &str { format.suffix() }).chain(main_files.iter().map(String::as_str));
+    let suffixes: Vec<&str> = suffixes.collect();
     batch::check_stdout(&args.files, &destination, &suffixes)?;
     let work = batch::batch(&args.files, &args.run, &args.network, destination)
         .formats(formats)

@@ -1,13 +1,13 @@
 //! Annotation files of a batch: of each image from its regions, and of the whole run from those that were kept.
 
-use super::outputs::{AnnotationFile, Outputs, RunFile, SIDE, Target, WantedAnnotations};
+use super::outputs::{AnnotationFile, Outputs, SIDE, Target, WantedAnnotations};
 use super::plan::{Work, digest};
 use super::progress::PolygonFit;
+use super::run_files::RunFile;
 use super::{Collected, FileError, JobError, files};
 use crate::backbone::weights::{hexadecimal, sha256};
-use crate::export::annotation::{Annotate, AnnotationOptions, Regions, Sheet, Sheets, Written};
+use crate::export::annotation::{Annotate, AnnotationOptions, Regions, Sheet, Sheets, Written, class_names};
 use crate::export::{ExportError, File};
-use crate::segmentation::Kind;
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -175,19 +175,7 @@ impl Sheets for SideFiles<'_, '_, '_> {
         if let Some(classes) = self.classes.get() {
             return Ok(classes.clone());
         }
-        let options = self.annotation.options;
-        let (mut kind, mut classes) = (None, options.labels.len().max(1));
-        self.each(&mut |sheet| {
-            for object in &sheet.objects {
-                kind.get_or_insert(object.kind);
-                classes = classes.max(object.class);
-            }
-            Ok(())
-        })?;
-        let kind = kind.unwrap_or(Kind::Object);
-        // A list of names for parts says nothing of more than one kind of object.
-        let classes = if kind == Kind::Object { 1 } else { classes };
-        let names = (1..=classes).map(|class| options.class_name(kind, class)).collect();
+        let names = class_names(self)?;
         Ok(self.classes.get_or_init(|| names).clone())
     }
 

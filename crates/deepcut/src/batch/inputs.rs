@@ -5,6 +5,7 @@
 //! their dot, so `._*`, which macOS leaves on foreign disks, is too. Links are followed; a folder is walked once, however many links lead to
 //! it, and by its own name rather than a link's. A file that is named itself is always taken.
 
+use super::outputs::SIDE_FOLDER;
 use super::pattern::{Glob, Part, WILDCARDS, braces, next};
 use super::{InputError, JobError};
 use crate::export::{FEATURES_SUFFIX, Format};
@@ -289,21 +290,39 @@ impl Collected {
 
 const OWN_RESULTS: LeftOut = LeftOut { what: "of this program's results", remedy: "name them to segment them" };
 
+/// Folders of pictures that are annotations.
+const PICTURE_FOLDERS: [&str; 2] = ["SegmentationClass", "SegmentationObject"];
+
 /// Whether a file is named as one of our own results, so that a second run over a folder does not segment the first one's.
 fn is_result(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_ascii_lowercase();
     let name = name.to_string_lossy();
     let suffixes = Format::ALL.iter().filter(|format| **format != Format::Json).map(|format| format.suffix());
-    suffixes.chain([FEATURES_SUFFIX]).any(|suffix| name.strip_suffix(suffix).is_some_and(|stem| stem.ends_with('.')))
+    let ends = |suffix: &str| name.strip_suffix(suffix).is_some_and(|stem| stem.ends_with('.'));
+    suffixes.chain([FEATURES_SUFFIX]).any(ends) || is_annotation_picture(path)
+}
+
+/// Whether a file is in a folder for pictures of annotations that one of our runs wrote: such a run leaves a folder beside it.
+fn is_annotation_picture(path: &Path) -> bool {
+    let is_theirs = |folder: &&Path| folder.file_name().is_some_and(|name| PICTURE_FOLDERS.iter().any(|own| name == *own));
+    let ours = path.ancestors().skip(1).filter(is_theirs).filter_map(Path::parent);
+    ours.into_iter().any(|root| root.join(SIDE_FOLDER).is_dir())
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]
     fn results_are_not_inputs() {
         assert!(is_result(Path::new("x/cat.mask.png")) && is_result(Path::new("cat.jpg.OVERLAY.png")));
         assert!(!is_result(Path::new("mask.png")) && !is_result(Path::new("cat.png")));
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("SegmentationClass/x/cat.png");
+        assert!(!is_result(&picture));
+        std::fs::create_dir(folder.path().join(SIDE_FOLDER)).unwrap();
+        assert!(is_result(&picture) && !is_result(&folder.path().join("x/cat.png")));
     }
 }

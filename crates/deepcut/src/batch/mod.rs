@@ -58,6 +58,7 @@ mod pattern;
 mod plan;
 mod progress;
 mod run;
+mod run_files;
 mod segment;
 mod source;
 mod stopwatch;

@@ -3,13 +3,13 @@
 use super::destination::{Destination, extension, result_name};
 use super::files::{list, make_folder, move_to, or_here, parent, try_writing, write_beside};
 use super::inputs::{self, Input, Key};
-use super::plan::checksum;
+use super::run_files::{RUN_SUMS, RunSums};
 use super::{BatchError, FileError, JobError, Settings};
 use crate::export::annotation::{AnnotationOptions, image_name};
 use crate::export::examine::{Found, examine};
 use crate::export::{FEATURES_SUFFIX, Format};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -30,9 +30,9 @@ pub struct Target {
 
 /// A result that is written, but not yet in its place.
 pub struct Pending {
-    file: NamedTempFile,
-    path: PathBuf,
-    replace: bool,
+    pub(super) file: NamedTempFile,
+    pub(super) path: PathBuf,
+    pub(super) replace: bool,
 }
 
 /// Which results are made, and how.
@@ -87,8 +87,8 @@ impl Wanted {
 
 /// The file of an image's regions, with `*` for its name: what annotation files are made from.
 pub const SIDE: &str = ".deepcut/*.json";
-/// Checksums of the files of the whole run, beside them.
-const RUN_SUMS: &str = ".deepcut/run-files";
+/// The folder that it is in.
+pub const SIDE_FOLDER: &str = ".deepcut";
 
 /// The results of a run.
 pub struct Outputs {
@@ -99,7 +99,7 @@ pub struct Outputs {
     /// Where regions are kept if the results go to no folder.
     temporary: Option<TempDir>,
     /// Checksums of annotation files of the whole run as earlier runs wrote them.
-    sums: RunSums,
+    pub(super) sums: RunSums,
     /// Held to read by those who write.
     writing: RwLock<()>,
     /// Folders that were written to.
@@ -254,13 +254,6 @@ impl Outputs {
         Ok(())
     }
 
-    /// Whether something lies at the place of an annotation file of the whole run that no run wrote, and may not be replaced.
-    fn is_edited(&self, path: &Path) -> bool {
-        let sum = || checksum(&path.to_owned()).ok().flatten();
-        // What cannot be read is not ours either.
-        !self.wanted.overwrite && path.symlink_metadata().is_ok() && !sum().is_some_and(|sum| self.sums.has(path, &sum))
-    }
-
     /// The stem of each image's results, with its folder: the image's own, unless another image of this run or on the disk has it; then its
     /// whole name. What has results keeps their name.
     fn names(&self, inputs: &[Input], there: &HashSet<PathBuf>) -> Result<Vec<PathBuf>, BatchError> {
@@ -337,32 +330,6 @@ impl Outputs {
         self.wanted.all_run_files().collect::<Vec<_>>().join(", ")
     }
 
-    /// Moves the annotation files of the whole run to their places, all that are not there as they are, and returns their paths.
-    ///
-    /// # Errors
-    /// [`JobError`] if one that is there was changed by somebody, or the disk is at fault.
-    pub fn settle_run(&self, files: Vec<RunFile>) -> Result<Vec<String>, JobError> {
-        let mut sums = self.sums.clone();
-        let mut new = Vec::new();
-        for file in files {
-            if self.is_edited(&file.path) {
-                let RunFile { path, .. } = file;
-                return Err(if self.is_single() { JobError::Exists { path } } else { JobError::Edited { path } });
-            }
-            let there = checksum(&file.path).map_err(|source| JobError::ReadResult { path: file.path.clone(), source })?;
-            sums.add(&file.path, &file.sha256, there.as_deref());
-            if there.as_ref() != Some(&file.sha256) {
-                new.push(file);
-            }
-        }
-        // Before the files: one that is there and not known would be taken for a person's.
-        if !self.is_single() && sums != self.sums {
-            super::files::write(&sums.path, &sums.to_json(), true)?;
-        }
-        let settle = |file: RunFile| self.settle(Pending { file: file.file, path: file.path, replace: true });
-        Ok(new.into_iter().map(settle).collect::<Result<_, _>>()?)
-    }
-
     /// Writes a result to the stream, or beside its place: [`Outputs::settle`] moves it there.
     ///
     /// # Errors
@@ -419,49 +386,6 @@ impl Outputs {
             // The files themselves are on the disk; some file systems cannot do this.
             let _ = File::open(folder).and_then(|folder| folder.sync_all());
         }
-    }
-}
-
-/// A file of the whole run that is written, but not yet in its place.
-pub struct RunFile {
-    pub file: NamedTempFile,
-    pub path: PathBuf,
-    pub sha256: String,
-}
-
-/// Checksums of the annotation files of the whole run, by their names: of the last run, and of what it replaced.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct RunSums {
-    path: PathBuf,
-    files: BTreeMap<String, Vec<String>>,
-}
-
-impl RunSums {
-    /// Those of a file; none if it is not there or broken.
-    fn open(path: PathBuf) -> Self {
-        let files = std::fs::read(&path).ok().and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default();
-        Self { path, files }
-    }
-
-    /// The name of a file below the folder of results.
-    fn name(&self, path: &Path) -> String {
-        let root = self.path.parent().and_then(Path::parent);
-        root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path).display().to_string()
-    }
-
-    fn has(&self, path: &Path, sha256: &str) -> bool {
-        self.files.get(&self.name(path)).is_some_and(|sums| sums.iter().any(|sum| sum == sha256))
-    }
-
-    /// A file that will have a checksum, and what is there now.
-    fn add(&mut self, path: &Path, sha256: &str, there: Option<&str>) {
-        let sums = [Some(sha256), there.filter(|there| *there != sha256)];
-        self.files.insert(self.name(path), sums.into_iter().flatten().map(str::to_owned).collect());
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        // Only text is in it, so this does not fail.
-        serde_json::to_vec(&self.files).unwrap_or_default()
     }
 }
 

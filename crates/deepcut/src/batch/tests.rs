@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod annotations;
+
 use super::*;
 use crate::export::{ExportError, File, Page, png};
 use crate::{Image, Kind, Meaning, Options, Segmentation, View};
@@ -60,6 +62,7 @@ fn outcomes(batch: &Batch<'_>, inputs: &[PathBuf]) -> (Vec<(String, &'static str
             Event::Image { input, outcome, .. } => {
                 let word = match outcome {
                     Outcome::Done { .. } => "done",
+                    Outcome::Annotated { .. } => "annotated",
                     Outcome::Skipped { .. } => "skipped",
                     Outcome::Differs { .. } => "differs",
                     Outcome::Cancelled => "cancelled",

@@ -122,3 +122,76 @@ fn results(sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> 
     out.write_all(b"\n]\n")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::annotation::drawn::{Drawn, drawn};
+    use crate::export::annotation::{Paths, Regions};
+    use crate::segmentation::Kind;
+
+    fn file(sheets: &Drawn, name: &str) -> Value {
+        serde_json::from_str(&sheets.run(&Coco, name)).unwrap()
+    }
+
+    /// Two images, the second of which has a part with a hole and one of two pieces.
+    fn images() -> [Regions; 2] {
+        [drawn(Kind::Object, &["...", ".1."]), drawn(Kind::Object, &["111.", "1.12", "1112", "2..."])]
+    }
+
+    #[test]
+    fn numbers_areas_and_boxes() {
+        let sheets = Drawn::new(images()).label("thing");
+        let all = file(&sheets, ANNOTATIONS);
+        assert_eq!(all["images"][1], json!({ "id": 2, "file_name": "x/a.png", "height": 4, "width": 4 }));
+        assert_eq!(all["categories"], json!([{ "id": 1, "name": "thing", "supercategory": "" }]));
+        let annotations = all["annotations"].as_array().unwrap();
+        assert_eq!(annotations.len(), 3);
+        assert_eq!(
+            annotations[0],
+            json!({
+                "id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 2, 1, 2, 2, 1, 2]], "area": 1,
+                "bbox": [1, 1, 1, 1], "iscrowd": 0, "score": 0.9,
+            })
+        );
+        // With a hole: 0, 3, 1, 1, 1, 1, 1, 3, 5 by columns, from the fourth on as differences: -2, 0, 0, 0, 2, 4.
+        let mask = &annotations[1]["segmentation"];
+        assert_eq!(*mask, json!({ "size": [4, 4], "counts": "031N00024" }));
+        assert_eq!((&annotations[1]["area"], &annotations[1]["image_id"]), (&json!(8), &json!(2)));
+        // Two pieces are two rings.
+        assert_eq!(annotations[2]["segmentation"], json!([[3, 1, 4, 1, 4, 3, 3, 3], [0, 3, 1, 3, 1, 4, 0, 4]]));
+        assert_eq!(annotations[2]["bbox"], json!([0, 1, 4, 3]));
+        let results = file(&sheets, RESULTS);
+        assert_eq!(results.as_array().unwrap().len(), 3);
+        assert_eq!(results[1], json!({ "image_id": 2, "category_id": 1, "segmentation": mask, "score": 0.9 }));
+        assert_eq!(file(&Drawn::new([]), RESULTS), json!([]));
+    }
+
+    #[test]
+    fn masks_are_written_as_asked_for() {
+        let written = |masks| {
+            let mut sheets = Drawn::new(images());
+            sheets.options.coco_masks = masks;
+            file(&sheets, ANNOTATIONS)["annotations"][1].clone()
+        };
+        // A ring that enters the hole and comes back.
+        let ring = json!([[0, 0, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 0, 0, 3, 0, 3, 3, 0, 3]]);
+        assert_eq!(written(CocoMasks::Polygon)["segmentation"], ring);
+        let list = written(CocoMasks::RleList);
+        assert_eq!((&list["segmentation"]["counts"], &list["iscrowd"]), (&json!([0, 3, 1, 1, 1, 1, 1, 3, 5]), &json!(1)));
+        let compressed = written(CocoMasks::Rle);
+        assert_eq!((&compressed["segmentation"], &compressed["iscrowd"]), (&written(CocoMasks::Auto)["segmentation"], &json!(0)));
+    }
+
+    #[test]
+    fn images_are_called_as_asked_for() {
+        let called = |paths| {
+            let mut sheets = Drawn::new(images());
+            sheets.options.paths = paths;
+            file(&sheets, ANNOTATIONS)["images"][0]["file_name"].as_str().unwrap().to_owned()
+        };
+        assert_eq!((called(Paths::Relative), called(Paths::Name)), ("x/a.png".into(), "a.png".into()));
+        let whole = called(Paths::Absolute);
+        assert!(whole.ends_with("/x/a.png") && std::path::Path::new(&whole).is_absolute(), "{whole}");
+    }
+}

@@ -10,10 +10,18 @@ pub mod contour;
 #[cfg(feature = "batch")]
 pub(crate) mod examine;
 mod format;
+#[cfg(feature = "batch")]
+mod geojson;
+#[cfg(feature = "batch")]
+mod numpy;
 pub mod png;
 pub(crate) mod record;
 mod report;
 pub mod tensors;
+#[cfg(feature = "batch")]
+mod voc;
+#[cfg(feature = "batch")]
+mod yolo;
 
 pub use format::{Format, UnknownFormat};
 pub use record::Record;

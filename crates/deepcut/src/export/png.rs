@@ -128,9 +128,24 @@ fn check_size(image: &Image, segmentation: &Segmentation) -> Result<(), ExportEr
     if image == segmentation { Ok(()) } else { Err(ExportError::Size { image, segmentation }) }
 }
 
+/// 8-bit palette image of `[height, width]` indices; the palette is red, green and blue of each.
+#[cfg(feature = "batch")]
+pub(super) fn indexed(height: usize, width: usize, indices: &[u8], palette: Vec<u8>) -> Result<Vec<u8>, ExportError> {
+    encode_pixels((height, width), ColorType::Indexed, Some(palette), indices)
+}
+
 fn encode(segmentation: &Segmentation, color: ColorType, palette: Option<Vec<u8>>, data: &[u8]) -> Result<Vec<u8>, ExportError> {
+    encode_pixels((segmentation.height(), segmentation.width()), color, palette, data)
+}
+
+fn encode_pixels(
+    (height, width): (usize, usize),
+    color: ColorType,
+    palette: Option<Vec<u8>>,
+    data: &[u8],
+) -> Result<Vec<u8>, ExportError> {
     let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, segmentation.width() as u32, segmentation.height() as u32);
+    let mut encoder = Encoder::new(&mut out, width as u32, height as u32);
     encoder.set_color(color);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::Fast);

@@ -1,7 +1,7 @@
 //! The annotation files known by name, and their exporters.
 
 use super::Annotate;
-use crate::export::coco;
+use crate::export::{coco, geojson, numpy, voc, yolo};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +11,16 @@ use std::str::FromStr;
 pub enum AnnotationFormat {
     /// COCO: `annotations.json` of the run, and `results.json` with scores.
     Coco,
+    /// YOLO: segments in `labels/STEM.txt`, and `data.yaml`.
+    Yolo,
+    /// Pascal VOC: `Annotations`, `SegmentationObject`, `SegmentationClass` and `ImageSets`.
+    Voc,
+    /// GeoJSON: a collection of features for each image, as QuPath reads it.
+    GeoJson,
+    /// Labels, scores and names as arrays for numpy.
+    Npz,
+    /// Labels as one array for numpy.
+    Npy,
 }
 
 /// The name of no annotation format.
@@ -23,22 +33,26 @@ pub struct UnknownAnnotation {
 
 impl AnnotationFormat {
     /// Every format.
-    pub const ALL: [Self; 1] = [Self::Coco];
+    pub const ALL: [Self; 6] = [Self::Coco, Self::Yolo, Self::Voc, Self::GeoJson, Self::Npz, Self::Npy];
 
     /// Its name, as [`AnnotationFormat::from_str`] takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Coco => "coco",
+            Self::Yolo => "yolo",
+            Self::Voc => "voc",
+            Self::GeoJson => "geojson",
+            Self::Npz => "npz",
+            Self::Npy => "npy",
         }
     }
 
-    /// The name of the one file that it writes where there is room for one; with `*` for the image's name if it is a file of an image.
+    /// The name of the one file that it writes where there is room for one: of an image, with `*` for the image's name, or else of the run.
     #[must_use]
-    pub fn main_file(self) -> &'static str {
-        match self {
-            Self::Coco => "annotations.json",
-        }
+    pub fn main_file(self) -> String {
+        let annotator = self.annotator();
+        annotator.image_files().first().or(annotator.run_files().first()).map(|name| (*name).to_owned()).unwrap_or_default()
     }
 
     /// What writes it.
@@ -46,6 +60,11 @@ impl AnnotationFormat {
     pub fn annotator(self) -> Box<dyn Annotate> {
         match self {
             Self::Coco => Box::new(coco::Coco),
+            Self::Yolo => Box::new(yolo::Yolo),
+            Self::Voc => Box::new(voc::Voc),
+            Self::GeoJson => Box::new(geojson::GeoJson),
+            Self::Npz => Box::new(numpy::Npz),
+            Self::Npy => Box::new(numpy::Npy),
         }
     }
 }
@@ -61,5 +80,22 @@ impl FromStr for AnnotationFormat {
 
     fn from_str(name: &str) -> Result<Self, UnknownAnnotation> {
         Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| UnknownAnnotation { name: name.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_found_by_its_name_and_writes_something() {
+        for format in AnnotationFormat::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+            assert!(!format.main_file().is_empty());
+        }
+        let unknown = "pdf".parse::<AnnotationFormat>().unwrap_err();
+        assert!(
+            unknown.to_string().starts_with("there is no annotation format pdf; they are coco, yolo, voc, geojson, npz, npy")
+        );
     }
 }

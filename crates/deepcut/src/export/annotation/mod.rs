@@ -3,6 +3,8 @@
 //! They are written from [`Regions`], not from pixels: a run keeps those of every image, streams over them at its end, and another name or
 //! tolerance needs no new segmentation.
 
+#[cfg(test)]
+pub(crate) mod drawn;
 mod format;
 mod options;
 pub(crate) mod regions;
@@ -76,6 +78,21 @@ pub trait Sheets {
     /// # Errors
     /// [`ExportError::Regions`] if what was kept of an image is gone, or what `visit` returns.
     fn each(&self, visit: &mut dyn FnMut(&Sheet<'_>) -> Result<(), ExportError>) -> Result<(), ExportError>;
+}
+
+/// Names of the classes that occur in a run, and those between; at least one.
+pub(crate) fn class_names(sheets: &dyn Sheets) -> Result<Vec<String>, ExportError> {
+    let (mut kind, mut classes) = (Kind::Object, 1);
+    sheets.each(&mut |sheet| {
+        for object in &sheet.objects {
+            (kind, classes) = (object.kind, classes.max(object.class));
+        }
+        Ok(())
+    })?;
+    let options = sheets.options();
+    // A list of names is of parts or clusters; there is one class of objects.
+    let classes = if kind == Kind::Object { 1 } else { classes.max(options.labels.len()) };
+    Ok((1..=classes).map(|class| options.class_name(kind, class)).collect())
 }
 
 /// A segmented image, as annotation files tell of it.
