@@ -163,7 +163,7 @@ mod tests {
         let rows = |map: [u8; 15]| map.map(color).to_vec();
         assert_eq!(shown(&files[1].1), rows([0, 0, 1, 0, 0, 0, 1, 1, 0, 2, 0, 0, 0, 0, 0]));
         assert_eq!(shown(&files[2].1), rows([0, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0, 0, 0, 0]));
-        assert_eq!(sheets.run(&Voc, "ImageSets/Segmentation/trainval.txt"), "x/a\n");
+        assert_eq!(sheets.run(&Voc, "ImageSets/Segmentation/trainval.txt"), "x/a&b\n");
         assert_eq!(sheets.run(&Voc, LABELMAP), "# label:color_rgb:parts:actions\nbackground:0,0,0::\nR<D:128,0,0::\n");
     }
 }
