@@ -42,7 +42,7 @@ impl Annotation<'_, '_> {
     /// be taken for a person's.
     pub fn image(&self, index: usize, mut regions: Regions, work: &Work, put: &Put<'_>) -> Result<(), JobError> {
         let input = &self.collected.inputs[index];
-        let made = digest(self.options, &input.relative_name(), input.path());
+        let made = digest(self.options, input, &regions.record);
         let target = |name: &str| work.targets.iter().find(|target| target.suffix == name);
         let mut files = Vec::new();
         self.with_sheet(index, &regions, &mut |sheet| {

@@ -1,8 +1,9 @@
 //! What to do with an image, by what is there already. The table is in [`super`].
 
+use super::inputs::{self, Input};
 use super::outputs::{Outputs, SIDE, Target, difference, keeps_record, look};
 use super::source::Source;
-use super::{JobError, Settings, inputs};
+use super::{JobError, Settings};
 use crate::backbone::weights::{sha256, sha256_of_reader};
 use crate::export::annotation::{AnnotationOptions, Regions, Written, image_name};
 use crate::export::examine::Found;
@@ -51,11 +52,12 @@ struct State {
     annotations: usize,
 }
 
-/// A digest of what decides an image's annotation files beside its regions.
-pub(super) fn digest(options: &AnnotationOptions, image: &str, path: Option<&Path>) -> String {
+/// A digest of what decides an image's annotation files: its regions, by what they were made from, its name and the options.
+pub(super) fn digest(options: &AnnotationOptions, input: &Input, record: &Record) -> String {
     // Only text and numbers are in it, so this does not fail.
     let text = serde_json::to_string(options).unwrap_or_default();
-    sha256(format!("{text}\n{}", image_name(image, path, options.paths)).as_bytes())
+    let name = image_name(&input.relative_name(), input.path(), options.paths);
+    sha256(format!("{text}\n{name}\n{}", record.to_ascii()).as_bytes())
 }
 
 impl Outputs {
@@ -153,8 +155,7 @@ impl Outputs {
             return Ok(None);
         }
         let regions = self.regions(source, name, state)?;
-        let input = source.input;
-        let made = digest(&wanted.options, &input.relative_name(), input.path());
+        let made = regions.as_ref().map(|regions| digest(&wanted.options, source.input, &regions.record)).unwrap_or_default();
         for file in &wanted.files {
             let target = |path, replace| Target { suffix: file.name.clone(), path, replace };
             let Some(place) = self.place(name, &file.name) else {

@@ -173,6 +173,13 @@ fn a_file_of_an_image_that_a_person_changed_is_left() {
         std::fs::File::options().append(true).open(dir.path().join("in/a.png")).unwrap().set_modified(later).unwrap();
         assert_eq!(words(&batch(), &inputs).0, ["done", "skipped", "skipped"]);
 
+        // While the image changes nobody asks for notes; they are of the image as it was, and are made anew when somebody does.
+        let made = notes.made.load(Ordering::SeqCst);
+        std::fs::write(dir.path().join("in/a.png"), square(14)).unwrap();
+        assert_eq!(words(&coco(&out), &inputs).0[0], "done");
+        assert_eq!(words(&batch(), &inputs).0, ["annotated", "skipped", "skipped"]);
+        assert_eq!(notes.made.load(Ordering::SeqCst), made + 1);
+
         // Overwriting replaces what a person changed, but for formats that are made to be changed.
         let (seen, _) = words(&batch().overwrite(true), &inputs);
         let (corrected, by_hand) = if keeps_edited { ("corrected", "by hand") } else { ("sub/b.png -", "c.png -") };
