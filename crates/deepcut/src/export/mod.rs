@@ -17,6 +17,7 @@ mod numpy;
 pub mod png;
 pub(crate) mod record;
 mod report;
+mod tags;
 pub mod tensors;
 #[cfg(feature = "batch")]
 mod voc;

@@ -1,8 +1,8 @@
 //! PNG files: labels, mask, overlay, cutout.
 
-use super::ExportError;
+use super::{ExportError, tags};
 use crate::image::Image;
-use crate::segmentation::Segmentation;
+use crate::segmentation::{Kind, Segmentation};
 use png::{BitDepth, ColorType, Compression, Encoder};
 
 /// Colors of labels 1, 2, …: Okabe and Ito's seven and Paul Tol's "muted" ones, all told apart by color-blind readers next to one
@@ -74,36 +74,59 @@ pub fn mask(segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
     encode(segmentation, ColorType::Grayscale, None, &segmentation.mask())
 }
 
-/// The image with its labels' colors over it and a line where labels meet.
+/// The image with its labels' colors over it and a line where labels meet; with two or more objects, each has its number and score.
 ///
 /// # Errors
 /// [`ExportError::Size`] if the sizes differ, [`ExportError::Png`] if the encoder refuses.
 pub fn overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
+    let objects = segmentation.regions().iter().filter(|region| region.kind == Kind::Object).count();
+    painted(image, segmentation, objects > 1)
+}
+
+/// As [`overlay`], with number and score of a single object too.
+///
+/// # Errors
+/// As [`overlay`].
+pub fn numbered_overlay(image: &Image, segmentation: &Segmentation) -> Result<Vec<u8>, ExportError> {
+    painted(image, segmentation, true)
+}
+
+fn painted(image: &Image, segmentation: &Segmentation, numbered: bool) -> Result<Vec<u8>, ExportError> {
     check_size(image, segmentation)?;
     let (height, width) = (segmentation.height(), segmentation.width());
     let labels = segmentation.labels();
+    let mut is_object = [false; 256];
+    segmentation.regions().iter().for_each(|region| is_object[usize::from(region.label)] = region.kind == Kind::Object);
     // About one pixel in three hundred, so that the line shows at every size.
     let line = (height.max(width) / 300).max(1);
     let mut out = image.rgb().to_vec();
     for (at, pixel) in out.chunks_exact_mut(3).enumerate() {
         let label = labels[at];
-        let (y, x) = (at / width, at % width);
-        let edge = label != 0
-            && [
-                (y >= line).then(|| at - line * width),
-                (x >= line).then(|| at - line),
-                (y + line < height).then(|| at + line * width),
-                (x + line < width).then(|| at + line),
-            ]
-            .into_iter()
-            .flatten()
-            .any(|other| labels[other] != label);
-        let opacity = if edge { 1.0 } else { OVERLAY_OPACITY };
-        if label != 0 {
-            for (value, color) in pixel.iter_mut().zip(color(label)) {
-                *value = (f32::from(*value) * (1.0 - opacity) + f32::from(color) * opacity).round() as u8;
-            }
+        if label == 0 {
+            continue;
         }
+        let (y, x) = (at / width, at % width);
+        let mut around = [
+            (y >= line).then(|| at - line * width),
+            (x >= line).then(|| at - line),
+            (y + line < height).then(|| at + line * width),
+            (x + line < width).then(|| at + line),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|other| labels[other])
+        .filter(|&other| other != label)
+        .peekable();
+        let opacity = if around.peek().is_some() { 1.0 } else { OVERLAY_OPACITY };
+        // Colors begin again, so that two objects may share one: a white line parts objects that touch.
+        let parts_objects = is_object[usize::from(label)] && around.any(|other| other < label && is_object[usize::from(other)]);
+        let paint = if parts_objects { [255; 3] } else { color(label) };
+        for (value, color) in pixel.iter_mut().zip(paint) {
+            *value = (f32::from(*value) * (1.0 - opacity) + f32::from(color) * opacity).round() as u8;
+        }
+    }
+    if numbered {
+        tags::draw(&mut out, segmentation, color);
     }
     encode(segmentation, ColorType::Rgb, None, &out)
 }
@@ -161,7 +184,7 @@ fn encode_pixels(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segmentation::{Kind, Meaning};
+    use crate::segmentation::Meaning;
 
     /// Size, color type and raw bytes of a PNG file.
     fn raw(bytes: &[u8]) -> (u32, u32, ColorType, Vec<u8>) {
@@ -194,6 +217,39 @@ mod tests {
         // Background stays as it is; every labeled pixel here lies on an edge and is painted.
         assert_eq!(pixels[..9], [[0, 10, 20], color(1), color(2)].concat());
         assert_eq!(pixels[9..12], [90, 100, 110]);
+    }
+
+    #[test]
+    fn objects_that_touch_are_parted_and_numbered() {
+        let image = Image::new(20, 80, vec![100; 4800]).unwrap();
+        let labels: Vec<u8> = (0..1600).map(|at| [1, 2, 0, 0][at % 80 / 20]).collect();
+        let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 0.5 };
+        let find = |kind| {
+            let meanings = [meaning(0, Kind::Background), meaning(1, kind), meaning(2, kind)];
+            Segmentation::new(20, 80, labels.clone(), &meanings).unwrap()
+        };
+        let at = |pixels: &[u8], y: usize, x: usize| pixels[(y * 80 + x) * 3..][..3].to_vec();
+        let (.., pixels) = raw(&overlay(&image, &find(Kind::Object)).unwrap());
+        assert_eq!([19, 20].map(|x| at(&pixels, 10, x)), [color(1).to_vec(), vec![255; 3]]);
+        // The tags: above the boxes there is no room, beside each other neither.
+        assert_eq!([at(&pixels, 0, 0), at(&pixels, 19, 20)], [color(1).to_vec(), color(2).to_vec()]);
+        // Parts are neither objects nor numbered.
+        let (.., pixels) = raw(&overlay(&image, &find(Kind::Part)).unwrap());
+        assert_eq!([19, 20].map(|x| at(&pixels, 15, x)), [1, 2].map(|label| color(label).to_vec()));
+        assert_eq!(pixels, raw(&numbered_overlay(&image, &find(Kind::Part)).unwrap()).3);
+    }
+
+    #[test]
+    fn one_object_is_numbered_when_asked_for() {
+        let image = Image::new(20, 80, vec![100; 4800]).unwrap();
+        let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 0.5 };
+        let labels = (0..1600).map(|at| u8::from(at % 80 > 40)).collect();
+        let one = Segmentation::new(20, 80, labels, &[meaning(0, Kind::Background), meaning(1, Kind::Object)]).unwrap();
+        let (.., plain) = raw(&overlay(&image, &one).unwrap());
+        let (.., numbered) = raw(&numbered_overlay(&image, &one).unwrap());
+        let blend = color(1).map(|value| ((100.0 + f32::from(value)) * 0.5).round() as u8);
+        assert!(plain.chunks(3).all(|pixel| pixel == [100; 3] || pixel == color(1) || pixel == blend));
+        assert_ne!(plain, numbered);
     }
 
     #[test]
