@@ -10,7 +10,7 @@ use deepcut::backbone::{Config, Facets};
 use deepcut::batch::Destination;
 use deepcut::dataset::Void;
 use deepcut::export::Format;
-use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, CocoMasks, Paths};
+use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, CocoMasks, Paths, Shapes};
 use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -268,6 +268,11 @@ pub struct AnnotationArgs {
     /// but compressed run lengths for masks with holes
     #[arg(long, value_name = "FORM", value_parser = choice::<CocoMasks, 4>(CocoMasks::ALL.map(CocoMasks::name)), default_value = "auto", help_heading = "Annotation files")]
     pub coco_masks: CocoMasks,
+    /// What files of LabelMe, CVAT and Label Studio have: polygons, except masks where there is a hole, or masks only
+    /// [default: polygon in LabelMe, which does not edit masks; mask in the others]
+    #[arg(long, value_name = "SHAPE", value_parser = choice::<Shapes, 3>(Shapes::ALL.map(Shapes::name)), default_value = "auto", help_heading = "Annotation files")]
+    #[arg(hide_default_value = true)]
+    pub shapes: Shapes,
 }
 
 fn choice<T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static, const N: usize>(
@@ -295,7 +300,8 @@ impl AnnotationArgs {
                 bail!("--labels {}: expected a name on each line", path.display());
             }
         }
-        (options.paths, options.simplify, options.coco_masks) = (self.paths, self.simplify, self.coco_masks);
+        (options.paths, options.simplify) = (self.paths, self.simplify);
+        (options.coco_masks, options.shapes) = (self.coco_masks, self.shapes);
         Ok(options)
     }
 
@@ -308,6 +314,7 @@ impl AnnotationArgs {
             ("--paths", self.paths != usual.paths),
             ("--simplify", self.simplify != usual.simplify),
             ("--coco-masks", self.coco_masks != usual.coco_masks),
+            ("--shapes", self.shapes != usual.shapes),
         ];
         given.into_iter().filter_map(|(flag, given)| given.then_some(flag)).collect()
     }
@@ -511,6 +518,16 @@ pub enum FormatArg {
     Npz,
     /// Labels for numpy
     Npy,
+    /// LabelMe: a JSON file for each image
+    #[value(name = "labelme")]
+    LabelMe,
+    /// X-AnyLabeling: a JSON file for each image, polygons only
+    #[value(name = "x-anylabeling")]
+    XAnyLabeling,
+    /// CVAT for images 1.1: annotations.xml of all images
+    Cvat,
+    /// Label Studio: tasks.json with predictions of all images, and label-studio.xml, the labeling configuration
+    LabelStudio,
 }
 
 /// A format, by what writes it.
@@ -535,6 +552,10 @@ impl FormatArg {
             Self::Geojson => Annotation(AnnotationFormat::GeoJson),
             Self::Npz => Annotation(AnnotationFormat::Npz),
             Self::Npy => Annotation(AnnotationFormat::Npy),
+            Self::LabelMe => Annotation(AnnotationFormat::LabelMe),
+            Self::XAnyLabeling => Annotation(AnnotationFormat::XAnyLabeling),
+            Self::Cvat => Annotation(AnnotationFormat::Cvat),
+            Self::LabelStudio => Annotation(AnnotationFormat::LabelStudio),
         }
     }
 }

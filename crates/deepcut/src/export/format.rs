@@ -64,12 +64,19 @@ impl Format {
             encode: match self {
                 Self::Labels => |page| png::labels(page.segmentation),
                 Self::Mask => |page| png::mask(page.segmentation),
-                Self::Overlay => |page| png::overlay(page.image, page.segmentation),
+                Self::Overlay => overlay,
                 Self::Cutout => |page| png::cutout(page.image, page.segmentation),
                 Self::Json => |page| page.report.to_json(),
             },
         })
     }
+}
+
+/// In the mode that finds objects, every one has its number, also where there is but one.
+fn overlay(page: &Page<'_>) -> Result<Vec<u8>, ExportError> {
+    let finds_objects = page.report.options.pointer("/recipe/mode").is_some_and(|mode| mode == "objects");
+    let draw = if finds_objects { png::numbered_overlay } else { png::overlay };
+    draw(page.image, page.segmentation)
 }
 
 impl fmt::Display for Format {

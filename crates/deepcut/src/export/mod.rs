@@ -5,13 +5,21 @@
 #[cfg(feature = "batch")]
 pub mod annotation;
 #[cfg(feature = "batch")]
+mod brush;
+#[cfg(feature = "batch")]
 mod coco;
 pub mod contour;
+#[cfg(feature = "batch")]
+mod cvat;
 #[cfg(feature = "batch")]
 pub(crate) mod examine;
 mod format;
 #[cfg(feature = "batch")]
 mod geojson;
+#[cfg(feature = "batch")]
+mod label_studio;
+#[cfg(feature = "batch")]
+mod labelme;
 #[cfg(feature = "batch")]
 mod numpy;
 pub mod png;
@@ -21,6 +29,8 @@ mod tags;
 pub mod tensors;
 #[cfg(feature = "batch")]
 mod voc;
+#[cfg(feature = "batch")]
+mod xml;
 #[cfg(feature = "batch")]
 mod yolo;
 
@@ -127,6 +137,14 @@ pub enum ExportError {
     /// The JSON encoder refused.
     #[error("cannot encode the JSON file")]
     Json(#[from] serde_json::Error),
+    /// A format cannot count as many pixels.
+    #[error("an image of {height} × {width} pixels is too large for this format")]
+    TooLarge {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
     /// What was kept of an image to write annotation files from is not there, or no longer whole.
     #[error("{} is gone or broken; run the same command again", path.display())]
     Regions {

@@ -157,6 +157,12 @@ pub(super) fn indexed(height: usize, width: usize, indices: &[u8], palette: Vec<
     encode_pixels((height, width), ColorType::Indexed, Some(palette), indices)
 }
 
+/// 8-bit gray image of `[height, width]` values.
+#[cfg(feature = "batch")]
+pub(super) fn gray(height: usize, width: usize, values: &[u8]) -> Result<Vec<u8>, ExportError> {
+    encode_pixels((height, width), ColorType::Grayscale, None, values)
+}
+
 fn encode(segmentation: &Segmentation, color: ColorType, palette: Option<Vec<u8>>, data: &[u8]) -> Result<Vec<u8>, ExportError> {
     encode_pixels((segmentation.height(), segmentation.width()), color, palette, data)
 }

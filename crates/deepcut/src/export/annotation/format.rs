@@ -1,6 +1,9 @@
 //! The annotation files known by name, and their exporters.
 
 use super::Annotate;
+use crate::export::cvat::Cvat;
+use crate::export::label_studio::LabelStudio;
+use crate::export::labelme::Labelme;
 use crate::export::{coco, geojson, numpy, voc, yolo};
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +24,14 @@ pub enum AnnotationFormat {
     Npz,
     /// Labels as one array for numpy.
     Npy,
+    /// LabelMe: a JSON file for each image.
+    LabelMe,
+    /// X-AnyLabeling: the same, without masks.
+    XAnyLabeling,
+    /// CVAT for images 1.1: `annotations.xml` of the run.
+    Cvat,
+    /// Label Studio: `tasks.json` of the run, and `label-studio.xml` to paste.
+    LabelStudio,
 }
 
 /// The name of no annotation format.
@@ -33,7 +44,18 @@ pub struct UnknownAnnotation {
 
 impl AnnotationFormat {
     /// Every format.
-    pub const ALL: [Self; 6] = [Self::Coco, Self::Yolo, Self::Voc, Self::GeoJson, Self::Npz, Self::Npy];
+    pub const ALL: [Self; 10] = [
+        Self::Coco,
+        Self::Yolo,
+        Self::Voc,
+        Self::LabelMe,
+        Self::XAnyLabeling,
+        Self::Cvat,
+        Self::LabelStudio,
+        Self::GeoJson,
+        Self::Npz,
+        Self::Npy,
+    ];
 
     /// Its name, as [`AnnotationFormat::from_str`] takes it.
     #[must_use]
@@ -45,6 +67,10 @@ impl AnnotationFormat {
             Self::GeoJson => "geojson",
             Self::Npz => "npz",
             Self::Npy => "npy",
+            Self::LabelMe => "labelme",
+            Self::XAnyLabeling => "x-anylabeling",
+            Self::Cvat => "cvat",
+            Self::LabelStudio => "label-studio",
         }
     }
 
@@ -65,6 +91,10 @@ impl AnnotationFormat {
             Self::GeoJson => Box::new(geojson::GeoJson),
             Self::Npz => Box::new(numpy::Npz),
             Self::Npy => Box::new(numpy::Npy),
+            Self::LabelMe => Box::new(Labelme::LabelMe),
+            Self::XAnyLabeling => Box::new(Labelme::XAnyLabeling),
+            Self::Cvat => Box::new(Cvat),
+            Self::LabelStudio => Box::new(LabelStudio),
         }
     }
 }

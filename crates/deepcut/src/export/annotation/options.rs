@@ -1,5 +1,6 @@
 //! How annotation files call things, and how they write shapes.
 
+use super::Object;
 use crate::segmentation::Kind;
 use serde::Serialize;
 use std::str::FromStr;
@@ -18,6 +19,8 @@ pub struct AnnotationOptions {
     pub simplify: f64,
     /// How COCO files write masks.
     pub coco_masks: CocoMasks,
+    /// What files of LabelMe, CVAT and Label Studio have.
+    pub shapes: Shapes,
 }
 
 /// How annotation files name their image.
@@ -48,6 +51,20 @@ pub enum CocoMasks {
     Rle,
     /// Run lengths as a list, with `iscrowd` 1: some programs read run lengths only so.
     RleList,
+}
+
+/// What files of LabelMe, CVAT and Label Studio have, which know polygons and masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Shapes {
+    /// Masks in CVAT and Label Studio; in LabelMe, which does not edit masks, as `Polygon`.
+    #[default]
+    Auto,
+    /// Polygons, except masks where there is a hole: nothing is lost.
+    Polygon,
+    /// Masks.
+    Mask,
 }
 
 /// The name of no choice.
@@ -112,6 +129,35 @@ impl FromStr for CocoMasks {
     }
 }
 
+impl Shapes {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Polygon, Self::Mask];
+
+    /// Its name, as [`Shapes::from_str`] takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Polygon => "polygon",
+            Self::Mask => "mask",
+        }
+    }
+
+    /// Whether an object becomes a mask in a program that `Auto` means another choice in.
+    pub(crate) fn is_mask(self, object: &Object, auto: Self) -> bool {
+        let choice = if self == Self::Auto { auto } else { self };
+        choice == Self::Mask || object.has_holes()
+    }
+}
+
+impl FromStr for Shapes {
+    type Err = UnknownChoice;
+
+    fn from_str(name: &str) -> Result<Self, UnknownChoice> {
+        choose(&Self::ALL, Self::name, name)
+    }
+}
+
 impl AnnotationOptions {
     /// The number of a region's class, from 1: 1 for an object, the label for a part or a cluster, whichever others there are in an image.
     #[must_use]
@@ -152,6 +198,7 @@ mod tests {
     #[test]
     fn choices_are_found_by_their_names() {
         assert!(Paths::ALL.into_iter().all(|paths| paths.name().parse() == Ok(paths)));
+        assert!(Shapes::ALL.into_iter().all(|shapes| shapes.name().parse() == Ok(shapes)));
         assert!(CocoMasks::ALL.into_iter().all(|masks| masks.name().parse() == Ok(masks)));
         assert_eq!("uri".parse::<Paths>().unwrap_err().to_string(), "uri is none of relative, absolute, name");
     }
