@@ -40,7 +40,7 @@ ROWS = [
     ("pycocotools", "coco results", MAIN, functools.partial(readers.pycocotools, results=True), None),
     ("supervision", "coco", MAIN, readers.supervision_coco, 0.6),
     ("supervision", "coco", RLE_LIST, readers.supervision_coco, None),
-    ("supervision", "yolo", MAIN, readers.supervision_yolo, 0.7),
+    ("supervision", "yolo", MAIN, readers.supervision_yolo, 0.6),
     ("datumaro", "coco", MAIN, readers.datumaro_coco, None),
     ("datumaro", "coco", RLE, readers.datumaro_coco, None),
     ("datumaro", "cvat", MAIN, readers.datumaro_cvat, None),
@@ -52,7 +52,7 @@ ROWS = [
     ("labelme", "labelme", MAIN, readers.labelme, 0.6),
     ("shapely", "labelme", MAIN, functools.partial(readers.labelme, filled=False), None),
     ("x-anylabeling-cvhub", "x-anylabeling", X, readers.x_anylabeling, 0.5),
-    ("ultralytics", "yolo", MAIN, readers.ultralytics, 0.7),
+    ("ultralytics", "yolo", MAIN, readers.ultralytics, 0.6),
     ("geojson", "geojson", MAIN, readers.geojson, None),
     ("pillow", "voc", MAIN, readers.pillow_voc, None),
     ("numpy", "npy", MAIN, readers.numpy_npy, None),
@@ -93,10 +93,6 @@ class Run:
                 if "/" not in name:
                     os.symlink(self.picture(name), os.path.join(folder, name))
             yield folder
-
-    def object_of(self, feature, at):
-        """What tells the features of one object from those of another."""
-        return feature["properties"].get("object", -at)
 
     def objects(self, name):
         labels = self.truth[name]
@@ -191,9 +187,11 @@ def main(program):
         names = sorted(os.path.relpath(os.path.join(where, name), folder) for where, _, files in os.walk(folder) for name in files)
         with open(os.path.join(work, "names.txt"), "w", encoding="utf-8") as file:
             file.write("head & <neck>\nKörper\n")
+        known = subprocess.run([program, "segment", "--help"], capture_output=True, text=True).stdout
+        objects = "objects" if "objects," in known else "object"
         modes = {
             "parts": ["--mode", "parts", "-k", "3", "--set", "upsampling=nearest", "--labels", os.path.join(work, "names.txt")],
-            "objects": ["--mode", "objects", "--label", 'a "thing" & more'],
+            "objects": ["--mode", objects, "--label", 'a "thing" & more'],
         }
         runs, found = collections.defaultdict(dict), collections.Counter()
         for mode, options in modes.items():

@@ -47,7 +47,7 @@ def make(folder):
 
     save(blobs(43, 57, 3, colors, 1), "small.png")
     save(blobs(120, 50, 10, colors, 2), "tall.png")
-    save(rings(160, 240), "rings.png")
+    save(rings(320, 480), "rings.png")
     save(rings(150, 100).rotate(90, expand=True), "odd & more", "größe <1> 'a'.png")
     save(blobs(64, 64, 16, colors, 3), "coarse.png")
     save(rings(64, 80), "drawn.bmp")

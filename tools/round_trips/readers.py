@@ -211,10 +211,10 @@ def geojson(run):
             collection = package.load(file)
         assert collection.is_valid, collection.errors()
         grouped = collections.defaultdict(list)
-        for at, feature in enumerate(collection["features"]):
+        for feature in collection["features"]:
             assert feature["properties"]["objectType"] == "annotation" and feature["properties"]["classification"]["name"]
             polygon = valid(shapely.geometry.shape(feature["geometry"]), name)
-            grouped[run.object_of(feature, at)].append(polygon)
+            grouped[feature["properties"]["label"]].append(polygon)
         yield name, [inside(polygons, run.truth[name].shape) for polygons in grouped.values()]
 
 

@@ -88,7 +88,7 @@ fn shape(text: &mut String, object: &Object, element: &str, geometry: &str) {
         text,
         "    <{element} label=\"{name}\" source=\"file\" occluded=\"0\" {geometry} z_order=\"0\"{group}>\n      \
          <attribute name=\"score\">{}</attribute>\n    </{element}>",
-        object.score
+        object.rounded_score()
     );
 }
 
@@ -108,7 +108,7 @@ fn points(ring: &Ring) -> String {
 mod tests {
     use super::*;
     use crate::export::annotation::AnnotationOptions;
-    use crate::export::annotation::regions::tests::drawn;
+    use crate::export::annotation::drawn::{Drawn, drawn};
     use crate::segmentation::Kind;
 
     fn written(kind: Kind, rows: &[&str], options: &AnnotationOptions) -> String {
@@ -142,6 +142,20 @@ mod tests {
         assert!(ring.contains("<mask") && !ring.contains("<polygon"));
         let part = written(Kind::Part, &["1"], &options);
         assert!(part.contains("label=\"part 1\"") && part.contains("group_id=\"1\""));
+    }
+
+    #[test]
+    fn a_file_is_xml_whatever_the_names() {
+        let mut images = [drawn(Kind::Object, &["1.2"]), drawn(Kind::Object, &["..."])];
+        images[0].image = "x & <y>/größe \"1\".png".into();
+        let text = Drawn::new(images).label("a<b & c").run(&Cvat, "annotations.xml");
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let named = |tag: &'static str| document.descendants().filter(move |node| node.has_tag_name(tag));
+        let names: Vec<_> = named("image").map(|image| (image.attribute("id"), image.attribute("name"))).collect();
+        assert_eq!(names, [(Some("1"), Some("x & <y>/größe \"1\".png")), (Some("2"), Some("x/a.png"))]);
+        assert_eq!(named("size").next().unwrap().text(), Some("2"));
+        assert_eq!(named("label").next().unwrap().first_element_child().unwrap().text(), Some("a<b & c"));
+        assert_eq!(named("mask").map(|mask| mask.attribute("label")).collect::<Vec<_>>(), [Some("a<b & c"); 2]);
     }
 
     #[test]

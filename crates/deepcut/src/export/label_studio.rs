@@ -66,7 +66,7 @@ fn task(sheet: &Sheet<'_>, model: &str) -> Result<Value, ExportError> {
             regions.extend(polygons.map(|(piece, polygon)| drawn(sheet, object, piece, &polygon.exterior)));
         }
     }
-    let scores = sheet.objects.iter().map(|object| f64::from(object.score)).sum::<f64>();
+    let scores = sheet.objects.iter().map(Object::rounded_score).sum::<f64>();
     let score = scores / sheet.objects.len().max(1) as f64;
     let image = format!("{LOCAL_FILES}{}", percent_encoded(sheet.image_name().trim_start_matches('/')));
     Ok(json!({ "data": { "image": image }, "predictions": [{ "model_version": model, "score": score, "result": regions }] }))
@@ -88,7 +88,7 @@ fn drawn(sheet: &Sheet<'_>, object: &Object, piece: usize, ring: &Ring) -> Value
 fn region(sheet: &Sheet<'_>, object: &Object, tag: &str, piece: usize, value: Value) -> Value {
     json!({
         "id": format!("{tag}-{}-{piece}", object.label), "type": format!("{tag}labels"), "from_name": tag, "to_name": "image",
-        "original_width": sheet.width, "original_height": sheet.height, "image_rotation": 0, "score": object.score, "value": value,
+        "original_width": sheet.width, "original_height": sheet.height, "image_rotation": 0, "score": object.rounded_score(), "value": value,
     })
 }
 
@@ -107,7 +107,7 @@ fn percent_encoded(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::export::annotation::AnnotationOptions;
-    use crate::export::annotation::regions::tests::drawn as regions;
+    use crate::export::annotation::drawn::{Drawn, drawn as regions};
     use crate::segmentation::Kind;
 
     fn written(rows: &[&str], shapes: Shapes) -> Value {
@@ -146,6 +146,20 @@ mod tests {
         assert_eq!(regions[0]["value"]["polygonlabels"], json!(["duck"]));
         let empty = &written(&["..."], Shapes::Auto)["predictions"][0];
         assert_eq!((&empty["result"], &empty["score"]), (&json!([]), &json!(0.0)));
+    }
+
+    #[test]
+    fn a_run_is_a_list_of_tasks() {
+        let run = Drawn::new([regions(Kind::Part, &["12"]), regions(Kind::Part, &["."])]);
+        let tasks: Value = serde_json::from_str(&run.run(&LabelStudio, TASKS)).unwrap();
+        let found: Vec<_> =
+            tasks.as_array().unwrap().iter().map(|task| task["predictions"][0]["result"].as_array().unwrap().len()).collect();
+        assert_eq!((found, &tasks[0]["predictions"][0]["model_version"]), (vec![2, 0], &json!("deepcut 1 (a network)")));
+        let configuration = run.run(&LabelStudio, CONFIGURATION);
+        let document = roxmltree::Document::parse(&configuration).unwrap();
+        let labels: Vec<_> = document.descendants().filter_map(|node| node.attribute("value")).collect();
+        assert_eq!(labels, ["$image", "part 1", "part 2", "part 1", "part 2"]);
+        assert_eq!(Drawn::new([]).run(&LabelStudio, TASKS), "[\n]\n");
     }
 
     #[test]

@@ -58,7 +58,7 @@ struct Flags {}
 #[derive(Serialize)]
 struct Shape<'a> {
     label: &'a str,
-    score: f32,
+    score: f64,
     points: Vec<[i32; 2]>,
     group_id: Option<u8>,
     description: &'static str,
@@ -125,7 +125,7 @@ impl Labelme {
             _ => (shape_type == "polygon" && object.polygons().len() > 1).then_some(object.label),
         };
         let difficult = (self == Self::XAnyLabeling).then_some(false);
-        let (label, score) = (object.name.as_str(), object.score);
+        let (label, score) = (object.name.as_str(), object.rounded_score());
         Shape { label, score, points, group_id, description: "", difficult, shape_type, flags: Flags {}, mask }
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::Image;
     use crate::export::annotation::AnnotationOptions;
-    use crate::export::annotation::regions::tests::drawn;
+    use crate::export::annotation::drawn::drawn;
     use serde_json::{Value, json};
 
     fn written(dialect: Labelme, kind: Kind, rows: &[&str], options: &AnnotationOptions) -> Value {

@@ -8,6 +8,7 @@
 //! Source: the development kit of the PASCAL VOC Challenge (Everingham et al., International Journal of Computer Vision 88, 2010).
 
 use super::annotation::{Annotate, Object, Sheet, Sheets};
+use super::xml::escape;
 use super::{ExportError, File, png};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -73,8 +74,8 @@ fn xml(sheet: &Sheet<'_>) -> String {
         text,
         "\t<folder>{}</folder>\n\t<filename>{}</filename>\n\t<source>\n\t\t<database>deepcut</database>\n\t</source>\n\
          \t<size>\n\t\t<width>{}</width>\n\t\t<height>{}</height>\n\t\t<depth>3</depth>\n\t</size>\n\t<segmented>{}</segmented>\n",
-        escaped(folder),
-        escaped(&sheet.image_name()),
+        escape(folder),
+        escape(&sheet.image_name()),
         sheet.width,
         sheet.height,
         u8::from(!sheet.objects.is_empty()),
@@ -94,29 +95,12 @@ fn element(text: &mut String, sheet: &Sheet<'_>, object: &Object) {
          \t\t<bndbox>\n\t\t\t<xmin>{}</xmin>\n\t\t\t<ymin>{}</ymin>\n\t\t\t<xmax>{right}</xmax>\n\t\t\t<ymax>{bottom}</ymax>\n\t\t</bndbox>\n\
          \t\t<attributes>\n\t\t\t<attribute>\n\t\t\t\t<name>score</name>\n\t\t\t\t<value>{}</value>\n\t\t\t</attribute>\n\t\t</attributes>\n\
          \t</object>\n",
-        escaped(&object.name),
+        escape(&object.name),
         u8::from(is_cut),
         b.left + 1,
         b.top + 1,
         object.rounded_score(),
     );
-}
-
-/// Text as XML has it; control characters, which it cannot have, are left out.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\t' | '\n' | '\r' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -124,8 +124,6 @@ mod tests {
             assert!(!format.main_file().is_empty());
         }
         let unknown = "pdf".parse::<AnnotationFormat>().unwrap_err();
-        assert!(
-            unknown.to_string().starts_with("there is no annotation format pdf; they are coco, yolo, voc, geojson, npz, npy")
-        );
+        assert!(unknown.to_string().starts_with("there is no annotation format pdf; they are coco, yolo, voc, labelme, "));
     }
 }
