@@ -262,7 +262,7 @@ pub struct AnnotationArgs {
     pub paths: Paths,
     /// Take out corners of polygons that lie within this many pixels of a straighter line; 0 keeps them all, so that polygons are exactly
     /// the masks; 1 or 2 is good for correcting by hand. Polygons stay valid
-    #[arg(long, value_name = "PIXELS", value_parser = simplify, default_value = "0", help_heading = "Annotation files")]
+    #[arg(long, value_name = "PIXELS", value_parser = simplify, default_value = "0", allow_negative_numbers = true, help_heading = "Annotation files")]
     pub simplify: f64,
     /// How COCO files write masks: as polygons, as run lengths (compressed, or as a list, with iscrowd 1), or each as what loses nothing: polygons,
     /// but compressed run lengths for masks with holes

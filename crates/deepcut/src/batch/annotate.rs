@@ -61,19 +61,25 @@ impl Annotation<'_, '_> {
             Ok(())
         })?;
         regions.files.clone_from(&work.known);
-        files.retain(|file| target(&file.name).is_some());
-        for File { name, bytes } in &files {
-            let sha256 = sha256(bytes);
-            let before = work.known.get(name).map(|written| written.sha256.clone()).filter(|before| *before != sha256);
-            regions.files.insert(name.clone(), Written { sha256, before, made: made.clone() });
+        let mut new = Vec::new();
+        for File { name, bytes } in files {
+            let (Some(target), sha256) = (target(&name), sha256(&bytes)) else { continue };
+            let known = work.known.get(&name);
+            let before = known.map(|written| written.sha256.clone()).filter(|before| *before != sha256);
+            // What is there is known to be ours, and the same already.
+            let is_there = target.replace
+                && !self.outputs.wanted.overwrite
+                && known.is_some_and(|written| written.sha256 == sha256 && written.before.is_none());
+            if !is_there {
+                new.push((target, bytes));
+            }
+            regions.files.insert(name, Written { sha256, before, made: made.clone() });
         }
         if let Some(side) = target(SIDE) {
             put(side, &regions.to_json()?)?;
         }
-        for File { name, bytes } in &files {
-            if let Some(target) = target(name) {
-                put(target, bytes)?;
-            }
+        for (target, bytes) in new {
+            put(target, &bytes)?;
         }
         Ok(())
     }

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_ends_as_a_file_is_a_file() {
-        for name in ["m.png", "x/M.JPG", "m.json", "m.heic", "m.safetensors", "m.jfif"] {
+        for name in ["m.png", "x/M.JPG", "m.json", "m.heic", "m.safetensors", "m.jfif", "m.geojson", "m.npz"] {
             assert!(is_file_name(Path::new(name)), "{name}");
         }
         for name in ["out", "out.v2", "m.png/", "png", ".png", "out/"] {

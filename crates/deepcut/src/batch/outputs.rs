@@ -137,7 +137,7 @@ impl Outputs {
                 && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension(suffix)))
             {
                 let name = path.with_extension(extension(suffix));
-                return Err(BatchError::Extension { path: path.clone(), suffix: extension(suffix).into(), name });
+                return Err(BatchError::Extension { path: path.clone(), suffix: suffix.trim_start_matches("*.").into(), name });
             }
             if !wanted.annotations.is_empty() {
                 let failed = |source| FileError::MakeFolder { folder: std::env::temp_dir(), source };
