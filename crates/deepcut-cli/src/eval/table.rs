@@ -8,6 +8,7 @@ use deepcut::metrics::{MaxF, adjusted_rand_index, bootstrap, normalized_mutual_i
 use deepcut::record::Measured;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -27,10 +28,13 @@ pub struct Table {
     has_masks: bool,
     /// Of every image, by masks and by boxes; empty unless objects are told apart.
     matches: Vec<[Matches; 2]>,
+    /// The rows of these, which take seconds for many images.
+    precision: OnceCell<Vec<Row>>,
     points: Vec<(usize, usize)>,
 }
 
 /// One row of the result.
+#[derive(Clone)]
 pub struct Row {
     pub name: String,
     pub value: f64,
@@ -52,6 +56,7 @@ impl Table {
             max_f: MaxF::default(),
             has_masks: false,
             matches: Vec::new(),
+            precision: OnceCell::new(),
             points: Vec::new(),
         }
     }
@@ -76,6 +81,7 @@ impl Table {
         measured.seconds.into_iter().for_each(|(stage, seconds)| *self.stages.entry(stage).or_default() += seconds);
         self.features_seconds += features_seconds;
         self.matches.extend(measured.matches);
+        self.precision.take();
         self.points.extend(measured.points);
     }
 

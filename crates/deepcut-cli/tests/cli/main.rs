@@ -5,6 +5,7 @@
 mod annotation;
 mod batch;
 mod eval;
+mod instances;
 mod models;
 mod options;
 mod parity;

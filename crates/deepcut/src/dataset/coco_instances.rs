@@ -236,3 +236,97 @@ fn annotations_file(root: &Path, folders: &Folders) -> Result<PathBuf, DatasetEr
         ref several_files => Err(several(root, several_files.iter().map(|path| path.as_path()))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{DatasetError, Known, find as find_set};
+    use serde_json::{Value, json};
+
+    /// A JSON file with these annotations, of images 9 and 4 of 3 × 4 pixels, and their files.
+    fn set(annotations: &Value) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let image = |id: u64| json!({ "id": id, "file_name": format!("{id}.png"), "height": 3, "width": 4 });
+        let file = json!({ "images": [image(9), image(4)], "annotations": annotations, "categories": [] });
+        std::fs::create_dir(folder.path().join("annotations")).unwrap();
+        std::fs::create_dir(folder.path().join("val")).unwrap();
+        std::fs::write(folder.path().join("annotations/instances_val.json"), file.to_string()).unwrap();
+        for name in ["9.png", "4.png"] {
+            image::GrayImage::new(4, 3).save(folder.path().join("val").join(name)).unwrap();
+        }
+        folder
+    }
+
+    fn read(folder: &Path, root: &str) -> Vec<(String, Result<Instances, DatasetError>)> {
+        let set = find_set(Layout::CocoInstances, &folder.join(root), None).unwrap();
+        assert_eq!(set.incomplete, []);
+        let instances = |sample: &Sample| match set.read(sample, &std::fs::read(&sample.image).unwrap()) {
+            Ok((_, Known::Instances(instances), _)) => Ok(instances),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        set.samples.iter().map(|sample| (sample.name.clone(), instances(sample))).collect()
+    }
+
+    #[test]
+    fn masks_are_read_in_all_three_ways() {
+        // Rows 1 and 2 of columns 1 and 2, thrice.
+        let square = [[1, 1, 3, 1, 3, 3, 1, 3]];
+        let annotations = json!([
+            { "id": 1, "image_id": 4, "category_id": 7, "segmentation": square, "bbox": [1.5, 1, 2, 2], "iscrowd": 0 },
+            { "id": 2, "image_id": 4, "category_id": 3, "segmentation": { "size": [3, 4], "counts": [4, 2, 1, 2, 3] }, "iscrowd": 1 },
+            { "id": 3, "image_id": 4, "category_id": 7, "segmentation": { "size": [3, 4], "counts": "42102" }, "bbox": [0, 0, 4, 3] },
+            { "id": 4, "image_id": 77, "category_id": 7, "segmentation": square },
+        ]);
+        let folder = set(&annotations);
+        for root in ["", "annotations/instances_val.json"] {
+            let read = read(folder.path(), root);
+            // In the order of their numbers, as pycocotools goes through them.
+            assert_eq!(read.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["4", "9"]);
+            let [(_, Ok(first)), (_, Ok(second))] = &read[..] else { panic!("{read:?}") };
+            assert_eq!(*second, Instances { objects: vec![], void: None });
+            let mask = Rle::encode(3, 4, |at| [5, 6, 9, 10].contains(&at));
+            assert!(first.objects.iter().all(|object| object.mask == mask), "{first:?}");
+            // Those of the lower category come first.
+            let rest: Vec<_> = first.objects.iter().map(|object| (object.is_crowd, object.bounds)).collect();
+            assert_eq!(rest, [(true, [1.0, 1.0, 2.0, 2.0]), (false, [1.5, 1.0, 2.0, 2.0]), (false, [0.0, 0.0, 4.0, 3.0])]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_mask_is_told_with_its_file_and_number() {
+        let fails = |segmentation: Value, words: &str| {
+            let folder = set(&json!([{ "id": 12, "image_id": 9, "segmentation": segmentation }]));
+            let [(_, Ok(_)), (_, Err(error))] = &read(folder.path(), "")[..] else { panic!("{segmentation} was read") };
+            let error = error.to_string();
+            assert!(error.contains("instances_val.json: annotation 12 ") && error.contains(words), "{error}");
+        };
+        fails(Value::Null, "has no segmentation");
+        fails(json!([]), "has no polygon");
+        fails(json!([[1, 2, 3, 4]]), "a polygon has 4 numbers; expected x and y of at least three corners");
+        fails(json!({ "size": [5, 4], "counts": [20] }), "has a mask of 4 × 5, its image is 4 × 3");
+        fails(json!({ "size": [3, 4], "counts": [11] }), "are no mask");
+        fails(json!({ "size": [3, 4], "counts": "\u{1}" }), "are no mask");
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        let fails = |folder: &Path, words: &str| {
+            let error = find_set(Layout::CocoInstances, folder, None).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        let folder = set(&json!([{ "image_id": "x" }]));
+        fails(folder.path(), "instances_val.json: invalid type");
+        let folder = set(&json!([{ "image_id": 9, "segmentation": "x" }]));
+        fails(folder.path(), "expected a list of polygons, or run lengths with size and counts");
+        std::fs::copy(folder.path().join("annotations/instances_val.json"), folder.path().join("instances_train.json")).unwrap();
+        fails(folder.path(), "name one of them");
+        let folder = set(&json!([]));
+        std::fs::copy(folder.path().join("val/9.png"), folder.path().join("9.png")).unwrap();
+        fails(folder.path(), "have one name");
+        std::fs::remove_dir_all(folder.path().join("val")).unwrap();
+        let set = find_set(Layout::CocoInstances, folder.path(), None).unwrap();
+        assert_eq!((set.samples.len(), &*set.incomplete), (1, &[("4".into(), "has no image".into())][..]));
+        fails(tempfile::tempdir().unwrap().path(), "found no instances_*.json");
+    }
+}

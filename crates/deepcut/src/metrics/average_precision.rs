@@ -199,8 +199,8 @@ fn thresholds() -> [f64; STEPS] {
 /// Detections of many images, the best first.
 #[derive(Debug, Clone)]
 pub struct Ranking {
-    /// Image and detection.
-    detections: Vec<(u32, Detection)>,
+    /// Image, and [`Detection::matched`] and [`Detection::ignored`]: small, because every sample of a bootstrap goes through them.
+    detections: Vec<(u32, [u16; 2])>,
     objects: Vec<u32>,
     /// For every image, number of the best detections and t: objects found.
     found: Vec<[[u32; STEPS]; MOST.len()]>,
@@ -219,8 +219,10 @@ impl Ranking {
                 std::array::from_fn(|t| best().map(|d| u32::from((d.matched & !d.ignored) >> t & 1)).sum())
             }));
         }
-        detections.sort_by(|a, b| descending(a.1.score, b.1.score));
-        Self { detections, objects, found }
+        let by_score = |a: &(u32, Detection), b: &(u32, Detection)| descending(a.1.score, b.1.score);
+        detections.sort_by(by_score);
+        let small = |(image, Detection { matched, ignored, .. })| (image, [matched, ignored]);
+        Self { detections: detections.into_iter().map(small).collect(), objects, found }
     }
 
     /// Number of images.
@@ -254,27 +256,29 @@ impl Ranking {
 
     /// AP at every t.
     fn precisions(&self, weights: &[u32], objects: f64) -> [f64; STEPS] {
-        // Right and wrong so far; objects found and precision wherever another is found: a maximum lies nowhere else.
-        let mut counts = [[0u64; 2]; STEPS];
-        let mut curves: [Vec<(u64, f64)>; STEPS] = Default::default();
-        for &(image, Detection { matched, ignored, .. }) in &self.detections {
+        let mut curve = Vec::new();
+        std::array::from_fn(|t| {
+            curve.clear();
+            self.curve(weights, t, &mut curve);
+            interpolated(&mut curve, objects)
+        })
+    }
+
+    /// Objects found and precision wherever another is found: a maximum lies nowhere else.
+    fn curve(&self, weights: &[u32], t: usize, curve: &mut Vec<(u64, f64)>) {
+        let (mut right, mut wrong) = (0u64, 0u64);
+        for &(image, [matched, ignored]) in &self.detections {
             let weight = u64::from(weights[image as usize]);
-            if weight == 0 {
+            if weight == 0 || ignored >> t & 1 == 1 {
                 continue;
             }
-            for (t, ([right, wrong], curve)) in counts.iter_mut().zip(&mut curves).enumerate() {
-                if ignored >> t & 1 == 1 {
-                    continue;
-                }
-                if matched >> t & 1 == 1 {
-                    *right += weight;
-                    curve.push((*right, *right as f64 / ((*wrong + *right) as f64 + f64::EPSILON)));
-                } else {
-                    *wrong += weight;
-                }
+            if matched >> t & 1 == 1 {
+                right += weight;
+                curve.push((right, right as f64 / (wrong + right) as f64));
+            } else {
+                wrong += weight;
             }
         }
-        curves.map(|curve| interpolated(curve, objects))
     }
 
     /// 95 % intervals of [`Ranking::values`] by the bootstrap over images; None for fewer than two images.
@@ -295,7 +299,7 @@ impl Ranking {
 }
 
 /// Mean over recalls of the best precision from there on.
-fn interpolated(mut curve: Vec<(u64, f64)>, objects: f64) -> f64 {
+fn interpolated(curve: &mut [(u64, f64)], objects: f64) -> f64 {
     let mut best = 0.0f64;
     for (_, precision) in curve.iter_mut().rev() {
         best = best.max(*precision);
