@@ -18,7 +18,7 @@ use super::{ExportError, File};
 use crate::components::BoundingBox;
 use crate::rle::Rle;
 use crate::segmentation::Kind;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io::Write;
 use std::path::Path;
 
@@ -139,6 +139,8 @@ pub struct Object {
     /// Its pixels.
     pub rle: Rle,
     outline: OnceCell<Outline>,
+    /// Share of what a reader finds that is the region, if an exporter knows that it is not all.
+    kept: Cell<Option<f64>>,
     tolerance: f64,
 }
 
@@ -164,6 +166,7 @@ impl Object {
             bounds: shape.bounding_box(),
             rle: regions.rle(shape)?,
             outline: OnceCell::new(),
+            kept: Cell::new(None),
             tolerance: options.simplify,
         })
     }
@@ -186,10 +189,22 @@ impl Object {
         self.polygons().iter().any(|polygon| !polygon.holes.is_empty())
     }
 
-    /// Intersection over union of polygons and mask, in [0, 1]. None if nobody asked for polygons, or nothing was simplified.
+    /// Intersection over union of what was written and the mask, in [0, 1]. None if it is the mask, or nobody asked for polygons.
     #[must_use]
     pub fn iou(&self) -> Option<f64> {
-        self.outline.get().and_then(|outline| outline.iou)
+        let simplified = self.outline.get().and_then(|outline| outline.iou);
+        match (simplified, self.kept.get()) {
+            (None, kept) => kept,
+            (simplified, kept) => simplified.map(|iou| iou * kept.unwrap_or(1.0)),
+        }
+    }
+
+    /// Keeps that readers of a format find so many pixels beside the region's own.
+    pub(crate) fn tell_excess(&self, pixels: usize) {
+        if pixels > 0 {
+            let kept = self.area as f64 / (self.area + pixels) as f64;
+            self.kept.set(Some(self.kept.get().unwrap_or(1.0).min(kept)));
+        }
     }
 
     fn outline(&self) -> &Outline {

@@ -18,38 +18,42 @@ use std::collections::HashMap;
 /// ```
 #[must_use]
 pub fn bridge(polygons: &[Polygon]) -> Ring {
-    let rings: Vec<&Ring> = polygons.iter().flat_map(Polygon::rings).filter(|ring| !ring.is_empty()).collect();
-    if rings.is_empty() {
-        return Ring::new();
-    }
-    let joints = joints(&rings);
-    // Where a ring is left for others: (ring, point) to (ring, point).
-    let mut leaving: HashMap<Place, Vec<Place>> = HashMap::new();
-    joints.iter().for_each(|&(from, to)| leaving.entry(from).or_default().push(to));
-    let mut line = Ring::new();
-    // Rings that are under way: the ring, the point it was entered at, how many points of it are done, and where it was entered from.
-    let mut open: Vec<(usize, usize, usize, Option<Point>)> = vec![(0, 0, 0, None)];
-    while let Some((ring, entry, done, from)) = open.pop() {
-        let points = rings[ring];
-        let at = (entry + done) % points.len();
-        if done == points.len() {
-            // A ring that was entered is closed before it is left.
-            line.extend(from.iter().flat_map(|from| [points[at], *from]));
-            continue;
-        }
-        line.push(points[at]);
-        open.push((ring, entry, done + 1, from));
-        let others = leaving.remove(&(ring, at)).unwrap_or_default();
-        // The nearest is visited first.
-        open.extend(others.into_iter().rev().map(|(other, entry)| (other, entry, 0, Some(points[at]))));
-    }
+    let rings: Vec<&Ring> = polygons.iter().flat_map(Polygon::rings).collect();
+    let mut line: Ring = walk(&rings).into_iter().map(|(ring, at)| rings[ring][at]).collect();
     // Rings that share a point are joined there.
     line.dedup();
     line
 }
 
+/// The way of [`bridge`] through all rings, none of which is empty.
+pub(in crate::export) fn walk(rings: &[&Ring]) -> Vec<Place> {
+    if rings.is_empty() {
+        return Vec::new();
+    }
+    // Where a ring is left for others.
+    let mut leaving: HashMap<Place, Vec<Place>> = HashMap::new();
+    joints(rings).into_iter().for_each(|(from, to)| leaving.entry(from).or_default().push(to));
+    let mut line = Vec::new();
+    // Rings that are under way: the ring, the point it was entered at, how many points of it are done, and where it was entered from.
+    let mut open: Vec<(usize, usize, usize, Option<Place>)> = vec![(0, 0, 0, None)];
+    while let Some((ring, entry, done, from)) = open.pop() {
+        let at = (entry + done) % rings[ring].len();
+        if done == rings[ring].len() {
+            // A ring that was entered is closed before it is left.
+            line.extend(from.iter().flat_map(|from| [(ring, at), *from]));
+            continue;
+        }
+        line.push((ring, at));
+        open.push((ring, entry, done + 1, from));
+        let others = leaving.remove(&(ring, at)).unwrap_or_default();
+        // The nearest is visited first.
+        open.extend(others.into_iter().rev().map(|(other, entry)| (other, entry, 0, Some((ring, at)))));
+    }
+    line
+}
+
 /// A ring and a point of it, by their numbers.
-type Place = (usize, usize);
+pub(in crate::export) type Place = (usize, usize);
 
 /// A ring that is not yet joined, and where it is nearest to those that are.
 struct Apart {

@@ -37,6 +37,8 @@ mod simplify;
 mod tests;
 
 pub use bridge::bridge;
+#[cfg(feature = "batch")]
+pub(super) use bridge::walk;
 pub use fill::{fill, iou};
 pub use simplify::simplify;
 
