@@ -24,8 +24,8 @@ pub struct Instance {
     pub score: f64,
 }
 
-/// The instances of a segmentation that `mode` made, best first; among equal scores the lower label, or the component whose first pixel comes
-/// first.
+/// The instances of a segmentation that `mode` made, best first; among equal scores the lower label, or the larger component, or the one whose
+/// first pixel comes first.
 ///
 /// ```
 /// use deepcut::{Kind, Meaning, Mode, Segmentation};
@@ -70,6 +70,8 @@ fn components(found: &Segmentation) -> Vec<Instance> {
         });
         components.for_cells(|other| other == index, |at| inside[at] = false);
     }
+    // Without confidence all scores are zero.
+    list.sort_by_key(|one| std::cmp::Reverse(one.mask.area()));
     list
 }
 
