@@ -23,15 +23,17 @@ import readers
 # Polygons that a tool fills with their edges grow by half a pixel around: objects below this many pixels are not judged.
 SMALL = 200
 
-MAIN, RLE, RLE_LIST, POLYGON, X = "default", "rle", "rle-list", "polygon", "x-anylabeling"
+MAIN, RLE, RLE_LIST, POLYGON, X, SIMPLE = "default", "rle", "rle-list", "polygon", "x-anylabeling", "simplify 2"
 FORMATS = {
     MAIN: ["coco,yolo,voc,labelme,cvat,label-studio,geojson,npy,npz"],
     RLE: ["coco", "--coco-masks", "rle"],
     RLE_LIST: ["coco", "--coco-masks", "rle-list"],
     POLYGON: ["coco,labelme,cvat,label-studio", "--coco-masks", "polygon", "--shapes", "polygon"],
     X: ["x-anylabeling"],
+    SIMPLE: ["geojson,cvat", "--shapes", "polygon", "--simplify", "2"],
 }
-# Package, format, files, reader, and the least IoU of any object of `SMALL` pixels or more; None where every mask must be exact.
+# Package, format, files, reader, and the least IoU of any object of `SMALL` pixels or more, as measured and rounded down; None where every mask
+# must be exact.
 ROWS = [
     ("pycocotools", "coco", MAIN, readers.pycocotools, 0.9),
     ("pycocotools", "coco", RLE, readers.pycocotools, None),
@@ -54,6 +56,8 @@ ROWS = [
     ("x-anylabeling-cvhub", "x-anylabeling", X, readers.x_anylabeling, 0.5),
     ("ultralytics", "yolo", MAIN, readers.ultralytics, 0.6),
     ("geojson", "geojson", MAIN, readers.geojson, None),
+    ("shapely", "geojson", SIMPLE, readers.geojson, 0.75),
+    ("shapely", "cvat", SIMPLE, readers.cvat, 0.75),
     ("pillow", "voc", MAIN, readers.pillow_voc, None),
     ("numpy", "npy", MAIN, readers.numpy_npy, None),
     ("numpy", "npz", MAIN, readers.numpy_npz, None),
