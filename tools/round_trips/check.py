@@ -54,7 +54,7 @@ ROWS = [
     ("labelme", "labelme", MAIN, readers.labelme, 0.6),
     ("shapely", "labelme", MAIN, functools.partial(readers.labelme, filled=False), None),
     ("x-anylabeling-cvhub", "x-anylabeling", X, readers.x_anylabeling, 0.5),
-    ("ultralytics", "yolo", MAIN, readers.ultralytics, 0.6),
+    ("ultralytics", "yolo", MAIN, readers.ultralytics, 0.8),
     ("geojson", "geojson", MAIN, readers.geojson, None),
     ("shapely", "geojson", SIMPLE, readers.geojson, 0.75),
     ("shapely", "cvat", SIMPLE, readers.cvat, 0.75),

@@ -4,6 +4,7 @@
 
 mod annotation;
 mod batch;
+mod dialects;
 mod eval;
 mod instances;
 mod models;

@@ -6,7 +6,8 @@
 //!   inside the region: with its decimals cut off it is the region's last pixel there, not the one beyond. Such a reader finds the very region,
 //!   and the pixels on the ways from part to part, which [`Object::iou`] counts.
 //! * A text is empty where nothing was found: YOLO learns from it that the image is all background.
-//! * Ultralytics looks for `labels/a.txt` beside `images/a.jpg`: put the images, or a link to their folder, at `images`.
+//! * Ultralytics looks for `labels/a.txt` beside `images/a.jpg`: put the images at `images`. It resolves a link to their folder first, and then finds
+//!   no labels.
 
 use super::annotation::{Annotate, Object, Sheet, Sheets};
 use super::contour::{Point, Polygon, Ring, walk};
@@ -35,7 +36,7 @@ impl Annotate for Yolo {
     }
 
     fn run(&self, _: &str, sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> {
-        writeln!(out, "# Put the images, or a link to their folder, at `images` beside this file.")?;
+        writeln!(out, "# Put the images into a folder `images` beside this file; a link to their folder does not work.")?;
         writeln!(out, "train: images\nval: images\nnames:")?;
         for (class, name) in sheets.classes()?.iter().enumerate() {
             // JSON's text is YAML's.
