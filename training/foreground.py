@@ -21,4 +21,6 @@ if __name__ == "__main__":
     others = torch.eye(len(head)) - torch.outer(least, least)
     tensors["head.weight"] = (others @ head + a.weight * torch.outer(least, plane @ head)).view_as(tensors["head.weight"])
     tensors["head.bias"] = others @ shift + a.weight * (plane @ shift + bias) * least
+    # So that the program can read the logit back: the plane through the new features, and its bias.
+    tensors["objectness"] = torch.cat([least / a.weight, torch.zeros(1)])
     write({name: tensor for name, tensor in tensors.items() if not name.startswith("mask.")}, a.out)

@@ -30,6 +30,7 @@ pub struct FeatureMap {
     dim: usize,
     data: Vec<f32>,
     colors: Option<Vec<f32>>,
+    objectness: Option<Vec<f32>>,
     constant: bool,
 }
 
@@ -50,7 +51,7 @@ pub enum FeatureMapError {
     /// The values are not those of the shape.
     #[error("{got} {what} for a grid of {grid_height} × {grid_width} patches; expected {expected} a patch")]
     Shape {
-        /// `features` or `colors`.
+        /// `features`, `colors` or `log-odds of an object`.
         what: &'static str,
         /// Rows of patches.
         grid_height: usize,
@@ -72,7 +73,7 @@ pub enum FeatureMapError {
     /// NaN or infinity among the values.
     #[error("the {what} of patch {patch} are not finite")]
     NotFinite {
-        /// `features` or `colors`.
+        /// `features`, `colors` or `log-odds of an object`.
         what: &'static str,
         /// Index of the first such patch.
         patch: usize,
@@ -85,7 +86,7 @@ impl FeatureMap {
     /// # Errors
     /// [`FeatureMapError`] if there are none, not as many as the shape says, or one is not finite.
     pub fn new(grid_height: usize, grid_width: usize, dim: usize, data: Vec<f32>) -> Result<Self, FeatureMapError> {
-        let map = Self { grid_height, grid_width, dim, data, colors: None, constant: false };
+        let map = Self { grid_height, grid_width, dim, data, colors: None, objectness: None, constant: false };
         if [grid_height, grid_width, dim].contains(&0) {
             return Err(FeatureMapError::Empty { grid_height, grid_width, dim });
         }
@@ -100,6 +101,16 @@ impl FeatureMap {
     pub fn with_colors(self, colors: Vec<f32>) -> Result<Self, FeatureMapError> {
         self.check("colors", &colors, 3)?;
         Ok(Self { colors: Some(colors), ..self })
+    }
+
+    /// With the log-odds that each patch belongs to an object, `[grid_height, grid_width]`, if the network says:
+    /// [`Mode::Objects`](crate::Mode) tells objects apart by it.
+    ///
+    /// # Errors
+    /// [`FeatureMapError`] if there is not one value a patch, or one is not finite.
+    pub fn with_objectness(self, objectness: Vec<f32>) -> Result<Self, FeatureMapError> {
+        self.check("log-odds of an object", &objectness, 1)?;
+        Ok(Self { objectness: Some(objectness), ..self })
     }
 
     /// Says whether the image has nothing to cut: one color, or nearly. Then clustering finds no object, whatever the features.
@@ -165,6 +176,12 @@ impl FeatureMap {
         self.colors.as_deref()
     }
 
+    /// The log-odds that each patch belongs to an object, `[grid_height, grid_width]`, if the network says.
+    #[must_use]
+    pub fn objectness(&self) -> Option<&[f32]> {
+        self.objectness.as_deref()
+    }
+
     /// Whether the image is known to be of one color, or nearly: see [`FeatureMap::with_constant_image`].
     #[must_use]
     pub fn is_of_constant_image(&self) -> bool {
@@ -202,7 +219,9 @@ mod tests {
         assert_eq!(nan, Err(FeatureMapError::NotFinite { what: "features", patch: 1 }));
         assert!(map.clone().with_colors(vec![0.5; 6]).is_ok());
         assert!(matches!(map.clone().with_colors(vec![0.5; 5]), Err(FeatureMapError::Shape { what: "colors", .. })));
-        assert!(map.with_colors(vec![f32::INFINITY; 6]).is_err());
+        assert!(map.clone().with_colors(vec![f32::INFINITY; 6]).is_err());
+        assert_eq!(map.clone().with_objectness(vec![-1.0, 2.0]).unwrap().objectness(), Some(&[-1.0, 2.0][..]));
+        assert!(map.clone().with_objectness(vec![0.0; 4]).is_err() && map.with_objectness(vec![f32::NAN; 2]).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! y  = blocks₃(down(x))                                stride 16
 //! out = head(mix(lateral(x) + upsample₂(top(y))))      stride 8
 //! block(x) = x + project(GELU(expand(depthwise(x))))
+//! objectness = plane · out                             where the file has a plane
 //! ```
 //!
 //! where `stem` is a 4 × 4 convolution of stride 4, `down` a 2 × 2 one of stride 2, `depthwise` has one k × k kernel a channel
@@ -35,6 +36,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_KERNEL: usize = 31;
 /// Fewest pixels of a task: enough to make packing and bookkeeping negligible.
 const TASK_PIXELS: usize = 48;
+/// The tensor of the plane that tells objects from background: its weights, then its bias.
+const PLANE: &str = "objectness";
 /// Stride and kernel of the stem.
 const STEM: usize = 4;
 /// Pixels between patches.
@@ -104,6 +107,8 @@ pub struct ConvNet {
     top: Linear,
     mix: Vec<Block>,
     head: Linear,
+    /// Weights and bias of the plane through the features that tells objects from background; empty if there is none.
+    plane: Vec<f32>,
 }
 
 /// Takes the tensors of one file in the layout the kernels read.
@@ -197,12 +202,16 @@ impl ConvNet {
         let top = Linear::new(float, &top, vec![0.0; output], w3);
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
+        let mut plane = Vec::new();
+        if load.weights.names().any(|name| name == PLANE) {
+            plane = load.weights.take(PLANE, &[output + 1])?;
+        }
         load.weights.finish()?;
         let Architecture { mean, std, .. } = load.architecture;
         let (name, features) = (name.into(), "output".into());
         let identity = Identity { name, features, stride: STRIDE, precision, mean, std, ..Identity::default() };
         let cpu = cpu.clone();
-        Ok(Self { cpu, identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head })
+        Ok(Self { cpu, identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head, plane })
     }
 }
 
@@ -247,7 +256,12 @@ impl ConvNet {
         } else {
             data.chunks_exact(width * dim).take(grid_height).flat_map(|row| &row[..grid_width * dim]).copied().collect()
         };
-        Ok(FeatureMap::new(grid_height, grid_width, dim, data)?)
+        let Some((bias, plane)) = self.plane.split_last() else {
+            return Ok(FeatureMap::new(grid_height, grid_width, dim, data)?);
+        };
+        let logit = |row: &[f32]| row.iter().zip(plane).fold(*bias, |sum, (x, w)| sum + x * w);
+        let objectness = data.chunks_exact(dim).map(logit).collect();
+        Ok(FeatureMap::new(grid_height, grid_width, dim, data)?.with_objectness(objectness)?)
     }
 }
 

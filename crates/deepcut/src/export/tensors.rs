@@ -10,19 +10,22 @@ pub const SUFFIX: &str = "features.safetensors";
 /// The key of the metadata that says that the image was of one color.
 const CONSTANT: &str = "constant";
 
-/// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`, if the map has them,
-/// with `metadata`.
+/// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`, and
+/// `objectness`, `[grid_height, grid_width, 1]`, if the map has them, with `metadata`.
 ///
 /// # Errors
 /// [`ExportError::Tensors`] if the map is too large for such a file.
 pub fn features(map: &FeatureMap, metadata: impl Iterator<Item = (String, String)>) -> Result<Vec<u8>, ExportError> {
     let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|x| x.to_le_bytes()).collect() };
-    let (data, colors) = (bytes(map.data()), map.colors().map(bytes));
+    let (data, colors, objectness) = (bytes(map.data()), map.colors().map(bytes), map.objectness().map(bytes));
     let (grid_height, grid_width) = map.grid();
     let view = |dim, data| TensorView::new(Dtype::F32, vec![grid_height, grid_width, dim], data);
     let mut tensors = vec![("features", view(map.dim(), &data)?)];
     if let Some(colors) = &colors {
         tensors.push(("colors", view(3, colors)?));
+    }
+    if let Some(objectness) = &objectness {
+        tensors.push(("objectness", view(1, objectness)?));
     }
     let constant = map.is_of_constant_image().then(|| (CONSTANT.to_owned(), "true".to_owned()));
     Ok(serialize(tensors, Some(metadata.chain(constant).collect()))?)
@@ -44,10 +47,9 @@ pub fn read_features(file: &[u8]) -> Result<FeatureMap, ExportError> {
     let metadata = SafeTensors::read_metadata(file)?.1;
     let constant = metadata.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(CONSTANT));
     let map = FeatureMap::new(grid_height, grid_width, dim, values(&view))?.with_constant_image(constant);
-    match tensors.tensor("colors") {
-        Ok(colors) if colors.dtype() == Dtype::F32 => Ok(map.with_colors(values(&colors))?),
-        _ => Ok(map),
-    }
+    let others = |name| tensors.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32).map(|view| values(&view));
+    let map = if let Some(colors) = others("colors") { map.with_colors(colors)? } else { map };
+    Ok(if let Some(objectness) = others("objectness") { map.with_objectness(objectness)? } else { map })
 }
 
 #[cfg(test)]
@@ -67,7 +69,7 @@ mod tests {
         let metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
         assert_eq!(metadata["a"], "b");
         assert_eq!(read_features(&bytes).unwrap(), map);
-        let colored = map.with_colors(vec![0.25; 6]).unwrap().with_constant_image(true);
+        let colored = map.with_colors(vec![0.25; 6]).unwrap().with_objectness(vec![1.0, -3.0]).unwrap().with_constant_image(true);
         assert_eq!(read_features(&features(&colored, std::iter::empty()).unwrap()).unwrap(), colored);
         assert!(read_features(&bytes[..bytes.len() - 1]).is_err());
         let mut broken = bytes.clone();
