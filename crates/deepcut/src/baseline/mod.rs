@@ -8,6 +8,7 @@
 //! | LOST                    | `lost.rs`          | the seed's connected component      | 2        |
 //! | Deep Spectral           | `deep_spectral.rs` | the smaller side                    | 2        |
 //! | first principal component | `pca.rs`         | the border vote                     | 2        |
+//! | MaskCut                 | `maskcut.rs`       | the seed's connected component      | several objects |
 //!
 //! Each method chooses the object as its authors do. If they do not choose, the border votes: the cluster with most of the image's border
 //! is the background. `lanczos.rs` computes eigenvectors.
@@ -16,6 +17,7 @@ mod deep_spectral;
 mod kmeans;
 mod lanczos;
 mod lost;
+pub(crate) mod maskcut;
 mod pca;
 mod spectral;
 mod tokencut;
@@ -45,12 +47,14 @@ pub enum Method {
     DeepSpectral,
     /// The sign of the first principal component.
     Pca,
+    /// MaskCut (arXiv 2301.11320): several objects, by TokenCut on what is left over.
+    Maskcut,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 7] =
-        [Self::Deepcut, Self::Kmeans, Self::Spectral, Self::Tokencut, Self::Lost, Self::DeepSpectral, Self::Pca];
+    pub const ALL: [Self; 8] =
+        [Self::Deepcut, Self::Kmeans, Self::Spectral, Self::Tokencut, Self::Lost, Self::DeepSpectral, Self::Pca, Self::Maskcut];
 
     /// Its name on the command line and in reports.
     #[must_use]
@@ -63,19 +67,20 @@ impl Method {
             Self::Lost => "lost",
             Self::DeepSpectral => "deep-spectral",
             Self::Pca => "pca",
+            Self::Maskcut => "maskcut",
         }
     }
 
     /// Whether the method cuts the graph that the recipe's edges define. The other methods use the features themselves.
     #[must_use]
     pub(crate) fn needs_edges(self) -> bool {
-        matches!(self, Self::Deepcut | Self::Spectral | Self::Tokencut)
+        matches!(self, Self::Deepcut | Self::Spectral | Self::Tokencut | Self::Maskcut)
     }
 
     /// Whether the method always gives two clusters.
     #[must_use]
     pub(crate) fn cuts_in_two(self) -> bool {
-        matches!(self, Self::Tokencut | Self::Lost | Self::DeepSpectral | Self::Pca)
+        matches!(self, Self::Tokencut | Self::Lost | Self::DeepSpectral | Self::Pca | Self::Maskcut)
     }
 }
 
@@ -144,7 +149,8 @@ pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError
             clusters(one_hot(labels.into_iter(), k))
         }
         Method::Spectral => clusters(one_hot(spectral::labels(&problem).into_iter(), k)),
-        Method::Tokencut => grown(tokencut::object(&problem)),
+        // MaskCut's first cut.
+        Method::Tokencut | Method::Maskcut => grown(tokencut::object(&problem)),
         Method::Lost => grown(lost::object(&problem)),
         Method::DeepSpectral => object(deep_spectral::object(&problem)?),
         Method::Pca => halves(pca::positive(&problem)),

@@ -180,3 +180,28 @@ fn graphs_have_the_dense_matrix_eigenvectors() {
         }
     }
 }
+
+/// Two rectangles that look different from each other and from the background; MaskCut finds one after the other.
+#[test]
+fn maskcut_finds_what_tokencut_leaves() {
+    let grid = (12, 16);
+    let kind = |node: usize| match (node / grid.1, node % grid.1) {
+        (2..7, 2..8) => 1,
+        (7..10, 10..14) => 2,
+        _ => 0,
+    };
+    let mut random = Random::new(2);
+    let data = (0..grid.0 * grid.1 * 3).map(|at| f32::from(u8::from(at % 3 == kind(at / 3))) + 0.1 * random.uniform()).collect();
+    let features = NodeFeatures::new(grid.0 * grid.1, 3, data).unwrap();
+    let cpu = &Cpu::default();
+    let whole = Graph::threshold(cpu, &features, 0.5);
+    let cuts = maskcut::objects(cpu, &whole, &features, grid, 0.5, 0);
+    for wanted in [1, 2] {
+        let found = cuts.iter().any(|cut| cut.inside.iter().enumerate().all(|(node, inside)| *inside == (kind(node) == wanted)));
+        assert!(found, "rectangle {wanted}");
+    }
+    for node in 0..features.nodes() {
+        assert!(cuts.iter().filter(|cut| cut.inside[node]).count() <= 1, "node {node} belongs to two objects");
+    }
+    assert!(cuts.iter().all(|cut| (0.0..=1.0).contains(&cut.score)));
+}

@@ -87,6 +87,15 @@ impl NodeFeatures {
         Ok(Self::new(nodes.len(), self.dim, data)?.in_precision(self.precision))
     }
 
+    /// With zeros in the rows of nodes that are not `kept`, `[nodes]`.
+    #[must_use]
+    pub fn masked(&self, kept: &[bool]) -> Self {
+        let mut out = self.clone();
+        let rows = out.data.chunks_exact_mut(self.dim).zip(kept).filter(|(_, kept)| !**kept);
+        rows.for_each(|(row, _)| row.fill(0.0));
+        out
+    }
+
     /// Scales every row to length `norm`; rows of zeros stay zero.
     #[must_use]
     pub fn normalized(&self, norm: f32) -> Self {
