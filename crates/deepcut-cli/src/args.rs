@@ -11,7 +11,7 @@ use deepcut::batch::Destination;
 use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, CocoMasks, Paths, Shapes};
-use deepcut::{Edges, Method, Mode, Objective, Options, Precision, Recipe, Refine};
+use deepcut::{Edges, Finish, Method, Mode, Objective, Options, Precision, Recipe, Refine};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -179,7 +179,7 @@ fn method_parser() -> impl TypedValueParser<Value = Method> {
 /// What to find, and how.
 #[derive(Args)]
 pub struct MethodArgs {
-    /// What to find: the main object, its parts, or the parts and two clusters of background
+    /// What to find: the main object, its parts, the parts and two clusters of background, or several objects, as many as there are
     #[arg(short, long, value_enum, default_value = "object", help_heading = "Method")]
     pub mode: ModeArg,
     /// Number of clusters, or of parts in the modes parts and scene, 2 to 32; an upper bound with correlation [default: 2; parts: 4; correlation: 10]
@@ -218,6 +218,21 @@ pub struct MethodArgs {
     /// Keep only the largest connected component of the foreground
     #[arg(long, help_heading = "Method")]
     pub largest_component: bool,
+    /// In the mode objects: keep the N best of an image, 1 to 254 [default: all]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub max_objects: Option<usize>,
+    /// In the mode objects: drop those smaller than this share of the image (0 to 1) [default: 0.0005]
+    #[arg(long, value_name = "SHARE", help_heading = "Method")]
+    pub min_area: Option<f32>,
+    /// In the mode objects: drop those larger than this share of the image (0 to 1) [default: 1]
+    #[arg(long, value_name = "SHARE", help_heading = "Method")]
+    pub max_area: Option<f32>,
+    /// In the mode objects: fill the holes of each object
+    #[arg(long, help_heading = "Method")]
+    pub fill_holes: bool,
+    /// In the mode objects: drop those that touch the image's border
+    #[arg(long, help_heading = "Method")]
+    pub drop_border: bool,
     /// Report no object below this confidence (0 to 1)
     #[arg(long, value_name = "C", help_heading = "Method")]
     pub min_confidence: Option<f32>,
@@ -230,7 +245,7 @@ pub struct MethodArgs {
 pub struct SegmentArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// Files to write, separated by commas [default: mask,overlay for one object; labels,overlay for parts, scenes and several clusters]
+    /// Files to write, separated by commas [default: mask,overlay for one object; labels,overlay for several objects, parts, scenes and clusters]
     #[arg(short, long, value_enum, value_delimiter = ',')]
     pub format: Vec<FormatArg>,
     /// Set any option by its name in the JSON report: `--set dropout=0.25`, `--set edges=relu`, `--set upsampling=nearest`; overrides other flags
@@ -585,6 +600,7 @@ pub enum ModeArg {
     Object,
     Parts,
     Scene,
+    Objects,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -633,6 +649,7 @@ impl MethodArgs {
             ModeArg::Object => Mode::Object,
             ModeArg::Parts => Mode::Parts,
             ModeArg::Scene => Mode::Scene,
+            ModeArg::Objects => Mode::Objects,
         });
         if let Some(objective) = self.objective {
             recipe = recipe.objective(match objective {
@@ -675,6 +692,14 @@ impl MethodArgs {
         };
         options.finish.min_confidence = self.min_confidence.unwrap_or(options.finish.min_confidence);
         options.finish.largest_component = self.largest_component;
+        let Finish { min_area, max_area, .. } = options.finish;
+        options.finish = options
+            .finish
+            .max_objects(self.max_objects)
+            .min_area(self.min_area.unwrap_or(min_area))
+            .max_area(self.max_area.unwrap_or(max_area))
+            .fill_holes(self.fill_holes)
+            .drop_border(self.drop_border);
         options.seed = self.seed;
         options.validate()?;
         Ok(options)
@@ -695,10 +720,15 @@ impl MethodArgs {
             ("epochs", "--epochs", !self.epochs.is_empty()),
             ("learning_rate", "--lr", self.lr.is_some()),
             ("seed", "--seed", self.seed != 0),
+            ("max_objects", "--max-objects", self.max_objects.is_some()),
+            ("min_area", "--min-area", self.min_area.is_some()),
+            ("max_area", "--max-area", self.max_area.is_some()),
+            ("fill_holes", "--fill-holes", self.fill_holes),
+            ("drop_border", "--drop-border", self.drop_border),
         ];
         let sets: Vec<String> = sets.iter().filter_map(|set| Some(parse_set(set).ok()?.0)).collect();
         let mut found = Vec::new();
-        for (field, why) in recipe.without_effect() {
+        for (field, why) in options.without_effect() {
             let flags = given.iter().filter(|(name, _, given)| *name == field && *given).map(|(_, flag, _)| (*flag).to_owned());
             let alias = |name: &str| name == field || (field == "edges" && ["tau", "alpha"].contains(&name));
             let set = sets.iter().filter(|name| alias(name)).map(|name| format!("--set {name}"));
@@ -747,7 +777,8 @@ impl SegmentArgs {
             return once(pictures);
         }
         // One object is a mask; parts and clusters need their labels.
-        let data = if options.recipe.meanings(0.0).len() > 2 { Format::Labels } else { Format::Mask };
+        let several = options.recipe.mode == Mode::Objects || options.recipe.meanings(0.0).len() > 2;
+        let data = if several { Format::Labels } else { Format::Mask };
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],

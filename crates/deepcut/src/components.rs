@@ -127,10 +127,17 @@ impl Components {
 
     /// Calls `visit` with the index of every cell whose component is `chosen`.
     pub fn for_cells(&self, chosen: impl Fn(usize) -> bool, mut visit: impl FnMut(usize)) {
-        for (run, &component) in self.runs.iter().zip(&self.component) {
+        self.each_cell(|component, cell| {
             if chosen(component) {
-                (run.start..run.end).for_each(|x| visit(run.row * self.width + x));
+                visit(cell);
             }
+        });
+    }
+
+    /// Calls `visit` with the component and the index of every cell.
+    pub fn each_cell(&self, mut visit: impl FnMut(usize, usize)) {
+        for (run, &component) in self.runs.iter().zip(&self.component) {
+            (run.start..run.end).for_each(|x| visit(component, run.row * self.width + x));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! All options that decide a result.
 
 use crate::backbone::View;
-use crate::segment::{Finish, Recipe};
+use crate::segment::{Finish, Mode, Recipe};
 pub use crate::setting::OptionError;
-use crate::setting::builders;
+use crate::setting::{builders, check};
 use serde::{Deserialize, Serialize};
 
 /// How an image is seen, cut and finished, and the seed of what is drawn.
@@ -87,7 +87,22 @@ impl Options {
     pub fn validate(&self) -> Result<(), OptionError> {
         self.view.validate()?;
         self.recipe.validate()?;
-        self.finish.validate()
+        self.finish.validate()?;
+        let one = self.recipe.single_object || self.finish.largest_component;
+        let expected = "false in the mode objects, which finds several: use max_objects";
+        check("largest_component", one, !(one && self.recipe.mode == Mode::Objects), expected)
+    }
+
+    /// Options that have no effect with the others, each with the reason: those of [`Recipe::without_effect`], and those of objects where one
+    /// is looked for.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = self.recipe.without_effect();
+        if self.recipe.mode != Mode::Objects {
+            let names = ["max_objects", "min_area", "max_area", "fill_holes", "drop_border"];
+            found.extend(names.map(|name| (name, "it belongs to the mode objects")));
+        }
+        found
     }
 
     /// All options by their own names, whatever struct they are in: the names of [`Options::set`].
@@ -148,12 +163,12 @@ impl Options {
 const SECTIONS: [&str; 3] = ["view", "recipe", "finish"];
 
 /// The names of all options; a test compares them with the fields.
-const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, method, n_clusters, objective, edges, epochs, learning_rate, weight_decay, dropout, feature_norm, color, own_draws, center_parts, foreground, single_object, precision, upsampling, refine, largest_component, min_confidence, seed";
+const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, method, n_clusters, objective, edges, epochs, learning_rate, weight_decay, dropout, feature_norm, color, own_draws, center_parts, foreground, single_object, precision, upsampling, refine, largest_component, min_confidence, max_objects, min_area, max_area, fill_holes, drop_border, seed";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Edges, Method, Mode, Objective};
+    use crate::{Edges, Method, Objective};
     use serde_json::json;
 
     #[test]

@@ -162,7 +162,9 @@ fn what_has_no_effect_is_known() {
     };
     for method in Method::ALL {
         for objective in [Objective::NormalizedCut, Objective::Correlation] {
-            let options = Options::default().recipe(Recipe::default().method(method).objective(objective).epochs([5; 3]));
+            let mode = if method == Method::Maskcut { Mode::Objects } else { Mode::Object };
+            let recipe = Recipe::default().method(method).mode(mode).objective(objective).epochs([5; 3]);
+            let options = Options::default().recipe(recipe);
             if options.validate().is_err() {
                 continue;
             }
@@ -210,7 +212,9 @@ fn memory_is_measured() {
     let data = (0..nodes * dim).map(|i| ((i * 7919 + i / dim * 31) % 997) as f32 / 997.0 - 0.4).collect();
     let colors = (0..nodes * 3).map(|i| (i * 7 % 101) as f32 / 101.0).collect();
     let map = FeatureMap::new(side, side, dim, data).unwrap().with_colors(colors).unwrap();
-    let recipes = Method::ALL.map(|method| Recipe::default().method(method)).into_iter();
+    let of_method =
+        |method| Recipe::default().method(method).mode(if method == Method::Maskcut { Mode::Objects } else { Mode::Object });
+    let recipes = Method::ALL.map(of_method).into_iter();
     let others = [Recipe::paper().dropout(0.0), Recipe::default().objective(Objective::Correlation)];
     for recipe in recipes.chain(others) {
         let options = Options::default().recipe(recipe.epochs([2; 3]));

@@ -9,7 +9,9 @@ use deepcut::internals::graph::{Graph, GraphError, NodeFeatures};
 use deepcut::internals::kernels::packed::Float;
 use deepcut::internals::train::{Schedule, train};
 use deepcut::segment::ClusterError;
-use deepcut::{Cpu, FeatureMap, Idle, Image, Isa, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter, View};
+use deepcut::{
+    Cpu, FeatureMap, Idle, Image, Isa, Kind, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter, View,
+};
 use std::ops::ControlFlow::Continue;
 
 const OBJECTIVES: [Objective; 4] = [Objective::Mincut, Objective::NormalizedCut, Objective::Correlation, Objective::Modularity];
@@ -202,9 +204,12 @@ fn picture(height: usize, width: usize) -> Image {
 #[test]
 fn one_thread_equals_many_byte_for_byte() {
     let image = picture(120, 170);
-    for (mode, objective) in
-        [(Mode::Object, Objective::NormalizedCut), (Mode::Scene, Objective::Correlation), (Mode::Parts, Objective::Mincut)]
-    {
+    for (mode, objective) in [
+        (Mode::Object, Objective::NormalizedCut),
+        (Mode::Scene, Objective::Correlation),
+        (Mode::Parts, Objective::Mincut),
+        (Mode::Objects, Objective::NormalizedCut),
+    ] {
         let mut options = if objective == Objective::Mincut { Options::paper() } else { Options::default() };
         options.recipe = options.recipe.mode(mode).objective(objective);
         options.finish.refine = Refine::Bilateral;
@@ -237,6 +242,32 @@ fn every_mode_and_objective_labels_every_pixel() {
                 assert!(result.regions().iter().all(|region| meanings.iter().any(|meaning| meaning.label == region.label)));
             }
         }
+    }
+}
+
+/// Objects are disjoint, numbered best first, and each a region with its own score.
+#[test]
+fn objects_are_regions() {
+    let (height, width) = (160, 240);
+    let colors = |at: usize| {
+        let (y, x) = ((at / width) as f32, (at % width) as f32);
+        let texture = (at * 7 % 23) as u8;
+        if (y - 80.0).hypot(x - 60.0) < 40.0 || (y - 80.0).hypot(x - 180.0) < 40.0 {
+            [220 - texture, 150, 40 + texture]
+        } else {
+            [40 + texture, 70, 60]
+        }
+    };
+    let image = Image::new(height, width, (0..height * width).flat_map(colors).collect()).unwrap();
+    for method in [Method::Deepcut, Method::Kmeans, Method::Maskcut] {
+        let options = Options::default().recipe(Recipe::default().mode(Mode::Objects).method(method));
+        let found = Segmenter::load(options).unwrap().segment(&image).unwrap();
+        let objects: Vec<_> = found.regions().iter().filter(|region| region.kind == Kind::Object).collect();
+        assert_eq!(objects.len(), 2, "{method:?}");
+        for (number, object) in (1..).zip(&objects) {
+            assert!(object.label == number && (0.0..=1.0).contains(&object.score) && object.area > 3000, "{method:?} {object:?}");
+        }
+        assert!(objects[0].score >= objects[1].score, "{method:?}");
     }
 }
 
@@ -319,7 +350,10 @@ impl Backbone for Broken {
 #[test]
 fn features_without_structure_are_defined() {
     for objective in OBJECTIVES {
-        for mode in [Mode::Object, Mode::Parts, Mode::Scene] {
+        for mode in [Mode::Object, Mode::Parts, Mode::Scene, Mode::Objects] {
+            if mode == Mode::Objects && objective == Objective::Correlation {
+                continue;
+            }
             for value in [0.0, 1.0, f32::NAN] {
                 let options = Options::default().recipe(Recipe::default().objective(objective).mode(mode));
                 let broken = Broken(value, Identity { name: "broken".into(), stride: 8, ..Identity::default() });

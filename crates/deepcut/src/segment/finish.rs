@@ -1,7 +1,9 @@
 //! From labels on the grid of patches to labels of pixels: the options, and what they do.
 
 use super::bilateral::finish_as_published;
+use super::objects::MAX_OBJECTS;
 use super::refine::refine;
+use super::select::select;
 use super::upsample::{self, Upsampling};
 use super::{Clustering, GridLabels};
 use crate::components::keep_largest;
@@ -9,7 +11,7 @@ use crate::cpu::Cpu;
 use crate::image::Image;
 use crate::progress::{Cancelled, Observer, Step, begin, go_on};
 use crate::segmentation::{Kind, Segmentation};
-use crate::setting::{OptionError, builders, check_range};
+use crate::setting::{OptionError, builders, check, check_range};
 use serde::{Deserialize, Serialize};
 
 /// Refinement applied after upsampling.
@@ -39,12 +41,35 @@ pub struct Finish {
     pub largest_component: bool,
     /// Below this confidence there is no object, in [0, 1]. See [`Clustering::confidence`].
     pub min_confidence: f32,
+    /// [`Mode::Objects`](super::Mode): most objects of an image, 1 to 254; the best are kept. None: all.
+    pub max_objects: Option<usize>,
+    /// [`Mode::Objects`](super::Mode): least area of an object as a share of the image, in [0, 1].
+    pub min_area: f32,
+    /// [`Mode::Objects`](super::Mode): largest area of an object as a share of the image, in [0, 1].
+    pub max_area: f32,
+    /// [`Mode::Objects`](super::Mode): whether the holes of an object, which touch nothing else, are filled.
+    pub fill_holes: bool,
+    /// [`Mode::Objects`](super::Mode): whether objects that touch the image's border are dropped.
+    pub drop_border: bool,
 }
+
+/// Objects smaller than this share of the image are dropped unless another is asked for: less than one patch of the embedded network.
+const LEAST_AREA: f32 = 0.0005;
 
 impl Default for Finish {
     /// Soft upsampling, and nothing else.
     fn default() -> Self {
-        Self { upsampling: Upsampling::Soft, refine: Refine::None, largest_component: false, min_confidence: 0.0 }
+        Self {
+            upsampling: Upsampling::Soft,
+            refine: Refine::None,
+            largest_component: false,
+            min_confidence: 0.0,
+            max_objects: None,
+            min_area: LEAST_AREA,
+            max_area: 1.0,
+            fill_holes: false,
+            drop_border: false,
+        }
     }
 }
 
@@ -57,7 +82,17 @@ impl Finish {
         /// Sets whether only the largest component is kept.
         largest_component: bool,
         /// Sets the confidence below which there is no object.
-        min_confidence: f32;
+        min_confidence: f32,
+        /// Sets the least area of an object.
+        min_area: f32,
+        /// Sets the largest area of an object.
+        max_area: f32,
+        /// Sets whether the holes of objects are filled.
+        fill_holes: bool,
+        /// Sets whether objects at the border are dropped.
+        drop_border: bool;
+        /// Sets the largest number of objects.
+        max_objects?: usize,
     }
 
     /// The published code's: nearest upsampling.
@@ -71,7 +106,12 @@ impl Finish {
     /// # Errors
     /// [`OptionError`], naming the first value out of range.
     pub fn validate(&self) -> Result<(), OptionError> {
-        check_range("min_confidence", self.min_confidence, 0.0, 1.0, "0 to 1")
+        check_range("min_confidence", self.min_confidence, 0.0, 1.0, "0 to 1")?;
+        if let Some(most) = self.max_objects {
+            check("max_objects", most, (1..=MAX_OBJECTS).contains(&most), "1 to 254")?;
+        }
+        check_range("min_area", self.min_area, 0.0, 1.0, "0 to 1")?;
+        check_range("max_area", self.max_area, self.min_area, 1.0, "at least min_area, at most 1")
     }
 
     /// Brings a clustering to the pixels of its image, refined and filtered as the options say.
@@ -122,9 +162,10 @@ impl Finish {
     ) -> Result<Segmentation, Cancelled> {
         let (height, width) = (image.height(), image.width());
         let GridLabels { height: rows, width: columns, .. } = *clustering.grid();
-        let end = |labels| {
+        let end = |mut labels: Vec<u8>| {
+            let selected = clustering.has_objects().then(|| select(self, &mut labels, (height, width), clustering.meanings()));
             // Every label of a grid has a meaning.
-            let found = Segmentation::new(height, width, labels, clustering.meanings());
+            let found = Segmentation::new(height, width, labels, selected.as_deref().unwrap_or(clustering.meanings()));
             found.unwrap_or_else(|_| Segmentation::empty(height, width)).with_cut(clustering.confidence(), (rows, columns))
         };
         begin(observe, Step::Upsample)?;

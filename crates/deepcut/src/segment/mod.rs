@@ -5,30 +5,37 @@
 //! | `recipe.rs` | [`Recipe`]: how an image is cut |
 //! | `stage.rs` | cuts nodes: a graph, then a network trained on it or a classical method |
 //! | `arrange.rs`, `polarity.rs`, `labels.rs` | lays clusters on the grid: background, object, labels |
+//! | `objects.rs`, `basins.rs` | tells objects apart within the foreground |
+//! | `select.rs` | which objects stay, without holes and specks |
 //! | `finish.rs`, `upsample.rs`, `refine.rs`, `bilateral.rs` | [`Finish`]: from the grid to pixels |
 
 mod arrange;
+mod basins;
 pub(crate) mod bilateral;
+mod distance;
 mod finish;
 mod labels;
+mod objects;
 mod polarity;
 mod recipe;
 mod refine;
+mod select;
 mod stage;
 mod upsample;
 
-use crate::baseline::{Appearance, Method};
+use crate::baseline::{Appearance, Method, maskcut};
 use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::packed::Float;
 use crate::objective::Objective;
 use crate::progress::{Cancelled, Observer, go_on};
-use crate::segmentation::Meaning;
+use crate::segmentation::{Kind, Meaning};
 use crate::setting::OptionError;
 use arrange::{arrange, spread};
 pub use finish::{Finish, Refine};
 pub use labels::{GridLabels, Group};
+use objects::{Objects, field};
 use recipe::{BACKGROUND_CLUSTERS, DEFAULT_TAU};
 pub use recipe::{Edges, ForegroundRule, Mode, Recipe};
 pub use stage::Start;
@@ -103,6 +110,7 @@ pub struct Clustering {
     confidence: f32,
     seed: u64,
     networks: Networks,
+    has_objects: bool,
 }
 
 impl Clustering {
@@ -121,6 +129,11 @@ impl Clustering {
     #[must_use]
     pub fn meanings(&self) -> &[Meaning] {
         &self.meanings
+    }
+
+    /// Whether the labels are objects that were told apart: [`Mode::Objects`].
+    pub(crate) fn has_objects(&self) -> bool {
+        self.has_objects
     }
 
     /// How clean the cut between foreground and background is, in [0, 1]: one minus their soft normalized cut on the thresholded
@@ -199,6 +212,21 @@ impl Recipe {
         };
         let mut whole = cut(Stage::Image, Nodes { features: &features, appearance }, n_clusters)?;
         let arranged = arrange(&mut whole, grid, self.foreground, self.single_object);
+        if self.mode == Mode::Objects {
+            let objects = match (self.method, self.edges) {
+                (Method::Maskcut, Edges::Threshold(tau)) => {
+                    let features = self.feature_norm.map_or_else(|| features.clone(), |norm| features.normalized(norm));
+                    Objects::of_cuts(&maskcut::objects(cpu, &whole.graph, &features, grid, tau, start.seed()), nodes)
+                }
+                _ => Objects::of_field(&field(&arranged.foreground, map.objectness()), grid),
+            };
+            let confidence = confidence(cpu, &whole.graph, &features, &objects.foreground);
+            let Objects { groups, scores, .. } = objects;
+            let mut found = self.clustering(grid, groups, confidence, start.seed(), networks);
+            let object = |(label, &score)| Meaning { label, kind: Kind::Object, part_of: None, score };
+            found.meanings.extend((1..=u8::MAX).zip(&scores).map(object));
+            return Ok(Clustering { has_objects: true, ..found });
+        }
         let confidence = confidence(cpu, &whole.graph, &features, &arranged.foreground);
         drop(whole.graph);
         let groups = if self.mode == Mode::Object && n_clusters > 2 {
@@ -238,7 +266,7 @@ impl Recipe {
         networks: Networks,
     ) -> Clustering {
         let grid = GridLabels { height, width, groups };
-        Clustering { grid, meanings: self.meanings(confidence), confidence, seed, networks }
+        Clustering { grid, meanings: self.meanings(confidence), confidence, seed, networks, has_objects: false }
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Mode {
     Parts,
     /// The parts and two clusters of the background: three stages.
     Scene,
+    /// Several objects, as many as the image has: one stage, whose foreground is told apart.
+    Objects,
 }
 
 /// The graph whose edges join patches; `graph.rs` has the formulas.
@@ -231,6 +233,8 @@ impl Recipe {
         let parts = || (1..=self.part_clusters()).map(|label| meaning(label, Kind::Part, Some(1)));
         let mut found = vec![background(0)];
         match self.mode {
+            // Objects and their scores are known once they are found.
+            Mode::Objects => {}
             Mode::Object if self.object_clusters() == 2 => found.push(meaning(1, Kind::Object, None)),
             Mode::Object => found.extend((1..=self.object_clusters()).map(|label| meaning(label, Kind::Cluster, None))),
             Mode::Parts => found.extend(parts()),
@@ -263,13 +267,13 @@ impl Recipe {
         if !self.method.needs_edges() {
             add(&["edges"], "the method has no such graph; only the confidence depends on it");
         }
-        if matches!(self.method, Method::Tokencut | Method::Lost | Method::DeepSpectral) {
+        if matches!(self.method, Method::Tokencut | Method::Lost | Method::DeepSpectral | Method::Maskcut) {
             add(&["foreground"], "the method says itself which side is the object");
         }
         if self.method == Method::Lost {
             add(&["seed"], "the method draws nothing");
         }
-        if self.mode == Mode::Object {
+        if matches!(self.mode, Mode::Object | Mode::Objects) {
             add(&["center_parts", "own_draws"], "it belongs to the modes parts and scene");
         }
         found
@@ -283,8 +287,25 @@ impl Recipe {
         if let Some(k) = self.n_clusters {
             check("n_clusters", k, (MIN_CLUSTERS..=MAX_CLUSTERS).contains(&k), "2 to 32")?;
         }
+        if self.mode == Mode::Objects {
+            let unset = self.n_clusters.is_none();
+            check(
+                "n_clusters",
+                self.n_clusters.unwrap_or_default(),
+                unset,
+                "unset: the mode objects finds their number, max_objects limits it",
+            )?;
+            check("mode", "objects", self.objective != Objective::Correlation, "another with the objective correlation")?;
+        } else {
+            check("method", "maskcut", self.method != Method::Maskcut, "another, or the mode objects")?;
+        }
+        if self.method == Method::Maskcut {
+            let positive = matches!(self.edges, Edges::Threshold(tau) if tau >= 0.0);
+            check("edges", "these", positive, "a threshold of at least 0 with the method maskcut (tau)")?;
+        }
         if self.method.cuts_in_two() {
-            let (method, two) = (self.method.name(), self.mode == Mode::Object && self.n_clusters.is_none_or(|k| k == 2));
+            let two = self.mode == Mode::Objects || self.mode == Mode::Object && self.n_clusters.is_none_or(|k| k == 2);
+            let method = self.method.name();
             check("method", method, two, "one that finds more than an object, as deepcut, kmeans or spectral")?;
         }
         let correlates = self.objective == Objective::Correlation;

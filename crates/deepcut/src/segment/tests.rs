@@ -79,8 +79,10 @@ fn training_goes_on_where_it_ended() {
 #[test]
 fn nothing_is_cut_from_what_is_all_alike() {
     let alike = FeatureMap::new(4, 4, 3, [0.5, -1.0, 2.0].repeat(16)).unwrap();
-    let modes = [Mode::Object, Mode::Parts, Mode::Scene].map(|mode| Recipe::default().mode(mode));
-    let methods = Method::ALL.map(|method| Recipe::default().method(method));
+    let modes = [Mode::Object, Mode::Parts, Mode::Scene, Mode::Objects].map(|mode| Recipe::default().mode(mode));
+    let of_method =
+        |method| Recipe::default().method(method).mode(if method == Method::Maskcut { Mode::Objects } else { Mode::Object });
+    let methods = Method::ALL.map(of_method);
     for recipe in modes.into_iter().chain(methods).chain([Recipe::paper(), Recipe::default().n_clusters(5)]) {
         for map in [alike.clone(), map(0).with_constant_image(true), FeatureMap::new(1, 1, 1, vec![3.0]).unwrap()] {
             let found = one(&recipe, map, Start::Seed(0)).unwrap();

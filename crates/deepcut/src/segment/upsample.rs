@@ -131,6 +131,20 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
     );
 }
 
+/// Values of a grid at the centers of the cells of a finer one, bilinearly.
+pub(super) fn interpolate(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+    let columns: Vec<_> = (0..to.1).map(|x| position(x, to.1, from.1)).collect();
+    let row = |y: usize| {
+        let (top, bottom, down) = position(y, to.0, from.0);
+        let [above, below] = [top, bottom].map(|line| &values[line * from.1..][..from.1]);
+        columns.iter().map(move |&(left, right, across)| {
+            let [a, b] = [left, right].map(|x| above[x] + (below[x] - above[x]) * down);
+            a + (b - a) * across
+        })
+    };
+    (0..to.0).flat_map(row).collect()
+}
+
 /// The cell of pixel `at` as OpenCV computes it: a product with the rounded inverse of the scale, which can fall short of the cell whose first
 /// pixel this is.
 fn nearest(at: usize, size: usize, cells: usize) -> usize {
