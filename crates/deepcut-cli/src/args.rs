@@ -233,7 +233,7 @@ pub struct MethodArgs {
     /// In the mode objects: drop those that touch the image's border
     #[arg(long, help_heading = "Method")]
     pub drop_border: bool,
-    /// Report no object below this confidence (0 to 1)
+    /// Report no object below this confidence (0 to 1); in the mode objects: none of a lower score
     #[arg(long, value_name = "C", help_heading = "Method")]
     pub min_confidence: Option<f32>,
     /// Seed of the initial network, the same for every image

@@ -378,7 +378,8 @@ fn constant_images_have_no_object_on_any_way() {
     let nearly = Image::new(height, width, (0..height * width * 3).map(noise).collect()).unwrap();
     let real = picture(height, width);
     for method in Method::ALL {
-        let options = Options::default().recipe(Recipe::default().method(method));
+        let mode = if method == Method::Maskcut { Mode::Objects } else { Mode::Object };
+        let options = Options::default().recipe(Recipe::default().method(method).mode(mode));
         let segmenter = Segmenter::load(options.clone()).unwrap();
         for image in [&constant, &nearly] {
             let nothing = |found: &deepcut::Segmentation, way: &str| {

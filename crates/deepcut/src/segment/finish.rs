@@ -39,7 +39,8 @@ pub struct Finish {
     pub refine: Refine,
     /// Whether only the largest connected component of the foreground's pixels is kept.
     pub largest_component: bool,
-    /// Below this confidence there is no object, in [0, 1]. See [`Clustering::confidence`].
+    /// Below this confidence there is no object, in [0, 1]. See [`Clustering::confidence`]. [`Mode::Objects`](super::Mode): objects of a lower score
+    /// are dropped.
     pub min_confidence: f32,
     /// [`Mode::Objects`](super::Mode): most objects of an image, 1 to 254; the best are kept. None: all.
     pub max_objects: Option<usize>,
@@ -172,7 +173,7 @@ impl Finish {
         if image.is_constant() {
             return Ok(Segmentation::empty(height, width));
         }
-        if clustering.confidence() < self.min_confidence {
+        if !clustering.has_objects() && clustering.confidence() < self.min_confidence {
             return Ok(end(vec![0; height * width]));
         }
         let mut labels = cpu.together(|| upsample::upsample(clustering.grid(), height, width, self.upsampling));

@@ -23,7 +23,10 @@ pub(super) fn select(finish: &Finish, labels: &mut [u8], (height, width): (usize
         let label = usize::from(meaning.label);
         let share = area[label] as f64 / pixels;
         let fits = area[label] > 0 && share >= f64::from(finish.min_area) && share <= f64::from(finish.max_area);
-        meaning.kind == Kind::Object && fits && !(finish.drop_border && at_border[label])
+        meaning.kind == Kind::Object
+            && fits
+            && meaning.score >= finish.min_confidence
+            && !(finish.drop_border && at_border[label])
     };
     let mut objects: Vec<&Meaning> = meanings.iter().filter(stays).collect();
     objects.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -126,6 +129,7 @@ mod tests {
         assert_eq!(kept(Finish::default().max_area(0.2)), [0.7, 0.4]);
         assert_eq!(kept(Finish::default().drop_border(true)), [0.9, 0.7]);
         assert_eq!(kept(Finish::default().max_objects(1)), [0.9]);
+        assert_eq!(kept(Finish::default().min_confidence(0.7)), [0.9, 0.7]);
         assert!(selected(Finish::default().min_area(0.5)).0.iter().all(|label| *label == 0));
     }
 
