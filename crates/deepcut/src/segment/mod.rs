@@ -35,7 +35,7 @@ use crate::setting::OptionError;
 use arrange::{arrange, spread};
 pub use finish::{Finish, Refine};
 pub use labels::{GridLabels, Group};
-use objects::{Objects, field};
+use objects::{Field, Objects};
 use recipe::{BACKGROUND_CLUSTERS, DEFAULT_TAU};
 pub use recipe::{Edges, ForegroundRule, Mode, Recipe};
 pub use stage::Start;
@@ -218,7 +218,7 @@ impl Recipe {
                     let features = self.feature_norm.map_or_else(|| features.clone(), |norm| features.normalized(norm));
                     Objects::of_cuts(&maskcut::objects(cpu, &whole.graph, &features, grid, tau, start.seed()), nodes)
                 }
-                _ => Objects::of_field(&field(&arranged.foreground, map.objectness()), grid),
+                _ => Objects::of_field(&Field::new(&arranged.foreground, map.objectness(), grid.1), grid),
             };
             let confidence = confidence(cpu, &whole.graph, &features, &objects.foreground);
             let Objects { groups, scores, .. } = objects;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! z  = ¾ · network's objectness + ¼ · log-odds of the cut      in every patch; the cut alone where the network says nothing
-//! H  = z − background;   a peak's basin is foreground where H > ½ · H(peak), or z is clearly above 0
+//! H  = z − background;   a peak's basin is foreground where H > ½ · H(peak), or z is clearly above 0; the cut alone: where z > 0
 //! E  = distance to the background;   an object is a basin of E
 //! ```
 //!
@@ -51,13 +51,30 @@ pub(super) struct Objects {
     pub scores: Vec<f32>,
 }
 
-/// z: log-odds that each patch belongs to an object.
-pub(super) fn field(foreground: &[f32], objectness: Option<&[f32]>) -> Vec<f32> {
-    // Both ends are finite, and a probability of exactly 0 or 1 is beyond them.
-    let odds = foreground.iter().map(|p| (p / (1.0 - p)).ln().clamp(-MOST_ODDS, MOST_ODDS));
-    match objectness {
-        Some(objectness) => odds.zip(objectness).map(|(odds, other)| CUT_WEIGHT * odds + (1.0 - CUT_WEIGHT) * other).collect(),
-        None => odds.collect(),
+/// Log-odds of a grid's patches.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    /// z: that a patch belongs to an object.
+    odds: Vec<f32>,
+    /// The same less the level where the object of its peak ends: above 0 is foreground.
+    above: Vec<f32>,
+}
+
+impl Field {
+    /// The field of a cut's foreground, `[patches]`, and what the network says.
+    pub fn new(foreground: &[f32], objectness: Option<&[f32]>, width: usize) -> Self {
+        // Both ends are finite, and a probability of exactly 0 or 1 is beyond them.
+        let odds = foreground.iter().map(|p| (p / (1.0 - p)).ln().clamp(-MOST_ODDS, MOST_ODDS));
+        let Some(objectness) = objectness else {
+            // Training drives a cut's odds apart: a low peak among them is no faint object.
+            let odds: Vec<f32> = odds.collect();
+            return Self { above: odds.clone(), odds };
+        };
+        Self::of_odds(odds.zip(objectness).map(|(odds, other)| CUT_WEIGHT * odds + (1.0 - CUT_WEIGHT) * other).collect(), width)
+    }
+
+    fn of_odds(odds: Vec<f32>, width: usize) -> Self {
+        Self { above: above_half(&odds, width), odds }
     }
 }
 
@@ -67,11 +84,10 @@ fn probability(odds: f32) -> f32 {
 
 impl Objects {
     /// The objects of log-odds on a `(height, width)` grid.
-    pub fn of_field(odds: &[f32], (height, width): (usize, usize)) -> Self {
-        let shifted = above_half(odds, width);
+    pub fn of_field(Field { odds, above }: &Field, (height, width): (usize, usize)) -> Self {
         let (fine_height, fine_width) = (height * FINE, width * FINE);
         let fine = |values: &[f32]| interpolate(values, (height, width), (fine_height, fine_width));
-        let inside: Vec<bool> = fine(&shifted).iter().map(|odds| *odds > 0.0).collect();
+        let inside: Vec<bool> = fine(above).iter().map(|odds| *odds > 0.0).collect();
         let found = Basins::find(&to_outside(&inside, fine_width), fine_width, 0.0, WAIST_PERSISTENCE);
         let (mut area, mut sum) = (vec![0.0f32; found.peaks.len()], vec![0.0f32; found.peaks.len()]);
         for (basin, odds) in found.basin.iter().zip(fine(odds)) {
@@ -98,7 +114,7 @@ impl Objects {
                 None => {}
             }
         }
-        let foreground = shifted.iter().enumerate().map(|(patch, &odds)| {
+        let foreground = above.iter().enumerate().map(|(patch, &odds)| {
             let is_empty = membership[patch * n..(patch + 1) * n].iter().all(|share| *share == 0.0);
             if is_empty && dropped[patch] { 0.0 } else { probability(odds) }
         });
@@ -177,13 +193,17 @@ mod tests {
         (0..GRID.0 * GRID.1).map(odds).collect()
     }
 
+    fn field(odds: Vec<f32>) -> Field {
+        Field::of_odds(odds, GRID.1)
+    }
+
     fn labels(found: &Objects) -> Vec<u8> {
         GridLabels { height: GRID.0, width: GRID.1, groups: found.groups.clone() }.hard()
     }
 
     #[test]
     fn discs_that_touch_are_two_and_an_ellipse_is_one() {
-        let two = Objects::of_field(&discs(&[(4.0, 4.0, 3.2, 3.0), (4.0, 11.0, 3.2, 4.0)]), GRID);
+        let two = Objects::of_field(&field(discs(&[(4.0, 4.0, 3.2, 3.0), (4.0, 11.0, 3.2, 4.0)])), GRID);
         assert_eq!(two.scores.len(), 2);
         assert!(two.scores[0] > two.scores[1] && two.scores[1] > 0.5, "{:?}", two.scores);
         let labels = labels(&two);
@@ -195,30 +215,30 @@ mod tests {
                 if (y / 3.0).hypot(x / 6.5) <= 1.0 { 3.0 } else { -5.0 }
             })
             .collect();
-        assert_eq!(Objects::of_field(&ellipse, GRID).scores.len(), 1);
+        assert_eq!(Objects::of_field(&field(ellipse), GRID).scores.len(), 1);
     }
 
     #[test]
     fn a_faint_object_is_found_and_has_the_lower_score() {
-        let found = Objects::of_field(&discs(&[(4.0, 3.0, 2.5, 5.0), (4.0, 12.0, 2.5, -1.0)]), GRID);
+        let found = Objects::of_field(&field(discs(&[(4.0, 3.0, 2.5, 5.0), (4.0, 12.0, 2.5, -1.0)])), GRID);
         let labels = labels(&found);
         assert_eq!([labels[4 * GRID.1 + 3], labels[4 * GRID.1 + 12], labels[4 * GRID.1 + 8]], [1, 2, 0]);
         assert!(found.scores[0] > 0.9 && (0.05..0.5).contains(&found.scores[1]), "{:?}", found.scores);
         // Fainter still it is background.
-        let found = Objects::of_field(&discs(&[(4.0, 3.0, 2.5, 5.0), (4.0, 12.0, 2.5, -2.5)]), GRID);
+        let found = Objects::of_field(&field(discs(&[(4.0, 3.0, 2.5, 5.0), (4.0, 12.0, 2.5, -2.5)])), GRID);
         assert_eq!(found.scores.len(), 1);
     }
 
     #[test]
     fn nothing_and_everything_are_defined() {
-        let none = Objects::of_field(&discs(&[]), GRID);
+        let none = Objects::of_field(&field(discs(&[])), GRID);
         assert!(none.scores.is_empty() && labels(&none).iter().all(|label| *label == 0));
-        let all = Objects::of_field(&[4.0; GRID.0 * GRID.1], GRID);
+        let all = Objects::of_field(&field(vec![4.0; GRID.0 * GRID.1]), GRID);
         assert!(all.scores.len() == 1 && labels(&all).iter().all(|label| *label == 1));
-        assert_eq!(Objects::of_field(&[9.0], (1, 1)).scores.len(), 1);
+        assert_eq!(Objects::of_field(&Field::of_odds(vec![9.0], 1), (1, 1)).scores.len(), 1);
         // More specks than there are labels.
         let specks: Vec<f32> = (0..60 * 60).map(|cell| if cell % 2 == 0 && cell / 60 % 2 == 0 { 5.0 } else { -5.0 }).collect();
-        let found = Objects::of_field(&specks, (60, 60));
+        let found = Objects::of_field(&Field::of_odds(specks, 60), (60, 60));
         assert_eq!(found.scores.len(), MAX_OBJECTS);
         let hard = GridLabels { height: 60, width: 60, groups: found.groups }.hard();
         assert_eq!(hard.iter().filter(|label| **label > 0).count(), MAX_OBJECTS, "the others are background");
@@ -235,7 +255,11 @@ mod tests {
 
     #[test]
     fn the_cut_alone_decides_where_the_network_says_nothing() {
-        assert_eq!(field(&[0.0, 0.5, 1.0], None), [-MOST_ODDS, 0.0, MOST_ODDS]);
-        assert_eq!(field(&[0.5, 0.0], Some(&[2.0, -4.0])), [1.5, -4.5]);
+        let alone = Field::new(&[0.0, 0.5, 1.0], None, 3);
+        assert_eq!((&alone.odds[..], &alone.above), (&[-MOST_ODDS, 0.0, MOST_ODDS][..], &alone.odds));
+        let both = Field::new(&[0.5, 0.0], Some(&[2.0, -4.0]), 2);
+        assert_eq!(both.odds, [1.5, -4.5]);
+        // The peak of 1.5 ends half-way down to the background at −5.5.
+        assert_eq!(both.above, [1.5 + 2.0, -4.5 + 2.0]);
     }
 }
