@@ -22,6 +22,11 @@ for network in "${networks[@]}"; do
         run sweep voc2007 --root "$voc" $(development "$voc") --backbone "$network" --profile "$profile" --set "method=$methods"
     done
 done
+printf '\n## Several objects\n\nMeasured on %s.\n' "$(date +%F)"
+for options in '--mode object' '--mode objects' '--mode objects --method maskcut'; do
+    # shellcheck disable=SC2086  # several words
+    run eval voc2007 --root "$voc" $(development "$voc" Segmentation) --task instances $options
+done
 printf '\n## The embedded network\n'
 training/evaluate.sh "$ecssd" "$voc" "$davis"
 for network in "${networks[@]:1}"; do

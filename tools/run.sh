@@ -4,9 +4,9 @@ deepcut=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")/target/release/deepcut
 options=()
 cache=$(mktemp -d)
 trap 'rm -rf "$cache"' EXIT
-# The pictures of a list of the project's own, if the data set has one.
+# The pictures of a list of the project's own, if the data set has one: that of boxes (Main), or of instances (Segmentation).
 development() {
-    local file=$1/ImageSets/Main/dev.txt
+    local file=$1/ImageSets/${2:-Main}/dev.txt
     [ ! -f "$file" ] || printf -- '--list %s' "$file"
 }
 run() {
