@@ -671,8 +671,8 @@ impl MethodArgs {
             (Edges::Correlation { .. }, _, Some(alpha)) => Edges::Correlation { alpha },
             (edges @ Edges::Correlation { .. }, ..) => edges,
             (_, Some(tau), _) => tau,
-            // TokenCut's own threshold.
-            (Edges::Relu, ..) if method == Method::Tokencut => Recipe::default().edges,
+            // Methods that cut the graph of a threshold.
+            (Edges::Relu, ..) if matches!(method, Method::Tokencut | Method::Maskcut) => Recipe::default().edges,
             (edges, ..) => edges,
         };
         match self.epochs[..] {

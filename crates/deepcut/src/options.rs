@@ -222,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn options_of_objects_belong_to_their_mode() {
+        let objects = Options::default().recipe(Recipe::default().mode(Mode::Objects));
+        objects.validate().unwrap();
+        let one = objects.clone().finish(Finish::default().largest_component(true));
+        assert_eq!(one.validate().unwrap_err().name, "largest_component");
+        for finish in [Finish::default().max_objects(0), Finish::default().max_objects(255)] {
+            assert_eq!(objects.clone().finish(finish).validate().unwrap_err().name, "max_objects");
+        }
+        let areas = Finish::default().min_area(0.5).max_area(0.4);
+        assert_eq!(objects.clone().finish(areas).validate().unwrap_err().name, "max_area");
+        assert_eq!(objects.clone().finish(Finish::default().min_area(f32::NAN)).validate().unwrap_err().name, "min_area");
+        let ignored = |options: &Options| options.without_effect().iter().any(|(name, _)| *name == "drop_border");
+        assert!(!ignored(&objects) && ignored(&Options::default()));
+    }
+
+    #[test]
     fn unknown_fields_are_refused() {
         assert!(serde_json::from_str::<Options>(r#"{"mode": "parts"}"#).is_err());
         let nested = serde_json::from_str::<Options>(r#"{"recipe": {"mode": "parts"}}"#).unwrap();

@@ -39,7 +39,8 @@ pub struct Region {
     pub kind: Kind,
     /// The number of the object that a part belongs to, counted from 1.
     pub part_of: Option<u8>,
-    /// How sure it is that the region is what `kind` says, in [0, 1]: today the confidence of the cut, for every region of an image.
+    /// How sure it is that the region is what `kind` says, in [0, 1]: its own for objects that were told apart, else the
+    /// confidence of the cut.
     pub score: f32,
     /// Pixels.
     pub area: usize,

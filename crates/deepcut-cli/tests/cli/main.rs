@@ -8,6 +8,7 @@ mod dialects;
 mod eval;
 mod instances;
 mod models;
+mod objects;
 mod options;
 mod parity;
 

@@ -87,7 +87,7 @@ pub struct Report {
 }
 
 /// A label of a segmented image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LabelReport {
     /// The label.
@@ -97,6 +97,8 @@ pub struct LabelReport {
     /// The number of the object that a part belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part_of: Option<u8>,
+    /// How sure it is that the region is what `kind` says, in [0, 1].
+    pub score: f32,
     /// Whether it belongs to the foreground.
     pub foreground: bool,
     /// Pixels.
@@ -132,6 +134,7 @@ impl Report {
             label: region.label,
             kind: region.kind,
             part_of: region.part_of,
+            score: region.score,
             foreground: region.is_foreground(),
             area: region.area,
             bounds: xywh(region.bounds),
@@ -223,7 +226,7 @@ mod tests {
         assert_eq!(report["components"], json!([{ "area": 2, "box": [0, 0, 2, 1] }, { "area": 2, "box": [1, 2, 2, 1] }]));
         assert_eq!(
             report["labels"][3],
-            json!({ "label": 3, "kind": "background", "foreground": false, "area": 1, "box": [3, 1, 1, 1] })
+            json!({ "label": 3, "kind": "background", "score": 0.5, "foreground": false, "area": 1, "box": [3, 1, 1, 1] })
         );
         assert_eq!(
             (&report["seed"], &report["seconds"]["train"], &report["kernels"]),

@@ -300,8 +300,11 @@ impl Recipe {
             check("method", "maskcut", self.method != Method::Maskcut, "another, or the mode objects")?;
         }
         if self.method == Method::Maskcut {
-            let positive = matches!(self.edges, Edges::Threshold(tau) if tau >= 0.0);
-            check("edges", "these", positive, "a threshold of at least 0 with the method maskcut (tau)")?;
+            let (tau, suits) = match self.edges {
+                Edges::Threshold(tau) => (tau.to_string(), tau >= 0.0),
+                _ => ("none".to_owned(), false),
+            };
+            check("tau", tau, suits, "at least 0 with the method maskcut")?;
         }
         if self.method.cuts_in_two() {
             let two = self.mode == Mode::Objects || self.mode == Mode::Object && self.n_clusters.is_none_or(|k| k == 2);
@@ -376,6 +379,14 @@ mod tests {
         assert_eq!(name(with().method(Method::Pca).n_clusters(3)), "method");
         assert_eq!(name(with().method(Method::Tokencut).objective(Objective::Correlation)), "objective");
         assert_eq!(name(with().method(Method::Kmeans).objective(Objective::Correlation)), "objective");
+        let objects = || with().mode(Mode::Objects);
+        objects().validate().unwrap();
+        objects().method(Method::Maskcut).validate().unwrap();
+        assert_eq!(name(objects().n_clusters(3)), "n_clusters");
+        assert_eq!(name(objects().objective(Objective::Correlation)), "mode");
+        assert_eq!(name(with().method(Method::Maskcut)), "method");
+        assert_eq!(name(objects().method(Method::Maskcut).edges(Edges::Relu)), "tau");
+        assert_eq!(name(objects().method(Method::Maskcut).edges(Edges::Threshold(-0.1))), "tau");
         assert_eq!(name(with().color(10.0)), "color");
         assert_eq!(name(with().method(Method::DeepSpectral).color(-1.0)), "color");
         assert_eq!(name(with().method(Method::DeepSpectral).color(f32::NAN)), "color");
