@@ -32,7 +32,7 @@ pub fn cpu(portable: bool) -> anyhow::Result<Cpu> {
     let (Some(folder), Some(processor)) = (cache_folder(|name| std::env::var_os(name)), processor_name()) else {
         return Ok(builder.build()?);
     };
-    Ok(builder.rates(kept_rates(&folder.join("deepcut/rates.json"), &processor, isa)).build()?)
+    Ok(builder.rates(kept_rates(&folder.join("deepcut/rates.json"), &processor, isa, || isa.measure())).build()?)
 }
 
 /// The folder for what can be made again, as the system's custom has it.
@@ -73,8 +73,8 @@ fn name_in(cpuinfo: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The rates kept in a file, or measured now and kept there. A file that cannot be read or written is no failure.
-fn kept_rates(path: &Path, processor: &str, isa: Isa) -> Rates {
+/// The rates kept in a file, or measured now and kept there if they can be relied on. A file that cannot be read or written is no failure.
+fn kept_rates(path: &Path, processor: &str, isa: Isa, measure: impl FnOnce() -> (Rates, bool)) -> Rates {
     let key = format!("{processor}; {}; {}", isa.name(), env!("CARGO_PKG_VERSION"));
     let kept = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let mut kept = kept.filter(Value::is_object).unwrap_or_else(|| json!({}));
@@ -82,7 +82,7 @@ fn kept_rates(path: &Path, processor: &str, isa: Isa) -> Rates {
     if let (Some(f32), Some(bf16), Some(int8)) = (rate("f32"), rate("bf16"), rate("int8")) {
         return Rates { f32, bf16, int8 };
     }
-    let (rates, confirmed) = isa.measure();
+    let (rates, confirmed) = measure();
     if !confirmed {
         return rates;
     }
@@ -103,25 +103,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deepcut/rates.json");
         let isa = Isa::detect();
-        let first = kept_rates(&path, "a processor", isa);
-        assert!(first.f32 > 0.0);
+        let rates = |f32| Rates { f32, bf16: 1.0, int8: 2.0 };
+        let kept_rates = |path: &Path, processor, isa, confirmed| kept_rates(path, processor, isa, || (rates(7.0), confirmed));
+        // A busy machine's are used and not kept.
+        assert_eq!(kept_rates(&path, "a processor", isa, false), rates(7.0));
+        assert!(!path.exists());
+        assert_eq!(kept_rates(&path, "a processor", isa, true), rates(7.0));
         // What is kept counts, not what the machine does now.
         let text = std::fs::read_to_string(&path).unwrap();
         let mut kept: Value = serde_json::from_str(&text).unwrap();
         let entry = kept.as_object_mut().unwrap().values_mut().next().unwrap();
         *entry = json!({ "f32": 3.0, "bf16": 1.0, "int8": 2.0 });
         std::fs::write(&path, kept.to_string()).unwrap();
-        assert_eq!(kept_rates(&path, "a processor", isa), Rates { f32: 3.0, bf16: 1.0, int8: 2.0 });
-        kept_rates(&path, "another", isa);
-        kept_rates(&path, "a processor", Isa::portable());
+        assert_eq!(kept_rates(&path, "a processor", isa, true), rates(3.0));
+        kept_rates(&path, "another", isa, true);
+        kept_rates(&path, "a processor", Isa::portable(), true);
         let kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(kept.as_object().unwrap().len(), if isa == Isa::portable() { 2 } else { 3 });
         // Damaged, or no place for a file.
         for damaged in ["{", "[]", r#"{"a processor": 7}"#] {
             std::fs::write(&path, damaged).unwrap();
-            assert!(kept_rates(&path, "a processor", isa).f32 > 0.0);
+            assert_eq!(kept_rates(&path, "a processor", isa, true), rates(7.0));
         }
-        assert!(kept_rates(&path.join("below a file"), "a processor", isa).f32 > 0.0);
+        assert_eq!(kept_rates(&path.join("below a file"), "a processor", isa, true), rates(7.0));
+        assert!(isa.measure().0.f32 > 0.0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ fn options(what: &str) -> Options {
     let mut options = match what {
         "object" => Options::default(),
         "parts" => Options::default().recipe(default().mode(Mode::Parts)),
+        "objects" => Options::default().recipe(default().mode(Mode::Objects)),
         "scene" => Options::default().recipe(default().mode(Mode::Scene)),
         "paper" => Options::paper(),
         "tokencut" => Options::default().recipe(default().method(Method::Tokencut)),
