@@ -131,6 +131,13 @@ impl Clustering {
         &self.meanings
     }
 
+    /// With objects of these scores, labeled from 1.
+    fn with_objects(mut self, scores: &[f32]) -> Self {
+        let object = |(label, &score)| Meaning { label, kind: Kind::Object, part_of: None, score };
+        self.meanings.extend((1..=u8::MAX).zip(scores).map(object));
+        Self { has_objects: true, ..self }
+    }
+
     /// Whether the labels are objects that were told apart: [`Mode::Objects`].
     pub(crate) fn has_objects(&self) -> bool {
         self.has_objects
@@ -215,17 +222,13 @@ impl Recipe {
         if self.mode == Mode::Objects {
             let objects = match (self.method, self.edges) {
                 (Method::Maskcut, Edges::Threshold(tau)) => {
-                    let features = self.feature_norm.map_or_else(|| features.clone(), |norm| features.normalized(norm));
                     Objects::of_cuts(&maskcut::objects(cpu, &whole.graph, &features, grid, tau, start.seed()), nodes)
                 }
                 _ => Objects::of_field(&Field::new(&arranged.foreground, map.objectness(), grid.1), grid),
             };
             let confidence = confidence(cpu, &whole.graph, &features, &objects.foreground);
-            let Objects { groups, scores, .. } = objects;
-            let mut found = self.clustering(grid, groups, confidence, start.seed(), networks);
-            let object = |(label, &score)| Meaning { label, kind: Kind::Object, part_of: None, score };
-            found.meanings.extend((1..=u8::MAX).zip(&scores).map(object));
-            return Ok(Clustering { has_objects: true, ..found });
+            let found = self.clustering(grid, objects.groups, confidence, start.seed(), networks);
+            return Ok(found.with_objects(&objects.scores));
         }
         let confidence = confidence(cpu, &whole.graph, &features, &arranged.foreground);
         drop(whole.graph);
