@@ -191,11 +191,9 @@ def main(program):
         names = sorted(os.path.relpath(os.path.join(where, name), folder) for where, _, files in os.walk(folder) for name in files)
         with open(os.path.join(work, "names.txt"), "w", encoding="utf-8") as file:
             file.write("head & <neck>\nKörper\n")
-        known = subprocess.run([program, "segment", "--help"], capture_output=True, text=True).stdout
-        objects = "objects" if "objects," in known else "object"
         modes = {
             "parts": ["--mode", "parts", "-k", "3", "--set", "upsampling=nearest", "--labels", os.path.join(work, "names.txt")],
-            "objects": ["--mode", objects, "--label", 'a "thing" & more'],
+            "objects": ["--mode", "objects", "--label", 'a "thing" & more'],
         }
         runs, found = collections.defaultdict(dict), collections.Counter()
         for mode, options in modes.items():

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::annotation::AnnotationArgs;
 use crate::memory::MemoryArg;
 use crate::words;
 use anyhow::{Context, bail};
@@ -10,11 +11,10 @@ use deepcut::backbone::{Config, Facets};
 use deepcut::batch::Destination;
 use deepcut::dataset::Void;
 use deepcut::export::Format;
-use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, CocoMasks, Paths, Shapes};
+use deepcut::export::annotation::AnnotationFormat;
 use deepcut::{Edges, Finish, Method, Mode, Objective, Options, Precision, Recipe, Refine};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Unsupervised image segmentation: objects, boxes and parts of any image, without labels or training data.
 #[derive(Parser)]
@@ -259,80 +259,6 @@ pub struct SegmentArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub run: RunArgs,
-}
-
-/// What annotation files say.
-#[derive(Args)]
-pub struct AnnotationArgs {
-    /// Class of the objects in annotation files [default: object]
-    ///
-    /// This option and the others of annotation files can be changed later: the same command with another value segments no image again.
-    #[arg(long, value_name = "NAME", help_heading = "Annotation files")]
-    pub label: Option<String>,
-    /// File with names of the parts or clusters in annotation files, one a line: the first is that of part 1 [default: part 1, part 2, ...]
-    #[arg(long, value_name = "FILE", help_heading = "Annotation files")]
-    pub labels: Option<PathBuf>,
-    /// How annotation files name an image: by its path below the input folder, its whole path, or its file name
-    #[arg(long, value_parser = choice::<Paths, 3>(Paths::ALL.map(Paths::name)), default_value = "relative", help_heading = "Annotation files")]
-    pub paths: Paths,
-    /// Take out corners of polygons that lie within this many pixels of a straighter line; 0 keeps them all, so that polygons are exactly
-    /// the masks; 1 or 2 is good for correcting by hand. Polygons stay valid
-    #[arg(long, value_name = "PIXELS", value_parser = simplify, default_value = "0", allow_negative_numbers = true, help_heading = "Annotation files")]
-    pub simplify: f64,
-    /// How COCO files write masks: as polygons, as run lengths (compressed, or as a list, with iscrowd 1), or each as what loses nothing: polygons,
-    /// but compressed run lengths for masks with holes
-    #[arg(long, value_name = "FORM", value_parser = choice::<CocoMasks, 4>(CocoMasks::ALL.map(CocoMasks::name)), default_value = "auto", help_heading = "Annotation files")]
-    pub coco_masks: CocoMasks,
-    /// What files of LabelMe, CVAT and Label Studio have: polygons, except masks where there is a hole, or masks only
-    /// [default: polygon in LabelMe, which does not edit masks; mask in the others]
-    #[arg(long, value_name = "SHAPE", value_parser = choice::<Shapes, 3>(Shapes::ALL.map(Shapes::name)), default_value = "auto", help_heading = "Annotation files")]
-    #[arg(hide_default_value = true)]
-    pub shapes: Shapes,
-}
-
-fn choice<T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static, const N: usize>(
-    names: [&'static str; N],
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
-}
-
-fn simplify(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|pixels| (0.0..=1000.0).contains(pixels)).ok_or_else(|| "expected a number from 0 to 1000".into())
-}
-
-impl AnnotationArgs {
-    /// The options, with the names that are in a file.
-    pub fn options(&self) -> anyhow::Result<AnnotationOptions> {
-        let mut options = AnnotationOptions::default();
-        if self.label.as_ref().is_some_and(|label| label.trim().is_empty()) {
-            bail!("--label: expected a name");
-        }
-        options.label.clone_from(&self.label);
-        if let Some(path) = &self.labels {
-            let text = std::fs::read_to_string(path).with_context(|| format!("--labels {}", path.display()))?;
-            options.labels = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
-            if options.labels.is_empty() {
-                bail!("--labels {}: expected a name on each line", path.display());
-            }
-        }
-        (options.paths, options.simplify) = (self.paths, self.simplify);
-        (options.coco_masks, options.shapes) = (self.coco_masks, self.shapes);
-        Ok(options)
-    }
-
-    /// The options given that have no effect without annotation files.
-    fn given(&self) -> Vec<&'static str> {
-        let usual = AnnotationOptions::default();
-        let given = [
-            ("--label", self.label.is_some()),
-            ("--labels", self.labels.is_some()),
-            ("--paths", self.paths != usual.paths),
-            ("--simplify", self.simplify != usual.simplify),
-            ("--coco-masks", self.coco_masks != usual.coco_masks),
-            ("--shapes", self.shapes != usual.shapes),
-        ];
-        given.into_iter().filter_map(|(flag, given)| given.then_some(flag)).collect()
-    }
 }
 
 /// A data set, the options to evaluate, and what to keep.
@@ -804,10 +730,8 @@ impl SegmentArgs {
     /// Says which of the options given have no effect beside the others.
     pub fn warn_of_ignored(&self, options: &Options, to: &Destination) {
         self.method.warn_of_ignored(options, &self.sets);
-        if self.annotations(to).is_empty() {
-            for flag in self.annotation.given() {
-                words::say(&format!("deepcut: {flag} has no effect: no annotation files are written; see --format"));
-            }
+        for warning in self.annotation.ignored(&self.annotations(to), options) {
+            words::say(&format!("deepcut: {warning}"));
         }
     }
 }

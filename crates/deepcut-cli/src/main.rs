@@ -3,6 +3,7 @@
 //! Exit status: 0 if everything is there that was asked for, 1 if not (each failure is named on standard error, the rest is done), 2 for a
 //! wrong command line or anything that stops the run before it begins, 130 after Ctrl-C, 143 after SIGTERM.
 
+mod annotation;
 mod args;
 mod batch;
 mod cache;

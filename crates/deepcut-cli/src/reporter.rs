@@ -3,7 +3,7 @@
 use crate::args::RunArgs;
 use crate::stop;
 use crate::words::{self, count};
-use deepcut::batch::{Event, Input, JobError, Outcome, Stopped, Summary};
+use deepcut::batch::{Event, Input, JobError, Left, Outcome, Stopped, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -117,7 +117,7 @@ impl<'a> Reporter<'a> {
     ) -> ControlFlow<()> {
         let name = input.name();
         match outcome {
-            Outcome::Done { done, notes, damage } => {
+            Outcome::Done { done, notes, damage, .. } => {
                 if let (Some(damage), false) = (damage, self.args.quiet) {
                     self.line(&format!("deepcut: {name}: warning: damaged: {damage}"));
                 }
@@ -218,6 +218,12 @@ impl<'a> Reporter<'a> {
         if !summary.run_files.is_empty() {
             object["outputs"] = json!(summary.run_files);
         }
+        if summary.unpaired > 0 {
+            object["unpaired"] = json!(summary.unpaired);
+        }
+        if summary.left != Left::default() {
+            object["left"] = json!({ "unrecorded": summary.left.unrecorded, "edited": summary.left.edited });
+        }
         if let Some(fit) = &summary.polygons {
             object["polygons"] =
                 json!({ "regions": fit.regions, "mean_iou": fit.mean, "worst_iou": fit.worst, "worst": fit.worst_image });
@@ -235,7 +241,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn summary(&self, summary: &Summary, seconds: f64) {
-        let &Summary { images, skipped, unrecorded, differing, damaged, .. } = summary;
+        let &Summary { images, skipped, left, differing, damaged, .. } = summary;
         if images > 1 {
             let mut text = format!("{images} images, {} written, {} failed", count(summary.files, "file"), summary.failures);
             if summary.annotated > 0 {
@@ -270,10 +276,23 @@ impl<'a> Reporter<'a> {
         for (note, &times) in self.notes.iter().filter(|&(_, &times)| times > 1 && !self.args.verbose) {
             self.line(&format!("the same for {}: {note}", count(times - 1, "more image")));
         }
-        if unrecorded > 0 {
+        if summary.unpaired > 0 {
+            self.line(&format!(
+                "deepcut: warning: annotation files of {} have names such as a.jpg.txt, as others are called the same but for the extension; \
+                 programs look for a.txt: give each image a name of its own",
+                count(summary.unpaired, "image")
+            ));
+        }
+        if left.unrecorded > 0 {
             self.line(&format!(
                 "left as found: {} that another program wrote or changed, or an older version; pass --overwrite to make them anew",
-                count(unrecorded, "result")
+                count(left.unrecorded, "result")
+            ));
+        }
+        if left.edited > 0 {
+            self.line(&format!(
+                "left as found: {} that somebody wrote or changed; --overwrite does not replace them either: move them away to have them made anew",
+                count(left.edited, "annotation file")
             ));
         }
         if !summary.left_out.is_empty() {

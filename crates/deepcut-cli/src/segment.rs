@@ -19,11 +19,12 @@ pub fn run(args: &SegmentArgs) -> anyhow::Result<Status> {
     let main_files: Vec<String> = annotations.iter().map(|format| format.main_file()).collect();
     let suffixes = formats.iter().map(|format| -> &str { format.suffix() }).chain(main_files.iter().map(String::as_str));
     let suffixes: Vec<&str> = suffixes.collect();
+    let annotation = args.annotation.options(&annotations)?;
     batch::check_stdout(&args.files, &destination, &suffixes)?;
     let work = batch::batch(&args.files, &args.run, &args.network, destination)
         .formats(formats)
         .annotations(annotations)
-        .annotation_options(args.annotation.options()?);
+        .annotation_options(annotation);
     batch::run(
         &args.files,
         &args.run,

@@ -87,6 +87,22 @@ fn files_that_a_person_changed_are_not_replaced() {
 }
 
 #[test]
+fn a_file_that_nothing_replaces_is_not_told_to_be_overwritten() {
+    let dir = images();
+    std::fs::create_dir(dir.path().join("set")).unwrap();
+    std::fs::write(dir.path().join("set/b.json"), "{}").unwrap();
+    for options in [&[][..], &["--label", "x"], &["--overwrite"]] {
+        let output = segment(dir.path(), &[&["in", "-o", "set", "--format", "coco,labelme", "--json"], options].concat());
+        assert_status(&output, 0);
+        let told = stderr(&output);
+        assert!(told.contains("left as found: 1 annotation file that somebody wrote or changed"), "{told}");
+        assert!(!told.contains("pass --overwrite"), "{told}");
+        assert_eq!(json_lines(&output).pop().unwrap()["left"], serde_json::json!({ "unrecorded": 0, "edited": 1 }));
+        assert_eq!(std::fs::read(dir.path().join("set/b.json")).unwrap(), b"{}");
+    }
+}
+
+#[test]
 fn parts_have_names_of_a_file() {
     let dir = images();
     std::fs::write(dir.path().join("names.txt"), "head\n\n  body \n").unwrap();
@@ -135,7 +151,11 @@ fn options_are_checked() {
     fails(&["--paths", "uri"], "relative, absolute, name");
     fails(&["--coco-masks", "png"], "auto, polygon, rle, rle-list");
     fails(&["--labels", "absent.txt"], "absent.txt");
-    fails(&["--label", " "], "expected a name");
+    fails(&["--label", " "], "--label: expected a name");
+    fails(&["--label", "a\nb"], "--label: expected a name of one line");
+    std::fs::write(dir.path().join("twice.txt"), "a\nb\na\n").unwrap();
+    fails(&["--labels", "twice.txt"], "--labels twice.txt: two lines have the name a");
+    fails(&["--label", "a:b", "--format", "voc"], "cannot hold the name a:b");
     // Names that are the same without their folders.
     let output = segment(dir.path(), &["in", "-o", "set", "--format", "coco", "--paths", "name"]);
     assert_status(&output, 2);
@@ -144,4 +164,20 @@ fn options_are_checked() {
     let output = segment(dir.path(), &["in/a.png", "-o", "set", "--format", "mask", "--label", "x"]);
     assert_status(&output, 0);
     assert!(stderr(&output).contains("--label has no effect: no annotation files are written"), "{}", stderr(&output));
+    let told = |options: &[&str], words: &str| {
+        let output = segment(dir.path(), &[&["in/a.png", "-o", "told", "--overwrite"], options].concat());
+        assert_status(&output, 0);
+        assert!(stderr(&output).contains(&format!("{words}\n")), "{}", stderr(&output));
+    };
+    std::fs::write(dir.path().join("names.txt"), "a:b\n").unwrap();
+    told(
+        &["-f", "coco", "-m", "parts", "--label", "x"],
+        "--label has no effect: it names objects; --labels names parts and clusters",
+    );
+    told(&["-f", "coco", "--label", "x", "--labels", "names.txt"], "--labels has no effect: --label names the objects");
+    told(&["-f", "yolo", "--coco-masks", "rle"], "--coco-masks has no effect: no file of these formats depends on it");
+    told(&["-f", "coco", "--shapes", "mask"], "--shapes has no effect: no file of these formats depends on it");
+    let output =
+        segment(dir.path(), &["in", "-o", "silent", "-f", "coco", "--label", "a:b", "--paths", "absolute", "--simplify", "1"]);
+    assert!(!stderr(&output).contains("no effect"), "{}", stderr(&output));
 }

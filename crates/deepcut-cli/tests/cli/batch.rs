@@ -404,6 +404,12 @@ fn another_picture_from_standard_input_is_another_picture() {
     assert_says(&output, "is the result of another image, stdin; pass --overwrite");
 }
 
+/// So many images that a busy machine is not through with them before it is this test's turn again.
+const MANY: usize = 400;
+/// With one thread: an image that is made, four that wait for the disk, and one before and behind each of these. They are begun, so they are
+/// reported.
+const BEGUN: u64 = 8;
+
 /// A batch of `count` images, begun: its first image is done.
 fn begun(dir: &Path, count: usize, options: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
     std::fs::create_dir_all(dir.join("in")).unwrap();
@@ -433,7 +439,7 @@ fn ended(mut child: Child, mut stdout: impl Read) -> Output {
 #[test]
 fn an_output_that_is_gone_stops_the_batch() {
     let dir = folder();
-    let (child, stdout) = begun(dir.path(), 60, &[]);
+    let (child, stdout) = begun(dir.path(), MANY, &[]);
     std::fs::rename(dir.path().join("out"), dir.path().join("unplugged")).unwrap();
     let output = ended(child, stdout);
     assert_status(&output, 1);
@@ -441,7 +447,7 @@ fn an_output_that_is_gone_stops_the_batch() {
     assert_says(&output, "not done; the same command goes on from here");
     assert!(!dir.path().join("out").exists());
     let summary = json_lines(&output).pop().unwrap();
-    assert!(summary["not_done"].as_u64().unwrap() > 0 && summary["failures"].as_u64().unwrap() <= 2, "{summary}");
+    assert!(summary["not_done"].as_u64().unwrap() > 0 && summary["failures"].as_u64().unwrap() <= BEGUN, "{summary}");
 
     #[cfg(target_os = "linux")]
     {
@@ -456,8 +462,8 @@ fn an_output_that_is_gone_stops_the_batch() {
         assert_status(&output, 1);
         assert_says(&output, "stopped: the results of 3 images in a row could not be written");
         let summary = json_lines(&output).pop().unwrap();
-        // One more may have been begun by then.
-        assert!(summary["failures"].as_u64().unwrap() <= 4 && summary["files"] == summary["failures"], "{summary}");
+        // Others may have been begun by then.
+        assert!(summary["failures"].as_u64().unwrap() < 3 + BEGUN && summary["files"] == summary["failures"], "{summary}");
         // The masks, which are small, are there and counted; the next run makes the rest.
         assert_eq!(json_lines(&output)[0]["outputs"][0], "full/00.mask.png");
         let output = segment(dir.path(), &["in/00.png", "-o", "full", "--format", "mask,overlay", "-r", "96", "-v"]);
@@ -475,7 +481,7 @@ fn signals_end_a_batch_well() {
     };
     for (signal, status, word) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
         let dir = folder();
-        let (child, stdout) = begun(dir.path(), 60, &[]);
+        let (child, stdout) = begun(dir.path(), MANY, &[]);
         kill(&child, signal);
         let output = ended(child, stdout);
         assert_status(&output, status);
@@ -483,8 +489,10 @@ fn signals_end_a_batch_well() {
         let undone = summary["not_done"].as_u64().unwrap();
         assert_says(&output, &format!("{word}: {undone} images not done; the same command goes on from here"));
         let written = tree(&dir.path().join("out"));
-        assert!(undone > 0 && written.len() as u64 == 60 - undone && written.iter().all(|name| name.ends_with(".mask.png")));
-        assert_eq!((summary["done"].as_u64().unwrap(), summary["failures"].as_u64().unwrap()), (60 - undone, 0));
+        assert!(
+            undone > 0 && written.len() as u64 == MANY as u64 - undone && written.iter().all(|name| name.ends_with(".mask.png"))
+        );
+        assert_eq!((summary["done"].as_u64().unwrap(), summary["failures"].as_u64().unwrap()), (MANY as u64 - undone, 0));
         // The next run goes on.
         let output = segment(dir.path(), &["in/0*.png", "-o", "out", "--format", "mask", "--json", "-r", "96"]);
         assert_status(&output, 0);
@@ -500,22 +508,21 @@ fn signals_end_a_batch_well() {
         // With the slowest kernels the network alone takes longer than a busy machine takes to send two signals.
         command.args(["segment", "in", "-o", "large", "-r", "2048", "--threads", "1", "--verbose", "--deterministic"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // From now on the signal is listened to: Linux says so, elsewhere it takes a while.
-        let listens = || match std::fs::read_to_string(format!("/proc/{}/status", child.id())) {
-            Ok(status) => status.lines().any(|line| {
-                let caught = line.strip_prefix("SigCgt:").and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-                caught.is_some_and(|mask| mask & 2 != 0)
-            }),
+        // Until the network has begun: before it, a signal ends the image at once. It has after a second of the processor's time, which Linux
+        // tells in hundredths behind the name in brackets; elsewhere it takes a while.
+        let has_begun = || match std::fs::read_to_string(format!("/proc/{}/stat", child.id())) {
+            Ok(status) => {
+                let user = status.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(11)?.parse::<u64>().ok());
+                user.is_some_and(|hundredths| hundredths > 100)
+            }
             Err(_) => {
-                std::thread::sleep(Duration::from_secs(3));
+                std::thread::sleep(Duration::from_secs(5));
                 true
             }
         };
-        while !listens() {
+        while !has_begun() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Until the network has begun: before it, a signal ends the image at once.
-        std::thread::sleep(Duration::from_secs(2));
         kill(&child, "-INT");
         if again {
             std::thread::sleep(Duration::from_millis(200));

@@ -71,7 +71,7 @@ pub use error::{BatchError, FileError, InputError, JobError, Panicked, Remedy, T
 pub use inputs::{Collected, Input, LeftOut, Missing, collect};
 pub use ordered::{WORKER_THREAD, Workers};
 pub use outputs::Target;
-pub use progress::{Event, Outcome, PolygonFit, Stopped, Summary};
+pub use progress::{Event, Left, Outcome, PolygonFit, Stopped, Summary};
 pub use run::Prepared;
 pub use segment::settings;
 pub use stopwatch::Stopwatch;

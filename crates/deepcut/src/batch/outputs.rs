@@ -3,7 +3,6 @@
 use super::destination::{Destination, extension, result_name};
 use super::files::{list, make_folder, move_to, or_here, parent, try_writing, write_beside};
 use super::inputs::{self, Input, Key};
-use super::run_files::{RUN_SUMS, RunSums};
 use super::{BatchError, FileError, JobError, Settings};
 use crate::export::annotation::{AnnotationOptions, image_name};
 use crate::export::examine::{Found, examine};
@@ -98,8 +97,6 @@ pub struct Outputs {
     pub(super) read: HashSet<Key>,
     /// Where regions are kept if the results go to no folder.
     temporary: Option<TempDir>,
-    /// Checksums of annotation files of the whole run as earlier runs wrote them.
-    pub(super) sums: RunSums,
     /// Held to read by those who write.
     writing: RwLock<()>,
     /// Folders that were written to.
@@ -146,7 +143,6 @@ impl Outputs {
         }
         Ok(Self {
             temporary,
-            sums: RunSums::default(),
             destination,
             wanted,
             read: inputs.iter().filter_map(|input| input.key().cloned()).collect(),
@@ -204,13 +200,12 @@ impl Outputs {
                 return Err(BatchError::Exists { path });
             }
         }
-        self.sums =
-            self.destination.run_path(Path::new(RUN_SUMS)).filter(|_| !self.is_single()).map(RunSums::open).unwrap_or_default();
+        let sums = self.run_sums();
         for path in self.wanted.annotations.runs.iter().filter_map(|name| self.destination.run_path(Path::new(name))) {
             if inputs::key(&path).is_some_and(|key| self.read.contains(&key)) {
                 return Err(BatchError::ReplacesInput { path });
             }
-            if self.is_edited(&path) {
+            if self.is_edited(&sums, &path) {
                 return Err(if self.is_single() { BatchError::Exists { path } } else { BatchError::Edited { path } });
             }
         }

@@ -3,7 +3,7 @@
 use super::inputs::{self, Input};
 use super::outputs::{Outputs, SIDE, Target, difference, keeps_record, look};
 use super::source::Source;
-use super::{JobError, Settings};
+use super::{JobError, Left, Settings};
 use crate::backbone::weights::{sha256, sha256_of_reader};
 use crate::export::annotation::{AnnotationOptions, Regions, Written, image_name};
 use crate::export::examine::Found;
@@ -23,8 +23,8 @@ pub enum Plan {
     Annotate(Box<Regions>, Work),
     /// Everything is there.
     Skip {
-        /// How many have no record.
-        unrecorded: usize,
+        /// Those that no run made.
+        left: Left,
     },
     /// Results of other settings are there; how they differ.
     Differs(String),
@@ -37,8 +37,8 @@ pub struct Work {
     pub targets: Vec<Target>,
     /// What is known of the image's annotation files that are there and ours.
     pub known: BTreeMap<String, Written>,
-    /// Results that have no record.
-    pub unrecorded: usize,
+    /// Results that are there and left, though no run made them so.
+    pub left: Left,
 }
 
 /// Results that are there, and those to make.
@@ -46,7 +46,7 @@ pub struct Work {
 struct State {
     targets: Vec<(Target, bool)>,
     records: Vec<(Record, SystemTime)>,
-    unrecorded: usize,
+    left: Left,
     missing: usize,
     /// Annotation files to make.
     annotations: usize,
@@ -70,7 +70,7 @@ impl Outputs {
         let mut state = State::default();
         self.look_at_results(source, name, &mut state)?;
         let regions = self.look_at_annotations(source, name, &mut state)?;
-        let State { mut targets, records, unrecorded, missing, annotations } = state;
+        let State { mut targets, records, left, missing, annotations } = state;
         let known = regions.as_ref().map(|regions| regions.files.clone()).unwrap_or_default();
         let wants_regions = !self.wanted.annotations.runs.is_empty() || annotations > 0;
         let side = |targets: &mut Vec<(Target, bool)>, wanted: bool| {
@@ -83,7 +83,7 @@ impl Outputs {
                     side(&mut targets, true);
                 }
                 let targets = targets.into_iter().map(|(target, _)| target).collect();
-                return Ok(Plan::Make(Work { targets, known, unrecorded }));
+                return Ok(Plan::Make(Work { targets, known, left }));
             }
         }
         if let Some(difference) = records.iter().find_map(|(record, _)| difference(&record.settings, settings)) {
@@ -97,11 +97,11 @@ impl Outputs {
             || wants_regions && usable.is_none()
             || self.wanted.suffixes.is_empty() && self.wanted.annotations.is_empty();
         let targets = targets.into_iter().filter_map(|(target, wanted)| wanted.then_some(target)).collect();
-        let work = Work { targets, known, unrecorded };
+        let work = Work { targets, known, left };
         match usable {
             _ if needs_pixels => Ok(Plan::Make(work)),
             Some(regions) if annotations > 0 => Ok(Plan::Annotate(Box::new(regions), work)),
-            _ => Ok(Plan::Skip { unrecorded }),
+            _ => Ok(Plan::Skip { left }),
         }
     }
 
@@ -133,7 +133,7 @@ impl Outputs {
                 Some((Found::Whole(None), _)) if self.is_single() => return Err(JobError::Exists { path: place }),
                 Some((Found::Partial, _)) => (true, true),
                 Some((Found::Whole(None), _)) => {
-                    state.unrecorded += 1;
+                    state.left.unrecorded += 1;
                     continue;
                 }
                 Some((Found::Whole(Some(record)), written)) => {
@@ -175,7 +175,8 @@ impl Outputs {
                         None if self.is_single() => return Err(JobError::Exists { path: place }),
                         // A person made or changed it.
                         None => {
-                            state.unrecorded += 1;
+                            let left = &mut state.left;
+                            *if file.keeps_edited { &mut left.edited } else { &mut left.unrecorded } += 1;
                             continue;
                         }
                     }

@@ -7,7 +7,7 @@ use crate::export::Report;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
-use std::ops::ControlFlow;
+use std::ops::{AddAssign, ControlFlow};
 use std::path::PathBuf;
 
 /// So many images in a row whose results cannot be written are enough.
@@ -47,6 +47,24 @@ pub enum Event<'a, D = Report> {
     Late(&'a Summary),
 }
 
+/// How many results were there and are left as they are, though no run made them so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Left {
+    /// Those without a record, which overwriting would replace: another program wrote or changed them.
+    pub unrecorded: usize,
+    /// Those of formats that [keep edited](crate::export::annotation::Annotate::keeps_edited), which nothing replaces: a person wrote or
+    /// changed them.
+    pub edited: usize,
+}
+
+impl AddAssign for Left {
+    fn add_assign(&mut self, other: Self) {
+        self.unrecorded += other.unrecorded;
+        self.edited += other.edited;
+    }
+}
+
 /// What became of an image.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -59,16 +77,18 @@ pub enum Outcome<D = Report> {
         notes: Vec<String>,
         /// What of its file is missing or wrong, if the decoder keeps damaged images.
         damage: Option<String>,
+        /// Results that were there and are left.
+        left: Left,
     },
     /// Its annotation files were made from the regions that were there; the rest was there, too.
     Annotated {
-        /// How many results have no record: another program wrote or changed them.
-        unrecorded: usize,
+        /// Results that were there and are left.
+        left: Left,
     },
     /// All its results were there.
     Skipped {
-        /// How many of them have no record: another program wrote or changed them.
-        unrecorded: usize,
+        /// Those of them that are none of ours.
+        left: Left,
     },
     /// Results of other settings are there, and are left.
     Differs {
@@ -138,8 +158,8 @@ pub struct Summary {
     pub annotated: usize,
     /// Images whose results were there.
     pub skipped: usize,
-    /// Results of skipped images that have no record.
-    pub unrecorded: usize,
+    /// Results that were there and are left, though no run made them so.
+    pub left: Left,
     /// Images with results of other settings, which were left.
     pub differing: usize,
     /// Failed images, inputs that name no image, and failures of files of the whole run.
@@ -156,6 +176,9 @@ pub struct Summary {
     pub polygons: Option<PolygonFit>,
     /// Files in folders that look like images but are not read: how many of each kind.
     pub left_out: BTreeMap<LeftOut, usize>,
+    /// Images that share their name with others of another extension, so that programs which look for annotation files by the name alone do not
+    /// find theirs.
+    pub unpaired: usize,
     /// Why images were not done, if any were not.
     pub stopped: Option<Stopped>,
 }
@@ -210,19 +233,20 @@ impl<'a, 'l, D> Progress<'a, 'l, D> {
         summary.not_done -= usize::from(!matches!(outcome, Outcome::Cancelled));
         let mut hopeless = None;
         match &outcome {
-            Outcome::Done { damage, .. } => {
+            Outcome::Done { damage, left, .. } => {
                 summary.done += 1;
+                summary.left += *left;
                 summary.damaged += usize::from(damage.is_some());
                 self.faults = 0;
             }
-            Outcome::Annotated { unrecorded } => {
+            Outcome::Annotated { left } => {
                 summary.annotated += 1;
-                summary.unrecorded += unrecorded;
+                summary.left += *left;
                 self.faults = 0;
             }
-            Outcome::Skipped { unrecorded } => {
+            Outcome::Skipped { left } => {
                 summary.skipped += 1;
-                summary.unrecorded += unrecorded;
+                summary.left += *left;
             }
             Outcome::Differs { .. } => summary.differing += 1,
             Outcome::Cancelled => {}
@@ -286,6 +310,11 @@ impl<'a, 'l, D> Progress<'a, 'l, D> {
     pub fn run_files(&mut self, written: Vec<String>) {
         self.summary.files += written.len();
         self.summary.run_files.extend(written);
+    }
+
+    /// Keeps how many images' files are not found by their names.
+    pub fn unpaired(&mut self, images: usize) {
+        self.summary.unpaired = images;
     }
 
     /// Keeps how well polygons fit.

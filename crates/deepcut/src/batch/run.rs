@@ -7,13 +7,13 @@ use super::plan::Plan;
 use super::progress::{Finished, Outcome, Progress, Summary};
 use super::segment::Segment;
 use super::source::{Hashing, Source};
-use super::{Batch, BatchError, Collected, Job, JobError, Listener, Missing, Settings, Stopwatch, Task};
+use super::{Batch, BatchError, Collected, Input, Job, JobError, Listener, Missing, Settings, Stopwatch, Task};
 use crate::export::annotation::Regions;
 use crate::export::{File, Report};
 use crate::segmenter::Segmenter;
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// A batch whose inputs are known and whose results can be written.
@@ -88,8 +88,18 @@ impl Prepared<'_, '_> {
             }
         }
         progress.polygons(run.annotation.fit());
+        progress.unpaired(self.unpaired());
         outputs.sync();
         Ok(progress.finish((self.batch.cancelled)()))
+    }
+
+    /// How many images have annotation files that programs do not find by the images' names.
+    fn unpaired(&self) -> usize {
+        if self.outputs.folder().is_none() || !self.batch.annotators.iter().any(|annotator| annotator.is_found_by_stem()) {
+            return 0;
+        }
+        let own = |input: &Input| input.folder().join(Path::new(input.file_name()).file_stem().unwrap_or_default());
+        self.collected.inputs.iter().zip(&self.names).filter(|(input, name)| own(input) != **name).count()
     }
 
     fn put(&self, target: &Target, bytes: &[u8]) -> Result<Option<Pending>, JobError> {
@@ -151,9 +161,9 @@ impl<T: Task> Run<'_, '_, '_, T> {
             Plan::Make(work) => work,
             Plan::Annotate(regions, work) => {
                 self.annotation.image(index, *regions, &work, &put)?;
-                return Ok(Outcome::Annotated { unrecorded: work.unrecorded });
+                return Ok(Outcome::Annotated { left: work.left });
             }
-            Plan::Skip { unrecorded } => return Ok(Outcome::Skipped { unrecorded }),
+            Plan::Skip { left } => return Ok(Outcome::Skipped { left }),
             Plan::Differs(how) => return Ok(Outcome::Differs { how }),
         };
         let image = streamed.map_or_else(|| source.decode(&batch.decoder), Ok)?;
@@ -173,7 +183,7 @@ impl<T: Task> Run<'_, '_, '_, T> {
             if work.targets.iter().any(|target| target.suffix == SIDE) { Some(&annotate) } else { None };
         let targets = work.targets.clone();
         let mut job = Job { input, image, watch, record, targets, outputs: paths, cancelled, put: &put, annotation };
-        Ok(Outcome::Done { done: self.task.run(&mut job)?, notes, damage })
+        Ok(Outcome::Done { done: self.task.run(&mut job)?, notes, damage, left: work.left })
     }
 
     /// Brings an image's files to their places, those of a failure too: what is done is done.
@@ -190,8 +200,8 @@ impl<T: Task> Run<'_, '_, '_, T> {
         // Another run may have been here since the plan was made.
         if matches!(&outcome, Outcome::Failed(error) if error.has_kind(&[ErrorKind::AlreadyExists])) {
             let source = Source::new(&collected.inputs[index]);
-            if let Ok(Plan::Skip { unrecorded }) = outputs.plan(&source, &names[index], &self.settings) {
-                outcome = Outcome::Skipped { unrecorded };
+            if let Ok(Plan::Skip { left }) = outputs.plan(&source, &names[index], &self.settings) {
+                outcome = Outcome::Skipped { left };
             }
         }
         if matches!(outcome, Outcome::Done { .. } | Outcome::Annotated { .. } | Outcome::Skipped { .. }) {

@@ -55,11 +55,17 @@ impl RunSums {
 }
 
 impl Outputs {
+    /// Checksums of the annotation files of the whole run, as the last run wrote them; none if there is room for one file.
+    pub(super) fn run_sums(&self) -> RunSums {
+        let folder = self.folder().map(|folder| folder.join(RUN_SUMS));
+        folder.map(RunSums::open).unwrap_or_default()
+    }
+
     /// Whether something lies at the place of an annotation file of the whole run that no run wrote, and may not be replaced.
-    pub(super) fn is_edited(&self, path: &Path) -> bool {
+    pub(super) fn is_edited(&self, sums: &RunSums, path: &Path) -> bool {
         let sum = || checksum(&path.to_owned()).ok().flatten();
         // What cannot be read is not ours either.
-        !self.wanted.overwrite && path.symlink_metadata().is_ok() && !sum().is_some_and(|sum| self.sums.has(path, &sum))
+        !self.wanted.overwrite && path.symlink_metadata().is_ok() && !sum().is_some_and(|sum| sums.has(path, &sum))
     }
 
     /// Moves the annotation files of the whole run to their places, all that are not there as they are, and returns their paths.
@@ -67,10 +73,12 @@ impl Outputs {
     /// # Errors
     /// [`JobError`] if one that is there was changed by somebody, or the disk is at fault.
     pub fn settle_run(&self, files: Vec<RunFile>) -> Result<Vec<String>, JobError> {
-        let mut sums = self.sums.clone();
+        // Another run may have written them meanwhile.
+        let before = self.run_sums();
+        let mut sums = before.clone();
         let mut new = Vec::new();
         for file in files {
-            if self.is_edited(&file.path) {
+            if self.is_edited(&before, &file.path) {
                 let RunFile { path, .. } = file;
                 return Err(if self.is_single() { JobError::Exists { path } } else { JobError::Edited { path } });
             }
@@ -81,7 +89,7 @@ impl Outputs {
             }
         }
         // Before the files: one that is there and not known would be taken for a person's.
-        if !self.is_single() && sums != self.sums {
+        if !self.is_single() && sums != before {
             write(&sums.path, &sums.to_json(), true)?;
         }
         let settle = |file: RunFile| self.settle(Pending { file: file.file, path: file.path, replace: true });

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with images and annotations")]
 struct File {
     images: Vec<Picture>,
     annotations: Vec<Annotation>,
@@ -56,7 +57,7 @@ struct Runs {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "counts are neither a text nor a list of whole numbers")]
 enum Counts {
     Compressed(String),
     List(Vec<usize>),
@@ -126,6 +127,9 @@ impl Annotations {
         let object = |object: &Object| {
             let mask = object.mask(height, width).map_err(|problem| wrong(format!("annotation {} {problem}", object.id)))?;
             let bounds = match object.bounds {
+                Some([.., width, height]) if width < 0.0 || height < 0.0 => {
+                    return Err(wrong(format!("annotation {} has a box of {width} × {height}", object.id)));
+                }
                 Some(bounds) => bounds,
                 None => TrueObject::of_mask(mask.clone()).map_or([0.0; 4], |object| object.bounds),
             };
@@ -218,6 +222,10 @@ pub(super) fn find(root: &Path, folders: &Folders) -> Result<All, DatasetError> 
     }
     all.set.split = format!("every image of {}", super::stem(&path));
     all.set.truth = "crowds stand for many objects: what is found in them does not count".into();
+    let others: usize = of_image.values().map(Vec::len).sum();
+    if others > 0 {
+        all.set.truth += &format!("; annotations of images that the file does not list: {others}");
+    }
     Ok(all)
 }
 
@@ -307,6 +315,20 @@ mod tests {
         fails(json!({ "size": [5, 4], "counts": [20] }), "has a mask of 4 × 5, its image is 4 × 3");
         fails(json!({ "size": [3, 4], "counts": [11] }), "are no mask");
         fails(json!({ "size": [3, 4], "counts": "\u{1}" }), "are no mask");
+        let square = json!([[1, 1, 3, 1, 3, 3, 1, 3]]);
+        let folder = set(&json!([{ "id": 12, "image_id": 9, "segmentation": square, "bbox": [1, 1, -2, 2] }]));
+        let [_, (_, Err(error))] = &read(folder.path(), "")[..] else { panic!("it was read") };
+        assert!(error.to_string().contains("annotation 12 has a box of -2 × 2"), "{error}");
+    }
+
+    #[test]
+    fn annotations_of_no_image_are_told() {
+        let truth = |image_id: u64| {
+            let folder = set(&json!([{ "id": 1, "image_id": image_id, "segmentation": [[1, 1, 3, 1, 3, 3]] }]));
+            find_set(Layout::CocoInstances, folder.path(), None).unwrap().truth
+        };
+        assert!(truth(77).ends_with("; annotations of images that the file does not list: 1"), "{}", truth(77));
+        assert!(!truth(9).contains("does not list"));
     }
 
     #[test]
@@ -319,6 +341,8 @@ mod tests {
         fails(folder.path(), "instances_val.json: invalid type");
         let folder = set(&json!([{ "image_id": 9, "segmentation": "x" }]));
         fails(folder.path(), "expected a list of polygons, or run lengths with size and counts");
+        let folder = set(&json!([{ "image_id": 9, "segmentation": { "size": [3, 4], "counts": [-5, 17] } }]));
+        fails(folder.path(), "counts are neither a text nor a list of whole numbers");
         std::fs::copy(folder.path().join("annotations/instances_val.json"), folder.path().join("instances_train.json")).unwrap();
         fails(folder.path(), "name one of them");
         let folder = set(&json!([]));

@@ -28,7 +28,7 @@ impl TryFrom<Vec<Vec<f64>>> for Polygons {
         let fine = |value: f64| (FINE * value + 0.5) as i32;
         let corners = |list: Vec<f64>| {
             if let Some(wrong) = list.iter().find(|value| value.is_nan() || value.abs() > MAX_COORDINATE) {
-                return Err(format!("a polygon has the coordinate {wrong}"));
+                return Err(format!("a polygon has the coordinate {wrong:e}"));
             }
             match list.as_chunks::<2>() {
                 (corners, []) if corners.len() > 2 => Ok(corners.iter().map(|corner| corner.map(fine)).collect()),

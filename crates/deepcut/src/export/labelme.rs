@@ -74,6 +74,10 @@ impl Annotate for Labelme {
         &[NAME]
     }
 
+    fn is_found_by_stem(&self) -> bool {
+        true
+    }
+
     fn keeps_edited(&self) -> bool {
         true
     }

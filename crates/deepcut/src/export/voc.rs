@@ -28,6 +28,10 @@ impl Annotate for Voc {
         &[XML, OBJECTS, CLASSES]
     }
 
+    fn is_found_by_stem(&self) -> bool {
+        true
+    }
+
     fn run_files(&self) -> &[&str] {
         &["ImageSets/Main/trainval.txt", "ImageSets/Segmentation/trainval.txt", LABELMAP]
     }

@@ -26,6 +26,10 @@ impl Annotate for Yolo {
         &[LABELS]
     }
 
+    fn is_found_by_stem(&self) -> bool {
+        true
+    }
+
     fn run_files(&self) -> &[&str] {
         &["data.yaml"]
     }

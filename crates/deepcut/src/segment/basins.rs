@@ -1,7 +1,8 @@
 //! Basins of a field on a grid: each peak with everything that is reached from it downhill, as a watershed finds them.
 //!
 //! Cells are visited from the highest down. A cell without a visited neighbor begins a basin: it is a peak. Others join the highest basin that
-//! they touch. One that touches several is a saddle between them: those whose peak stands less than their persistence above it are no peaks of their own, and join the highest.
+//! they touch. One that touches several is a saddle between them: those whose peak stands less than their persistence above it are no peaks of
+//! their own, and join the highest.
 //!
 //! ```text
 //! peak − saddle < persistence · (peak − floor)   ⇒   the basins are one

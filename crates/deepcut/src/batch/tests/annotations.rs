@@ -89,6 +89,33 @@ fn a_file_of_the_run_that_a_person_changed_is_refused() {
     assert!(matches!(coco(&out).prepare(&collect(&inputs)), Err(BatchError::Edited { .. })));
 }
 
+/// Two runs at once into one folder: what the other wrote is no person's.
+#[test]
+fn a_file_of_the_run_that_another_run_wrote_meanwhile_is_replaced() {
+    let dir = folder(&["in/a.png"]);
+    let (inputs, out) = ([dir.path().join("in")], dir.path().join("out"));
+    let (first, found) = (coco(&out), collect(&inputs));
+    let prepared = first.prepare(&found).unwrap();
+    assert!(words(&coco(&out).annotation_options(labeled("x")), &inputs).1.is_complete());
+    let summary = prepared.segment(&SEGMENTER, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(summary.is_complete());
+    assert_eq!(json(out.join("annotations.json"))["categories"][0]["name"], "object");
+    assert!(words(&coco(&out), &inputs).1.is_complete());
+}
+
+#[test]
+fn images_that_share_a_name_are_told_where_programs_go_by_it() {
+    let dir = folder(&["in/a.png", "in/b.png"]);
+    std::fs::copy(dir.path().join("in/a.png"), dir.path().join("in/a.jpg")).unwrap();
+    let inputs = [dir.path().join("in")];
+    let unpaired = |format, out| {
+        let batch = Batch::new().annotations([format]).output(dir.path().join(out));
+        words(&batch, &inputs).1.unpaired
+    };
+    assert_eq!((unpaired(AnnotationFormat::Yolo, "yolo"), unpaired(AnnotationFormat::Coco, "coco")), (2, 0));
+    assert!(dir.path().join("yolo/labels/a.jpg.txt").exists() && dir.path().join("yolo/labels/b.txt").exists());
+}
+
 #[test]
 fn a_stopped_run_goes_on_and_other_settings_leave_its_files() {
     let names: Vec<String> = (0..8).map(|i| format!("in/{i}.png")).collect();
@@ -155,7 +182,11 @@ fn a_file_of_an_image_that_a_person_changed_is_left() {
         std::fs::create_dir_all(out.join("notes")).unwrap();
         std::fs::write(out.join("notes/c.txt"), "by hand").unwrap();
         let (seen, summary) = words(&batch(), &inputs);
-        assert_eq!((seen, summary.files, summary.unrecorded), (vec!["done", "skipped", "done"], 2, 1));
+        assert_eq!((seen, summary.files), (vec!["done", "skipped", "done"], 2));
+        // Overwriting helps with those of one kind only.
+        let left = |summary: &Summary| (summary.left.unrecorded, summary.left.edited);
+        let one_left = if keeps_edited { (0, 1) } else { (1, 0) };
+        assert_eq!(left(&summary), one_left);
         assert_eq!((note("a.txt"), note("sub/b.txt"), note("c.txt")), ("a.png -".into(), "sub/b.png -".into(), "by hand".into()));
         assert_eq!(words(&batch(), &inputs).0, ["skipped"; 3]);
 
@@ -185,6 +216,15 @@ fn a_file_of_an_image_that_a_person_changed_is_left() {
         let (corrected, by_hand) = if keeps_edited { ("corrected", "by hand") } else { ("sub/b.png -", "c.png -") };
         assert_eq!((note("sub/b.txt"), note("c.txt")), (corrected.into(), by_hand.into()));
         assert_eq!(seen[0], "done");
+
+        // It is told of an image that is segmented for another file, too.
+        std::fs::write(out.join("notes/a.txt"), "by hand").unwrap();
+        std::fs::remove_dir_all(out.join(".deepcut")).unwrap();
+        std::fs::remove_file(out.join("notes/sub/b.txt")).unwrap();
+        std::fs::remove_file(out.join("notes/c.txt")).unwrap();
+        let (seen, summary) = words(&batch().formats([Format::Mask]), &inputs);
+        assert_eq!((seen, left(&summary)), (vec!["done"; 3], one_left));
+        assert_eq!(note("a.txt"), "by hand");
     }
 }
 

@@ -42,6 +42,11 @@ pub trait Annotate: Send + Sync {
         false
     }
 
+    /// Whether programs look for an image's file by the image's name without its extension: of `a.jpg` and `a.png` they find one at most.
+    fn is_found_by_stem(&self) -> bool {
+        false
+    }
+
     /// The files of one image, each with its name as [`Annotate::image_files`] has it. What it makes depends on the sheet alone.
     ///
     /// # Errors
