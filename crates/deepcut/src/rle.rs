@@ -121,7 +121,9 @@ impl Rle {
     /// # Errors
     /// [`RleError::Sum`] if they are not of as many pixels as the mask has, [`RleError::Size`] if it has too many.
     pub fn new(height: usize, width: usize, counts: Vec<usize>) -> Result<Self, RleError> {
-        let size = height.checked_mul(width).ok_or(RleError::Size { height, width })?;
+        // Differences of counts are signed.
+        let size = height.checked_mul(width).filter(|size| i64::try_from(*size).is_ok());
+        let size = size.ok_or(RleError::Size { height, width })?;
         let got = counts.iter().try_fold(0usize, |sum, &count| sum.checked_add(count)).unwrap_or(usize::MAX);
         if got != size {
             return Err(RleError::Sum { height, width, got });
@@ -188,7 +190,7 @@ impl Rle {
     pub fn to_compressed(&self) -> String {
         let mut text = String::new();
         for (i, &count) in self.counts.iter().enumerate() {
-            // No count is beyond i64: a mask has fewer bytes than that.
+            // No mask has a count beyond i64.
             let mut rest = count as i64 - if i > 2 { self.counts[i - 2] as i64 } else { 0 };
             loop {
                 let group = (rest & 31) as u8;
@@ -399,6 +401,7 @@ mod tests {
         assert_eq!(Rle::new(2, 2, vec![1, 2]), Err(sum(3)));
         assert_eq!(Rle::new(2, 2, vec![1, usize::MAX, 4]), Err(sum(usize::MAX)));
         assert_eq!(Rle::new(usize::MAX, 2, vec![]), Err(RleError::Size { height: usize::MAX, width: 2 }));
+        assert_eq!(Rle::new(usize::MAX, 1, vec![usize::MAX]), Err(RleError::Size { height: usize::MAX, width: 1 }));
         assert_eq!(Rle::from_row_counts(2, 2, vec![5]), Err(sum(5)));
         let read = |text: &[u8]| Rle::from_compressed(2, 2, text);
         assert_eq!(read(b"12"), Err(sum(3)));

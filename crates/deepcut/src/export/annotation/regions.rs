@@ -121,6 +121,10 @@ impl Regions {
         let is_whole = |shape: &Shape| {
             found.rle(shape).is_some_and(|rle| rle.area() == shape.area && rle.bounds() == Some(shape.bounding_box()))
         };
+        let is_size = |side: usize| side > 0 && i32::try_from(side).is_ok();
+        if !is_size(found.height) || !is_size(found.width) {
+            return None;
+        }
         let labels = found.regions.windows(2).all(|pair| pair[0].label < pair[1].label);
         (found.r#type == TYPE && labels && found.regions.iter().all(is_whole)).then_some(found)
     }
@@ -187,6 +191,10 @@ pub(crate) mod tests {
             let text = String::from_utf8(file.clone()).unwrap().replacen(from, to, 1);
             assert_eq!(Regions::read(text.as_bytes()), None, "{to}");
         }
+        // No image has a side of zero, though no run lengths contradict it.
+        let none = Regions { regions: Vec::new(), ..regions };
+        assert_eq!(Regions::read(&none.to_json().unwrap()), Some(none.clone()));
+        assert_eq!(Regions::read(&Regions { height: 0, ..none }.to_json().unwrap()), None);
         assert_eq!((sum("a", None).is("a"), sum("a", Some("b")).is("b"), sum("a", Some("b")).is("c")), (true, true, false));
     }
 }
