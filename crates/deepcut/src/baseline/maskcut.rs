@@ -11,10 +11,11 @@
 //! this. Not here: their conditional random field, which moves masks to the image's edges.
 
 use super::spectral;
+use super::tokencut::{largest_magnitude, side_of};
 use crate::components::keep_component;
 use crate::cpu::Cpu;
 use crate::graph::{Graph, NodeFeatures};
-use crate::objective::Objective;
+use crate::objective::cleanness;
 
 /// How often the graph is cut.
 const CUTS: usize = 3;
@@ -51,12 +52,13 @@ pub fn objects(
             &left
         };
         let vectors = spectral::eigenvectors(graph, 1, seed);
-        let Some(vector) = vectors.first() else { break };
-        let mut inside = side(vector, (height, width));
+        let Some((vector, mut inside)) = vectors.first().and_then(|vector| Some((vector, side(vector, (height, width))?))) else {
+            break;
+        };
         inside.iter_mut().zip(&free).for_each(|(inside, free)| *inside &= free);
-        let Some(node) = largest_magnitude(vector, &inside) else { break };
+        let Some(node) = largest_magnitude(vector, |node| inside[node]) else { break };
         keep_component(&mut inside, height, width, node);
-        let score = score(whole, &inside);
+        let score = cleanness(whole, &inside.iter().map(|&inside| f32::from(u8::from(inside))).collect::<Vec<_>>());
         free.iter_mut().zip(&inside).for_each(|(free, inside)| *free &= !inside);
         found.push(CutObject { inside, score });
     }
@@ -64,28 +66,11 @@ pub fn objects(
 }
 
 /// The side of the cut that is the object.
-fn side(vector: &[f64], (height, width): (usize, usize)) -> Vec<bool> {
-    let mut inside = spectral::above_mean(vector);
-    let all = vec![true; vector.len()];
-    if largest_magnitude(vector, &all).is_some_and(|seed| !inside[seed]) {
-        inside.iter_mut().for_each(|inside| *inside = !*inside);
-    }
+fn side(vector: &[f64], (height, width): (usize, usize)) -> Option<Vec<bool>> {
+    let mut inside = side_of(vector, largest_magnitude(vector, |_| true)?);
     let corners = [0, width - 1, (height - 1) * width, height * width - 1];
     if corners.iter().filter(|&&corner| inside[corner]).count() >= BACKGROUND_CORNERS {
         inside.iter_mut().for_each(|inside| *inside = !*inside);
     }
-    inside
-}
-
-/// The node inside with the largest magnitude, the first of equals.
-fn largest_magnitude(vector: &[f64], inside: &[bool]) -> Option<usize> {
-    let inside = (0..vector.len()).filter(|&node| inside[node]);
-    inside.reduce(|best, node| if vector[node].abs() > vector[best].abs() { node } else { best })
-}
-
-fn score(graph: &Graph, inside: &[bool]) -> f32 {
-    let both: Vec<f32> = inside.iter().flat_map(|&inside| if inside { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
-    let mut gradient = vec![0.0; both.len()];
-    // The objective is the cut less 2.
-    (-Objective::NormalizedCut.evaluate(graph, &both, 2, &mut gradient) - 1.0).clamp(0.0, 1.0)
+    Some(inside)
 }

@@ -10,16 +10,19 @@ use super::{Problem, spectral};
 pub fn object(problem: &Problem<'_>) -> (Vec<bool>, usize) {
     let n = problem.graph.nodes();
     let vectors = spectral::eigenvectors(problem.graph, 1, problem.seed);
-    let Some(second) = vectors.first() else { return (vec![false; n], 0) };
-    let mut seed = 0;
-    for (i, y) in second.iter().enumerate() {
-        if y.abs() > second[seed].abs() {
-            seed = i;
-        }
-    }
-    let mut inside = spectral::above_mean(second);
-    if !inside[seed] {
-        inside.iter_mut().for_each(|inside| *inside = !*inside);
-    }
-    (inside, seed)
+    let side = vectors.first().and_then(|second| Some((second, largest_magnitude(second, |_| true)?)));
+    side.map_or_else(|| (vec![false; n], 0), |(second, seed)| (side_of(second, seed), seed))
+}
+
+/// The node with the largest magnitude among some, the first of equals.
+pub(super) fn largest_magnitude(vector: &[f64], among: impl Fn(usize) -> bool) -> Option<usize> {
+    let nodes = (0..vector.len()).filter(|&node| among(node));
+    nodes.reduce(|best, node| if vector[node].abs() > vector[best].abs() { node } else { best })
+}
+
+/// The side of the vector's mean that a node is on.
+pub(super) fn side_of(vector: &[f64], node: usize) -> Vec<bool> {
+    let above = spectral::above_mean(vector);
+    let side = above[node];
+    above.into_iter().map(|above| above == side).collect()
 }

@@ -48,6 +48,14 @@ impl Objective {
     }
 }
 
+/// How cleanly a soft foreground, `[n]`, is cut from the rest of a graph, in [0, 1]: one minus their normalized cut, `Σ sᵀWs / sᵀD1 − 1` over the
+/// two, and 0 where that is below 0.
+pub(crate) fn cleanness(graph: &Graph, foreground: &[f32]) -> f32 {
+    let both: Vec<f32> = foreground.iter().flat_map(|&f| [f, 1.0 - f]).collect();
+    let mut gradient = vec![0.0; both.len()];
+    (-Objective::NormalizedCut.evaluate(graph, &both, 2, &mut gradient) - 1.0).clamp(0.0, 1.0)
+}
+
 /// `Tr(Aᵀ B)` for two matrices of the same shape.
 fn inner(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()

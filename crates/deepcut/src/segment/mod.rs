@@ -28,8 +28,8 @@ use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::graph::{Graph, GraphError, NodeFeatures};
 use crate::kernels::packed::Float;
-use crate::objective::Objective;
-use crate::progress::{Cancelled, Observer, go_on};
+use crate::objective::cleanness;
+use crate::progress::{Cancelled, Observer, Step, begin, go_on};
 use crate::segmentation::{Kind, Meaning};
 use crate::setting::OptionError;
 use arrange::{arrange, spread};
@@ -210,6 +210,17 @@ impl Recipe {
             return Err(ClusterError::NoColors { color: self.color });
         }
         let features = NodeFeatures::from_map(map).in_precision(precision);
+        let of_objects = |graph: &Graph, objects: Objects, networks| {
+            let confidence = confidence(cpu, graph, &features, &objects.foreground);
+            self.clustering(grid, objects.groups, confidence, start.seed(), networks).with_objects(&objects.scores)
+        };
+        if let (Method::Maskcut, Edges::Threshold(tau)) = (self.method, self.edges) {
+            begin(observe, Step::Graph)?;
+            let graph = Graph::threshold(cpu, &features, tau);
+            begin(observe, Step::Train { epoch: 0 })?;
+            let cuts = maskcut::objects(cpu, &graph, &features, grid, tau, start.seed());
+            return Ok(of_objects(&graph, Objects::of_cuts(&cuts, nodes), networks));
+        }
         let mut cut = |which: Stage, nodes: Nodes<'_>, k: usize| {
             let mut cut = stage(cpu, self, which, nodes, k, start, observe)?;
             if let Some(network) = cut.network.take() {
@@ -220,15 +231,8 @@ impl Recipe {
         let mut whole = cut(Stage::Image, Nodes { features: &features, appearance }, n_clusters)?;
         let arranged = arrange(&mut whole, grid, self.foreground, self.single_object);
         if self.mode == Mode::Objects {
-            let objects = match (self.method, self.edges) {
-                (Method::Maskcut, Edges::Threshold(tau)) => {
-                    Objects::of_cuts(&maskcut::objects(cpu, &whole.graph, &features, grid, tau, start.seed()), nodes)
-                }
-                _ => Objects::of_field(&Field::new(&arranged.foreground, map.objectness(), grid.1), grid),
-            };
-            let confidence = confidence(cpu, &whole.graph, &features, &objects.foreground);
-            let found = self.clustering(grid, objects.groups, confidence, start.seed(), networks);
-            return Ok(found.with_objects(&objects.scores));
+            let field = Field::new(&arranged.foreground, map.objectness(), grid.1);
+            return Ok(of_objects(&whole.graph, Objects::of_field(&field, grid), networks));
         }
         let confidence = confidence(cpu, &whole.graph, &features, &arranged.foreground);
         drop(whole.graph);
@@ -273,18 +277,14 @@ impl Recipe {
     }
 }
 
-/// `Σ sᵀWs / sᵀD1 − 1` over a soft foreground and its complement, on the thresholded graph.
+/// How cleanly a soft foreground is cut from the rest, on the thresholded graph.
 fn confidence(cpu: &Cpu, graph: &Graph, features: &NodeFeatures, foreground: &[f32]) -> f32 {
     let thresholded = if graph.is_thresholded() {
         None
     } else {
         graph.thresholded(DEFAULT_TAU).or_else(|| Some(Graph::threshold(cpu, features, DEFAULT_TAU)))
     };
-    let graph = thresholded.as_ref().unwrap_or(graph);
-    let both: Vec<f32> = foreground.iter().flat_map(|&f| [f, 1.0 - f]).collect();
-    let mut gradient = vec![0.0; both.len()];
-    let value = Objective::NormalizedCut.evaluate(graph, &both, 2, &mut gradient);
-    (-value - 1.0).clamp(0.0, 1.0)
+    cleanness(thresholded.as_ref().unwrap_or(graph), foreground)
 }
 
 #[cfg(test)]
