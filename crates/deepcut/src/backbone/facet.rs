@@ -119,7 +119,8 @@ pub fn fuse(mut maps: Vec<FeatureMap>) -> Result<FeatureMap, FeatureMapError> {
 }
 
 /// Describes every patch by its surroundings too, in 17 bins: nine for the 3 × 3 patches around it, itself included, and eight for the
-/// 3 × 3 means at distance three. Beyond the edge, the nearest patch is repeated. The result has 17 times the dimension.
+/// 3 × 3 means at distance three. Beyond the edge, the nearest patch is repeated. The result has 17 times the dimension; what
+/// the network says of objects stays.
 ///
 /// # Errors
 /// [`FeatureMapError::Shape`] if the size overflows.
@@ -141,7 +142,11 @@ pub fn log_bin(map: &FeatureMap) -> Result<FeatureMap, FeatureMapError> {
             }
         }
     }
-    FeatureMap::new(height, width, 17 * dim, data)
+    let binned = FeatureMap::new(height, width, 17 * dim, data)?;
+    match map.objectness() {
+        Some(objectness) => binned.with_objectness(objectness.to_vec()),
+        None => Ok(binned),
+    }
 }
 
 /// The mean over each cell's 3 × 3 neighbors that exist.

@@ -163,14 +163,7 @@ impl View {
             return Err(BackboneError::Device(what).into());
         }
         let ends = |(map, image): (FeatureMap, &&Image)| {
-            let map = match (view.log_bin, map.objectness()) {
-                (false, _) => map,
-                (true, None) => facet::log_bin(&map).map_err(BackboneError::from)?,
-                (true, Some(objectness)) => {
-                    let binned = facet::log_bin(&map).and_then(|binned| binned.with_objectness(objectness.to_vec()));
-                    binned.map_err(BackboneError::from)?
-                }
-            };
+            let map = if view.log_bin { facet::log_bin(&map).map_err(BackboneError::from)? } else { map };
             let map = map.with_constant_image(image.is_constant());
             if !view.patch_colors {
                 return Ok(map);
