@@ -1,5 +1,6 @@
 //! COCO's instances, one JSON file for all images, and LOST's list of twenty thousand.
 
+use super::coco_instances::Picture;
 use super::{All, Boxes, Dataset, DatasetError, Folders, Sample, Truth, pictures, stem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -11,14 +12,6 @@ use std::path::{Path, PathBuf};
 struct Instances {
     images: Vec<Picture>,
     annotations: Vec<Annotation>,
-}
-
-#[derive(Deserialize)]
-struct Picture {
-    id: u64,
-    file_name: String,
-    height: Option<usize>,
-    width: Option<usize>,
 }
 
 #[derive(Deserialize)]

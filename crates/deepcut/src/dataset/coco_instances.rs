@@ -20,12 +20,13 @@ struct File {
     annotations: Vec<Annotation>,
 }
 
+/// An image of COCO's JSON files.
 #[derive(Deserialize)]
-struct Picture {
-    id: u64,
-    file_name: String,
-    height: Option<usize>,
-    width: Option<usize>,
+pub(super) struct Picture {
+    pub id: u64,
+    pub file_name: String,
+    pub height: Option<usize>,
+    pub width: Option<usize>,
 }
 
 #[derive(Deserialize)]
