@@ -12,7 +12,7 @@ use deepcut::batch::Destination;
 use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::export::annotation::AnnotationFormat;
-use deepcut::{Edges, Method, Mode, Options, Precision};
+use deepcut::{Edges, Method, Options, Precision};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -680,15 +680,13 @@ impl SegmentArgs {
             });
             return once(pictures);
         }
-        // One object is a mask; parts and clusters need their labels.
-        let several = options.recipe.mode == Mode::Objects || options.recipe.meanings(0.0).len() > 2;
-        let data = if several { Format::Labels } else { Format::Mask };
+        let [data, overlay] = Format::usual(options);
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
             (true, false) if !self.annotations(to).is_empty() => vec![],
             (true, false) => vec![data],
-            (false, false) => vec![data, Format::Overlay],
+            (false, false) => vec![data, overlay],
         }
     }
 
