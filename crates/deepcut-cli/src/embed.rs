@@ -10,7 +10,7 @@ use crate::args::{Cli, Command};
 use crate::hub::{Hub, Progress};
 use crate::{eval, models, network, stop};
 use anyhow::anyhow;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use deepcut::Cpu;
 use deepcut::backbone::Backbone;
 use deepcut::backbone::catalogue::Entry;
@@ -63,4 +63,44 @@ pub fn evaluate(arguments: &[OsString]) -> anyhow::Result<Value> {
 /// Ends [`evaluate`] soon, in whatever thread it works; with `false`, takes that back.
 pub fn stop_evaluation(stop: bool) {
     stop::ask(if stop { 130 } else { 0 });
+}
+
+/// A sentence with arguments' names in place of the command's flags: `max_memory` for `--max-memory`. Flags of other programs stay.
+#[must_use]
+pub fn without_flags(text: &str) -> String {
+    let command = Cli::command();
+    let is_ours = |name: &str| {
+        let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        arguments.filter_map(clap::Arg::get_long).any(|long| long == name)
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("--") {
+        let flag = &rest[at + 2..];
+        let name = &flag[..flag.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(flag.len())];
+        out.push_str(&rest[..at]);
+        // Not within a name, as those of the hub's folders.
+        let begins = out.chars().next_back().is_none_or(|c| c.is_whitespace() || "(`'\"".contains(c));
+        if begins && is_ours(name) {
+            out.push_str(&name.replace('-', "_"));
+        } else {
+            out.push_str("--");
+            out.push_str(name);
+        }
+        rest = &flag[name.len()..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_names() {
+        let text = "allow more (--max-memory), not models--timm--vit; run `git lfs pull --include x` --overwrite";
+        let named = "allow more (max_memory), not models--timm--vit; run `git lfs pull --include x` overwrite";
+        assert_eq!(without_flags(text), named);
+        assert_eq!((&*without_flags("--"), &*without_flags("a -- b")), ("--", "a -- b"));
+    }
 }

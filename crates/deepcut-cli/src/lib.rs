@@ -25,8 +25,8 @@ mod words;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
-use std::io::{ErrorKind, Write};
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 
 /// Runs the command with these arguments, the first of which is the program's name, and returns its exit status.
 pub fn run(arguments: &[OsString]) -> u8 {

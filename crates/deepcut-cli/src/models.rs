@@ -97,25 +97,13 @@ fn list(json: bool) -> anyhow::Result<()> {
         return crate::show(text.as_bytes());
     }
     let hub = Hub::from_env(true, Progress::Silent)?;
-    writeln!(
-        text,
-        "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10}",
-        "NAME", "FAMILY", "PATCH", "DIM", "BLOCKS", "PARAMS", "LICENCE"
-    )?;
-    writeln!(
-        text,
-        "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10} in the program",
-        "embedded", "deepcut", "–", "–", "–", "–", "–"
-    )?;
+    writeln!(text, "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10}", "NAME", "FAMILY", "PATCH", "DIM", "BLOCKS", "PARAMS", "LICENCE")?;
+    writeln!(text, "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10} in the program", "embedded", "deepcut", "–", "–", "–", "–", "–")?;
     for entry in &ENTRIES {
         let Entry { name, family, patch_size, dim, depth, license, repository, .. } = *entry;
         let millions = format!("{:.0} M", entry.parameters() as f64 / 1e6);
         let here = hub.cached(entry).map_or_else(|| format!("{repository}, not here"), |_| "here".into());
-        writeln!(
-            text,
-            "{name:18} {:9} {patch_size:>5} {dim:>5} {depth:>6} {millions:>9} {license:10} {here}",
-            family.name()
-        )?;
+        writeln!(text, "{name:18} {:9} {patch_size:>5} {dim:>5} {depth:>6} {millions:>9} {license:10} {here}", family.name())?;
     }
     if let Some(note) = Entry::by_name("dino-vits8").and_then(Entry::note) {
         writeln!(text, "\ndino-*: {note}: PARITY.md says how to convert it")?;

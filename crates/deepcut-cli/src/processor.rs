@@ -6,8 +6,8 @@
 
 use anyhow::Context;
 use deepcut::batch::files;
-use deepcut::cpu::Rates;
 use deepcut::cpu::CpuBuilder;
+use deepcut::cpu::Rates;
 use deepcut::{Cpu, Isa};
 use serde_json::{Value, json};
 use std::ffi::OsString;

@@ -2,18 +2,19 @@
 
 use crate::engine::Engine;
 use crate::errors;
-use crate::found::annotation_options;
+use crate::found::AnnotationArguments;
 use crate::image::decoder;
 use crate::options::Options;
 use crate::values::from_json;
-use crate::work::beside;
-use deepcut::batch::{Batch, BatchError, Event, Outcome, Summary, collect};
+use crate::work::{beside, detached};
+use deepcut::batch::{Batch, BatchError, Event, Input, Outcome, Summary, collect};
 use deepcut::export::Format;
 use deepcut::export::annotation::AnnotationFormat;
 use deepcut::memory::Memory;
-use deepcut_cli::embed::{memory_limit, with_flags};
+use deepcut_cli::embed::{memory_limit, with_flags, without_flags};
 use pyo3::exceptions::{PyFileExistsError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::{Value, json};
 use std::ops::ControlFlow::Continue;
 use std::path::PathBuf;
@@ -48,10 +49,6 @@ pub fn segment_folder<'py>(
     on_event: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let segmenter = engine.segmenter(&options.options)?;
-    let mut annotation = annotation_options(label, labels, simplify)?;
-    annotation.paths = paths.parse().map_err(errors::value)?;
-    annotation.coco_masks = coco_masks.parse().map_err(errors::value)?;
-    annotation.shapes = shapes.parse().map_err(errors::value)?;
     let (mut pictures, mut annotations) = (Vec::new(), Vec::new());
     for name in &formats {
         match (name.parse::<Format>(), name.parse::<AnnotationFormat>()) {
@@ -64,6 +61,7 @@ pub fn segment_folder<'py>(
             }
         }
     }
+    let annotation = AnnotationArguments { label, labels, simplify, paths, coco_masks, shapes }.options(&annotations)?;
     if threads == Some(0) {
         return Err(PyValueError::new_err("threads is 0; expected at least 1"));
     }
@@ -107,11 +105,25 @@ pub fn segment_folder<'py>(
     from_json(py, &text)
 }
 
+/// The images that inputs name, in the order of a batch: their paths, and their names in a file about many images. Also what names none, and what was
+/// left out.
+#[pyfunction(name = "collect")]
+pub fn collected<'py>(py: Python<'py>, inputs: Vec<PathBuf>) -> PyResult<Bound<'py, PyDict>> {
+    let all = detached(py, || Ok(collect(&inputs)))?;
+    let dict = PyDict::new(py);
+    let image = |input: &Input| Some((input.path()?.to_owned(), input.relative_name()));
+    dict.set_item("images", all.inputs.iter().filter_map(image).collect::<Vec<_>>())?;
+    let missing = all.missing.iter().map(|missing| (&missing.name, errors::text(&missing.error)));
+    dict.set_item("missing", missing.collect::<Vec<_>>())?;
+    let left_out = all.left_out.iter().map(|(kind, count)| (kind.what, kind.remedy, *count));
+    dict.set_item("left_out", left_out.collect::<Vec<_>>())?;
+    Ok(dict)
+}
+
 fn of_event(event: Event<'_>) -> Option<Value> {
-    let text = |error: &(dyn std::error::Error + 'static)| errors::in_python(&with_flags(error, None));
     Some(match event {
         Event::Begin { images, .. } => json!({ "type": "begin", "images": images }),
-        Event::Failed { name, error } => json!({ "type": "failed", "name": name, "error": text(error) }),
+        Event::Failed { name, error } => json!({ "type": "failed", "name": name, "error": errors::text(error) }),
         Event::Image { input, outputs, outcome, .. } => {
             let (name, error, report) = match outcome {
                 Outcome::Done { done, .. } => ("done", None, serde_json::to_value(done).ok()),
@@ -119,7 +131,7 @@ fn of_event(event: Event<'_>) -> Option<Value> {
                 Outcome::Skipped { .. } => ("skipped", None, None),
                 Outcome::Differs { how } => ("differs", Some(format!("it has results of other settings ({how})")), None),
                 Outcome::Cancelled => return None,
-                Outcome::Failed(error) => ("failed", Some(text(&error)), None),
+                Outcome::Failed(error) => ("failed", Some(errors::text(&error)), None),
                 _ => ("other", None, None),
             };
             json!({ "type": "image", "input": input.name(), "outputs": outputs, "outcome": name, "error": error, "report": report })
@@ -129,8 +141,11 @@ fn of_event(event: Event<'_>) -> Option<Value> {
 }
 
 fn of_summary(summary: &Summary) -> Value {
-    let left_out: Vec<Value> =
-        summary.left_out.iter().map(|(kind, count)| json!({ "what": kind.what, "remedy": kind.remedy, "files": count })).collect();
+    let left_out: Vec<Value> = summary
+        .left_out
+        .iter()
+        .map(|(kind, count)| json!({ "what": kind.what, "remedy": kind.remedy, "files": count }))
+        .collect();
     json!({
         "images": summary.images,
         "done": summary.done,
@@ -150,7 +165,8 @@ fn of_summary(summary: &Summary) -> Value {
 }
 
 fn of_batch(error: BatchError) -> PyErr {
-    let text = errors::in_python(&with_flags(&error, error.remedy())).replace("with -o", "as output").replace("pass overwrite", "pass overwrite=True");
+    let text = without_flags(&with_flags(&error, error.remedy())).replace("pass overwrite", "pass overwrite=True");
+    let text = text.replace("with -o", "as output");
     match error {
         BatchError::Exists { .. } | BatchError::Edited { .. } => PyFileExistsError::new_err(text),
         BatchError::Threads(_) => PyRuntimeError::new_err(text),

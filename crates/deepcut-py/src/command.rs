@@ -1,6 +1,5 @@
 //! The command `deepcut`, and those of its parts that return values.
 
-use crate::errors::in_python;
 use crate::values::from_json;
 use crate::work::{beside, detached};
 use deepcut_cli::embed;
@@ -20,7 +19,8 @@ pub fn command(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
 pub fn evaluate<'py>(py: Python<'py>, arguments: Vec<OsString>) -> PyResult<Bound<'py, PyAny>> {
     embed::stop_evaluation(false);
     let work = |_: std::sync::mpsc::Sender<()>| {
-        let result = embed::evaluate(&arguments).map_err(|error| PyValueError::new_err(in_python(&embed::chain(&error))));
+        let result =
+            embed::evaluate(&arguments).map_err(|error| PyValueError::new_err(embed::without_flags(&embed::chain(&error))));
         Ok(result?.to_string())
     };
     let text = beside(py, work, &|_, ()| Ok(()), &|| embed::stop_evaluation(true));

@@ -10,19 +10,19 @@ use deepcut::backbone::{Backbone, BackboneError, Identity, Input, InputSpec};
 use deepcut::batch::Stopwatch;
 use deepcut::progress::Observer;
 use deepcut::{Cpu, Error, FeatureMap, Idle, Refine, Segmentation, Segmenter};
-use deepcut_cli::embed::{MemoryArg, NetworkArgs, RunArgs, cpu_builder, memory_limit, network, parse_memory};
+use deepcut_cli::embed::{
+    MemoryArg, NetworkArgs, RunArgs, chain, cpu_builder, memory_limit, network, parse_memory, without_flags,
+};
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many sets of options an engine keeps ready.
 const READY: usize = 8;
 
 /// Features, log-odds of an object, colors, and whether the image is constant.
-type Features<'py> =
-    (Bound<'py, PyArray3<f32>>, Option<Bound<'py, PyArray2<f32>>>, Option<Bound<'py, PyArray3<f32>>>, bool);
+type Features<'py> = (Bound<'py, PyArray3<f32>>, Option<Bound<'py, PyArray2<f32>>>, Option<Bound<'py, PyArray3<f32>>>, bool);
 
 /// A network, loaded, and its threads. It serves the process that made it, and many threads of it at once.
 #[pyclass(frozen, module = "deepcut_vision._deepcut")]
@@ -52,12 +52,6 @@ impl Backbone for Shared {
     }
 }
 
-/// A word of a fixed list, such as a facet.
-fn word<T: FromStr<Err: std::fmt::Display>>(name: &str, value: Option<&str>) -> PyResult<Option<T>> {
-    let parse = |value: &str| value.parse().map_err(|error| PyValueError::new_err(format!("{name} is {value:?}: {error}")));
-    value.map(parse).transpose()
-}
-
 #[pymethods]
 impl Engine {
     #[new]
@@ -84,15 +78,14 @@ impl Engine {
     ) -> PyResult<Self> {
         let known = deepcut::Precision::ALL.into_iter().find(|known| known.name() == precision);
         let names = deepcut::Precision::ALL.map(deepcut::Precision::name);
-        let known = known.ok_or_else(|| {
-            PyValueError::new_err(format!("precision is {precision:?}; expected one of {}", names.join(", ")))
-        })?;
+        let known = known
+            .ok_or_else(|| PyValueError::new_err(format!("precision is {precision:?}; expected one of {}", names.join(", "))))?;
         let arguments = NetworkArgs {
             backbone: backbone.into(),
-            facet: word("facet", facet)?,
+            facet: facet.map(|facet| errors::word("facet", facet)).transpose()?,
             layer,
             stride,
-            family: word("family", family)?,
+            family: family.map(|family| errors::word("family", family)).transpose()?,
             heads,
             prefix,
             log_bin: false,
@@ -105,7 +98,7 @@ impl Engine {
         })?;
         let run = RunArgs { threads: None, quiet: !progress, verbose: false, no_progress: !progress, max_memory: memory };
         detached(py, move || {
-            let failed = |error: anyhow::Error| PyRuntimeError::new_err(errors::in_python(&deepcut_cli::embed::chain(&error)));
+            let failed = |error: anyhow::Error| PyRuntimeError::new_err(without_flags(&chain(&error)));
             let builder = cpu_builder(deterministic).map_err(failed)?.idle(if spin { Idle::Spin } else { Idle::Sleep });
             let cores = || std::thread::available_parallelism().map_or(1, usize::from);
             let cpu = match threads {
@@ -187,7 +180,9 @@ impl Engine {
         if image.is_none() && options.options.finish.refine != Refine::None {
             return Err(PyValueError::new_err("refine follows the edges of the image; give the image as well"));
         }
-        if size.is_some_and(|(height, width)| height.checked_mul(width).is_none_or(|area| area == 0 || area > isize::MAX as usize)) {
+        if size
+            .is_some_and(|(height, width)| height.checked_mul(width).is_none_or(|area| area == 0 || area > isize::MAX as usize))
+        {
             return Err(PyValueError::new_err("size is (height, width) in pixels, at least 1"));
         }
         let (found, seconds) = observed(py, |observe| {
@@ -233,7 +228,6 @@ impl Engine {
     pub fn is_deterministic(&self) -> bool {
         self.deterministic
     }
-
 }
 
 impl Drop for Engine {

@@ -11,7 +11,7 @@
 
 use deepcut::Error;
 use deepcut::image::ImageError as LibraryImageError;
-use deepcut_cli::embed::{NetworkError, chain, with_flags};
+use deepcut_cli::embed::{NetworkError, chain, with_flags, without_flags};
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::error::Error as StdError;
@@ -21,7 +21,7 @@ pyo3::create_exception!(deepcut_vision, ImageError, PyOSError, "The file is dama
 
 /// An error's text and those of its causes that it does not quote.
 pub fn text(error: &(dyn StdError + 'static)) -> String {
-    with_flags(error, None)
+    without_flags(&with_flags(error, None))
 }
 
 /// An image's error; `name` is its file's, if it has one.
@@ -39,10 +39,7 @@ pub fn of_image(error: LibraryImageError, name: Option<&str>) -> PyErr {
         }
         error @ LibraryImageError::Memory { .. } => PyMemoryError::new_err(said(text(&error))),
         error @ (LibraryImageError::Shape { .. } | LibraryImageError::Resize { .. }) => PyValueError::new_err(said(text(&error))),
-        error => {
-            // The command's flag has another name here.
-            ImageError::new_err(said(text(&error).replace("--keep-damaged", "keep_damaged=True").replace("--max-pixels", "max_pixels")))
-        }
+        error => ImageError::new_err(said(text(&error))),
     }
 }
 
@@ -60,33 +57,17 @@ pub fn of(error: Error) -> PyErr {
 /// A network's error.
 pub fn of_network(error: &NetworkError) -> PyErr {
     match error {
-        NetworkError::Missing(error) => WeightsNotFound::new_err(in_python(&chain(error))),
-        NetworkError::Unusable(error) => PyValueError::new_err(in_python(&chain(error))),
+        NetworkError::Missing(error) => WeightsNotFound::new_err(without_flags(&chain(error))),
+        NetworkError::Unusable(error) => PyValueError::new_err(without_flags(&chain(error))),
     }
-}
-
-/// A sentence of the command's with arguments' names in place of flags: `max_memory` for `--max-memory`.
-pub fn in_python(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("--") {
-        let (before, flag) = (&rest[..at], &rest[at + 2..]);
-        out.push_str(before);
-        let end = flag.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(flag.len());
-        // Not within a name, as those of the hub's folders.
-        let begins = before.chars().next_back().or(out.chars().next_back()).is_none_or(|c| c.is_whitespace() || "(`'\"".contains(c));
-        if begins && end > 0 && !flag.starts_with('-') {
-            out.push_str(&flag[..end].replace('-', "_"));
-        } else {
-            out.push_str("--");
-            out.push_str(&flag[..end]);
-        }
-        rest = &flag[end..];
-    }
-    out + rest
 }
 
 /// What an option is refused for.
 pub fn value(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
+}
+
+/// A word of a fixed list, such as a format: what it is refused for names the argument.
+pub fn word<T: std::str::FromStr<Err: std::fmt::Display>>(argument: &str, value: &str) -> PyResult<T> {
+    value.parse().map_err(|error| PyValueError::new_err(format!("{argument}: {error}")))
 }

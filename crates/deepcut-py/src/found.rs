@@ -184,7 +184,7 @@ impl Found {
         simplify: f64,
         polygons: bool,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let options = annotation_options(label, labels, simplify)?;
+        let options = AnnotationArguments { label, labels, simplify, ..AnnotationArguments::default() }.options(&[])?;
         let (found, record) = (self.segmentation(py)?, self.record(""));
         type Ring = Vec<[f64; 2]>;
         let shapes = detached(py, || {
@@ -194,7 +194,9 @@ impl Found {
                 if !polygons {
                     return Vec::new();
                 }
-                let ring = |ring: &deepcut::export::contour::Ring| ring.iter().map(|point| [f64::from(point.x), f64::from(point.y)]).collect();
+                let ring = |ring: &deepcut::export::contour::Ring| {
+                    ring.iter().map(|point| [f64::from(point.x), f64::from(point.y)]).collect()
+                };
                 object.polygons().iter().map(|polygon| polygon.rings().map(ring).collect()).collect()
             };
             Ok(sheet.objects.iter().map(|object| (object.clone(), of(object))).collect::<Vec<_>>())
@@ -207,6 +209,7 @@ impl Found {
             dict.set_item("name", &object.name)?;
             dict.set_item("part_of", object.part_of)?;
             dict.set_item("score", object.score)?;
+            dict.set_item("rounded_score", object.rounded_score())?;
             dict.set_item("area", object.area)?;
             let BoundingBox { top, left, height, width } = object.bounds;
             dict.set_item("bbox", vec![left, top, width, height])?;
@@ -228,7 +231,7 @@ impl Found {
     /// A PNG file: mask, labels, overlay or cutout. The last two need the image.
     #[pyo3(signature = (kind, image = None))]
     fn png<'py>(&self, py: Python<'py>, kind: &str, image: Option<ImageArgument<'_>>) -> PyResult<Bound<'py, PyBytes>> {
-        let format: Format = kind.parse().map_err(errors::value)?;
+        let format: Format = errors::word("kind", kind)?;
         let found = self.segmentation(py)?;
         let seen = image.as_ref().map(ImageArgument::seen).transpose()?;
         let image = seen.as_ref().map(|seen| seen.image());
@@ -241,7 +244,9 @@ impl Found {
                 Format::Overlay if numbered => png::numbered_overlay(needed()?, &found),
                 Format::Overlay => png::overlay(needed()?, &found),
                 Format::Cutout => png::cutout(needed()?, &found),
-                _ => return Err(PyValueError::new_err(format!("{kind} is no PNG file; expected mask, labels, overlay or cutout"))),
+                _ => {
+                    return Err(PyValueError::new_err(format!("{kind} is no PNG file; expected mask, labels, overlay or cutout")));
+                }
             }
             .map_err(export)
         })?;
@@ -263,11 +268,8 @@ impl Found {
         coco_masks: &str,
         shapes: &str,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let format: AnnotationFormat = format.parse().map_err(errors::value)?;
-        let mut options = annotation_options(label, labels, simplify)?;
-        options.paths = paths.parse().map_err(errors::value)?;
-        options.coco_masks = coco_masks.parse().map_err(errors::value)?;
-        options.shapes = shapes.parse().map_err(errors::value)?;
+        let format: AnnotationFormat = errors::word("format", format)?;
+        let options = AnnotationArguments { label, labels, simplify, paths, coco_masks, shapes }.options(&[format])?;
         let (found, record, model) = (self.segmentation(py)?, self.record(name), self.about.model());
         let files = detached(py, || {
             let regions = Regions::new(name, &found, record);
@@ -300,7 +302,8 @@ impl Found {
         };
         let text = detached(py, || {
             // Of the image the report says its size, and what its file was like.
-            let blank = image.is_none().then(|| deepcut::Image::new(found.height(), found.width(), vec![0; 3 * found.labels().len()]));
+            let blank =
+                image.is_none().then(|| deepcut::Image::new(found.height(), found.width(), vec![0; 3 * found.labels().len()]));
             let blank = blank.transpose().map_err(|error| of(error.into()))?;
             let Some(image) = image.or(blank.as_ref()) else { return Err(errors::value("there is no image")) };
             let mut report = serde_json::to_value(Report::new(image, &found, provenance)).map_err(errors::value)?;
@@ -318,7 +321,8 @@ impl Found {
         let state: Value = serde_json::from_str(state).map_err(|_| broken())?;
         let number = |value: &Value| value.as_u64().and_then(|value| usize::try_from(value).ok()).ok_or_else(broken);
         let region = |region: &Value| -> PyResult<Region> {
-            let sizes: Vec<usize> = region["bounds"].as_array().ok_or_else(broken)?.iter().map(number).collect::<PyResult<_>>()?;
+            let sizes: Vec<usize> =
+                region["bounds"].as_array().ok_or_else(broken)?.iter().map(number).collect::<PyResult<_>>()?;
             let [area, top, left, height, width] = sizes[..] else { return Err(broken()) };
             let label = |value: &Value| serde_json::from_value(value.clone()).map_err(|_| broken());
             Ok(Region {
@@ -372,14 +376,33 @@ impl Found {
     }
 }
 
-/// How annotations call things and how far polygons may leave the mask.
-pub fn annotation_options(label: Option<String>, labels: Vec<String>, simplify: f64) -> PyResult<AnnotationOptions> {
-    if !(simplify.is_finite() && simplify >= 0.0) {
-        return Err(PyValueError::new_err(format!("simplify is {simplify}; expected pixels, at least 0")));
+/// How annotation files call things and write shapes, as Python says it.
+pub struct AnnotationArguments<'a> {
+    pub label: Option<String>,
+    pub labels: Vec<String>,
+    pub simplify: f64,
+    pub paths: &'a str,
+    pub coco_masks: &'a str,
+    pub shapes: &'a str,
+}
+
+impl Default for AnnotationArguments<'_> {
+    fn default() -> Self {
+        Self { label: None, labels: Vec::new(), simplify: 0.0, paths: "relative", coco_masks: "auto", shapes: "auto" }
     }
-    let mut options = AnnotationOptions::default();
-    (options.label, options.labels, options.simplify) = (label, labels, simplify);
-    Ok(options)
+}
+
+impl AnnotationArguments<'_> {
+    /// The options, checked for files of these formats.
+    pub fn options(self, formats: &[AnnotationFormat]) -> PyResult<AnnotationOptions> {
+        let mut options = AnnotationOptions::default();
+        (options.label, options.labels, options.simplify) = (self.label, self.labels, self.simplify);
+        options.paths = errors::word("paths", self.paths)?;
+        options.coco_masks = errors::word("coco_masks", self.coco_masks)?;
+        options.shapes = errors::word("shapes", self.shapes)?;
+        options.validate(formats).map_err(|(option, error)| PyValueError::new_err(format!("{option}: {error}")))?;
+        Ok(options)
+    }
 }
 
 fn export(error: ExportError) -> PyErr {

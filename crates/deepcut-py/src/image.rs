@@ -7,6 +7,7 @@ use numpy::ndarray::Axis;
 use numpy::{IntoPyArray, PyArray3, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::path::{Path, PathBuf};
 
 /// A decoded image, or an array's with alpha.
@@ -47,7 +48,9 @@ impl Image {
     fn from_rgba(py: Python<'_>, rgba: PyReadonlyArray3<'_, u8>) -> PyResult<Self> {
         let &[height, width, channels] = rgba.shape() else { return Err(PyValueError::new_err("expected three axes")) };
         if channels != 4 {
-            return Err(PyValueError::new_err(format!("expected (height, width, 4) values, got ({height}, {width}, {channels})")));
+            return Err(PyValueError::new_err(format!(
+                "expected (height, width, 4) values, got ({height}, {width}, {channels})"
+            )));
         }
         let values = rgba.as_array();
         let (colors, alpha) = (values.slice_axis(Axis(2), (..3).into()), values.index_axis(Axis(2), 3));
@@ -85,6 +88,26 @@ impl Image {
     /// The colors that a network sees, (height, width, 3): a new array.
     fn rgb<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<u8>>> {
         self.image.rgb().to_vec().into_pyarray(py).reshape([self.image.height(), self.image.width(), 3])
+    }
+
+    /// The image's own colors and its opacity, (height, width, 4): a new array.
+    fn rgba<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<u8>>> {
+        let image = &self.image;
+        let values: Vec<u8> = detached(py, || {
+            let opaque = || vec![255; image.height() * image.width()];
+            let alpha = image.alpha().map_or_else(opaque, <[u8]>::to_vec);
+            Ok(image
+                .colors()
+                .chunks_exact(3)
+                .zip(alpha)
+                .flat_map(|(color, alpha)| [color[0], color[1], color[2], alpha])
+                .collect())
+        })?;
+        values.into_pyarray(py).reshape([image.height(), image.width(), 4])
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        Ok((py.get_type::<Self>().getattr("from_rgba")?, (self.rgba(py)?,).into_pyobject(py)?))
     }
 }
 

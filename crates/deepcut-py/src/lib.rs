@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule(gil_used = false)]
 mod _deepcut {
     #[pymodule_export]
-    use super::batch::segment_folder;
+    use super::batch::{collected, segment_folder};
     #[pymodule_export]
     use super::command::{command, evaluate, models};
     #[pymodule_export]

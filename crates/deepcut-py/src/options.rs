@@ -23,7 +23,8 @@ impl Options {
     #[new]
     fn new(profile: &str, values: &Bound<'_, PyDict>) -> PyResult<Self> {
         let known = Profile::by_name(profile);
-        let known = known.ok_or_else(|| PyValueError::new_err(format!("profile is {profile:?}; expected 'default' or 'paper'")))?;
+        let known =
+            known.ok_or_else(|| PyValueError::new_err(format!("profile is {profile:?}; expected 'default' or 'paper'")))?;
         let values = object(values)?;
         let options = deepcut::Options::named(known, &values).map_err(|error| match error {
             NamedError::Set(SetError::Unknown { .. }) => PyTypeError::new_err(error.to_string()),

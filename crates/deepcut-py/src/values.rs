@@ -33,7 +33,9 @@ pub fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     }
     if value.hasattr("__float__")? {
         let number = value.call_method0("__float__")?.extract::<f64>()?;
-        return Number::from_f64(number).map(Value::Number).ok_or_else(|| PyValueError::new_err(format!("{number} is not finite")));
+        return Number::from_f64(number)
+            .map(Value::Number)
+            .ok_or_else(|| PyValueError::new_err(format!("{number} is not finite")));
     }
     Err(PyTypeError::new_err(format!("expected a number, a word or a list, got {}", value.get_type().name()?)))
 }

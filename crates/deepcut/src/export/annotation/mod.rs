@@ -10,7 +10,7 @@ mod options;
 pub(crate) mod regions;
 
 pub use format::{AnnotationFormat, UnknownAnnotation};
-pub use options::{AnnotationOptions, CocoMasks, Paths, Shapes, UnknownChoice};
+pub use options::{AnnotationError, AnnotationOptions, CocoMasks, Paths, Shapes, UnknownChoice};
 pub use regions::{Regions, Shape, Written};
 
 use super::contour::{self, Polygon};

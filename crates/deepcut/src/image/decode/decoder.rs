@@ -187,7 +187,14 @@ impl Decoder {
     }
 
     /// Reads what follows the first bytes, `most` at most in all, and decodes it.
-    fn rest(&self, format: Format, mut bytes: Vec<u8>, reader: impl Read, length: u64, most: u64) -> Result<Image<'static>, ImageError> {
+    fn rest(
+        &self,
+        format: Format,
+        mut bytes: Vec<u8>,
+        reader: impl Read,
+        length: u64,
+        most: u64,
+    ) -> Result<Image<'static>, ImageError> {
         let expected = (length as usize).saturating_sub(bytes.len());
         bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length })?;
         reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
