@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from . import _images
 from ._features import FeatureMap
-from ._parameters import CUT_PARAMETERS, Parameters, build_options, changed_of, check_names, engine_of, parameter_names
+from ._parameters import CUT_PARAMETERS, PARAMETERS, Parameters, build_options, changed_of, check_names, engine_of, parameter_names
 from ._result import Region, Result
 
 if TYPE_CHECKING:
@@ -279,7 +278,7 @@ class DeepCut:
         ValueError, TypeError, OSError, MemoryError
             As `fit`.
         """
-        parameters = self.get_params()
+        parameters = self._parameters()
         options = build_options(parameters)
         picture = self._load(image)
         found = engine_of(parameters).segment(picture.pixels, options)
@@ -311,7 +310,7 @@ class DeepCut:
         >>> [len(model.cluster(features, mode="parts", n_clusters=k).regions) for k in (2, 3)]
         [3, 4]
         """
-        parameters = self.get_params()
+        parameters = self._parameters()
         # Colors cost little and let `cluster` use every method.
         options = build_options(parameters, patch_colors=True)
         picture = self._load(image)
@@ -368,12 +367,11 @@ class DeepCut:
                [0, 0, 0, 0, 0, 0, 0, 0],
                [0, 0, 0, 0, 0, 0, 0, 0]], dtype=uint8)
         """
-        names = self._parameter_names()
-        check_names("cluster", options, names)
+        check_names("cluster", options, PARAMETERS)
         for name in options:
             if name not in CUT_PARAMETERS:
                 raise TypeError(f"cluster() cannot change {name!r}, which features depend on; set it in DeepCut")
-        parameters = {**self.get_params(), **options}
+        parameters = {**self._parameters(), **options}
         features = features if isinstance(features, FeatureMap) else FeatureMap(features)
         picture = features.image if image is None else self._load(image)
         found = engine_of(parameters).cluster(
@@ -419,10 +417,9 @@ class DeepCut:
         picture.warn_of_damage()
         return picture
 
-    @classmethod
-    @functools.cache
-    def _parameter_names(cls) -> list[str]:
-        return parameter_names(cls.__init__)
+    def _parameters(self) -> dict[str, Any]:
+        """Every parameter, also of a class whose constructor takes fewer."""
+        return {name: getattr(self, name) for name in PARAMETERS}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters and their values.
@@ -436,7 +433,7 @@ class DeepCut:
         -------
         dict
         """
-        return {name: getattr(self, name) for name in self._parameter_names()}
+        return {name: getattr(self, name) for name in parameter_names(type(self).__init__)}
 
     def set_params(self, **params: Any) -> Self:
         """Change parameters.
@@ -456,7 +453,7 @@ class DeepCut:
         ValueError
             If there is no such parameter.
         """
-        names = self._parameter_names()
+        names = parameter_names(type(self).__init__)
         for name in params:
             if name not in names:
                 raise ValueError(f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {names!r}.")
@@ -472,7 +469,7 @@ class DeepCut:
         return "result_" in self.__dict__
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags
+        from sklearn.utils import InputTags, Tags, TargetTags  # type: ignore[import-untyped, unused-ignore]
 
         images = InputTags(two_d_array=True, three_d_array=True, string=True, positive_only=True)
         return Tags(estimator_type="clusterer", target_tags=TargetTags(required=False), input_tags=images)
@@ -531,5 +528,5 @@ def segment(image: ImageLike, **options: Unpack[Parameters]) -> Result:
     >>> dc.segment(np.full((40, 60, 3), 128, np.uint8)).has_object
     False
     """
-    check_names("segment", options, parameter_names(DeepCut.__init__))
+    check_names("segment", options, PARAMETERS)
     return DeepCut(**options).segment(image)

@@ -83,8 +83,13 @@ class FeatureMap(_Array):
         self.objectness = self.patch_colors = self.image = None
         self.constant = False
 
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        # A sum over all is a number, not a map without axes.
+        return array.view(type(self)) if array.ndim else array[()]
+
     def __reduce__(self) -> Any:
-        rebuild, arguments, state = super().__reduce__()  # type: ignore[misc]
+        reduced: Any = super().__reduce__()
+        rebuild, arguments, state = reduced
         return rebuild, arguments, (state, {name: getattr(self, name) for name in _EXTRAS})
 
     def __setstate__(self, state: Any) -> None:

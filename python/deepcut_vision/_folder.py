@@ -240,7 +240,7 @@ class _Follower:
 def _bar(total: int) -> Any:
     """A progress bar, if tqdm is installed."""
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         return None
     return tqdm(total=total, unit="image")

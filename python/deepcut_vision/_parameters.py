@@ -17,7 +17,8 @@ from ._warn import warn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    RandomState = Union[int, np.integer[Any], np.random.RandomState, np.random.Generator, None]
+# What draws the seed, as in scikit-learn.
+RandomState = Union[int, "np.integer[Any]", np.random.RandomState, np.random.Generator, None]
 
 
 class Parameters(TypedDict, total=False):
@@ -84,6 +85,7 @@ _CUT = (
 # Library options that features depend on, and parameters of the network.
 _VIEW = ("resolution", "log_bin")
 _NETWORK = ("backbone", "facet", "layer", "stride", "family", "heads", "prefix", "precision", "deterministic", "offline")
+PARAMETERS = tuple(Parameters.__annotations__)
 CUT_PARAMETERS = (*_CUT, "options", "random_state")
 # Library options that parameters stand for, where the names differ.
 _SPELLINGS: dict[str, tuple[str, ...]] = {"edges": ("tau", "alpha"), "seed": ("random_state",)}

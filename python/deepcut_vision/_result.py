@@ -8,7 +8,7 @@ import html
 import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -533,7 +533,7 @@ class Result:
         return f"<Result {name}{self.shape[0]} × {self.shape[1]}, {self.mode}: {foreground} found, confidence {self.confidence:.2f}>"
 
 
-def _region(fields: dict[str, Any]) -> Region:
+def _region(fields: Mapping[str, Any]) -> Region:
     top, left, height, width = fields["bounds"]
     known = {name: fields[name] for name in ("label", "kind", "part_of", "score", "area")}
     return Region(**known, top=top, left=left, height=height, width=width)

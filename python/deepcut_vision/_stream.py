@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from . import _deepcut, _images
 from ._estimator import DeepCut
-from ._parameters import Parameters, build_options, check_names, checked_threads, engine_of, parameter_names
+from ._parameters import PARAMETERS, Parameters, build_options, check_names, checked_threads, engine_of
 from ._result import Result
 from ._warn import warn
 
@@ -31,7 +31,6 @@ _ERRORS = (OSError, ValueError, TypeError, MemoryError, RuntimeError)
 def iter_segment(
     images: Iterable[ImageLike],
     *,
-    threads: int | None = ...,
     on_error: Literal["warn", "raise"] = ...,
     model: DeepCut | None = ...,
     **options: Unpack[Parameters],
@@ -42,17 +41,15 @@ def iter_segment(
 def iter_segment(
     images: Iterable[ImageLike],
     *,
-    threads: int | None = ...,
     on_error: Literal["return"],
     model: DeepCut | None = ...,
     **options: Unpack[Parameters],
 ) -> Iterator[tuple[str, Result | Exception]]: ...
 
 
-def iter_segment(  # type: ignore[misc]
+def iter_segment(
     images: Iterable[ImageLike],
     *,
-    threads: int | None = None,
     on_error: str = "warn",
     model: DeepCut | None = None,
     **options: Unpack[Parameters],
@@ -66,15 +63,13 @@ def iter_segment(  # type: ignore[misc]
     ----------
     images : iterable
         Images as `segment` takes them, or pairs of a name and an image.
-    threads : int, optional
-        Images segmented at the same time, each on one thread. Default: one for each core.
     on_error : {'warn', 'raise', 'return'}, default='warn'
         What becomes of an image that cannot be segmented: left out with a warning, an exception that ends the run, or the exception in the
         place of the result.
     model : DeepCut, optional
         Where parameters come from; `options` override it.
     **options
-        Parameters of `DeepCut`.
+        Parameters of `DeepCut`; ``threads`` is the number of images at a time, each on one thread.
 
     Yields
     ------
@@ -104,15 +99,15 @@ def iter_segment(  # type: ignore[misc]
         raise TypeError(f"expected an iterable of images, not one of shape {images.shape}; pass [image]")
     if on_error not in ("warn", "raise", "return"):
         raise ValueError(f"on_error is {on_error!r}; expected 'warn', 'raise' or 'return'")
-    count = checked_threads(threads)
     parameters = merged("iter_segment", model, options)
+    count = checked_threads(parameters["threads"])
     # Drawn once, so that labels correspond over the run.
     built = build_options(parameters)
     engine = engine_of(parameters, threads=1)
     return _results(iter(images), engine, built, parameters, count, on_error)
 
 
-def merged(caller: str, model: DeepCut | None, options: Parameters) -> dict[str, object]:
+def merged(caller: str, model: DeepCut | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a model, those in `options` changed.
 
     Raises
@@ -120,26 +115,26 @@ def merged(caller: str, model: DeepCut | None, options: Parameters) -> dict[str,
     TypeError
         If there is no such parameter, or `model` is none.
     """
-    check_names(caller, options, parameter_names(DeepCut.__init__))
+    check_names(caller, options, PARAMETERS)
     if model is None:
         model = DeepCut()
     elif not isinstance(model, DeepCut):
         raise TypeError(f"model is {model!r}; expected a DeepCut")
-    return {**model.get_params(), **options}
+    return {**model._parameters(), **options}
 
 
 def _results(
     images: Iterator[ImageLike],
     engine: _deepcut.Engine,
     options: _deepcut.Options,
-    parameters: dict[str, object],
+    parameters: dict[str, Any],
     threads: int,
     on_error: str,
 ) -> Iterator[tuple[str, Result | Exception]]:
     limits = {name: parameters[name] for name in ("max_pixels", "keep_damaged")}
 
     def work(image: ImageLike, name: str | None) -> tuple[Result, _images.Picture]:
-        picture = _images.load(image, **limits)  # type: ignore[arg-type]
+        picture = _images.load(image, **limits)
         picture = _images.Picture(picture.pixels, name or picture.name)
         return Result(engine.segment(picture.pixels, options), picture), picture
 

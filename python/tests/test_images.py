@@ -106,8 +106,8 @@ def test_transparency_is_put_over_white(image: NDArray[np.uint8]) -> None:
 
 def test_a_contiguous_array_is_borrowed(image: NDArray[np.uint8]) -> None:
     image.flags.writeable = False
-    assert _images.load(image).pixels is image or np.shares_memory(_images.load(image).pixels, image)  # type: ignore[arg-type]
-    assert np.shares_memory(dc.segment(image).image, image)  # type: ignore[arg-type]
+    assert _images.load(image).pixels is image or np.shares_memory(_images.load(image).pixels, image)
+    assert np.shares_memory(dc.segment(image).image, image)
     large = np.zeros((3000, 3000, 3), np.uint8)
     dc.segment(image)
     tracemalloc.start()
@@ -137,12 +137,6 @@ def test_pil_images_of_every_mode(mode: str, image: NDArray[np.uint8]) -> None:
     elif mode in ("La", "RGBa"):
         picture = rgb.convert("LA" if mode == "La" else "RGBA").convert(mode)
         same_as = rgb.convert("L" if mode == "La" else "RGB")
-    elif mode == "LAB":
-        picture = PIL.Image.new("LAB", rgb.size, (128, 128, 128))
-        picture.paste((200, 128, 128), (40, 20, 90, 70))
-        with pytest.raises((ValueError, TypeError)):
-            picture.convert("RGB")
-        pytest.skip("Pillow converts LAB with a profile only")
     else:
         picture = rgb.convert("RGBA").convert("PA") if mode == "PA" else rgb.convert(mode)
         same_as = picture.convert("RGB")
@@ -216,8 +210,8 @@ def test_torch_tensors_are_taken_without_importing_torch(image: NDArray[np.uint8
         ([[1, 2], [3, 4]], TypeError, "numpy.asarray"),
         ("https://example.org/a.jpg", ValueError, "download"),
         (io.StringIO("text"), TypeError, "binary"),
-        (b"", OSError, ""),
-        (b"no image", dc.ImageError, ""),
+        (b"", dc.ImageError, "."),
+        (b"no image", dc.ImageError, "."),
         ("no/such/file.jpg", FileNotFoundError, "no/such/file.jpg"),
         (PIL.Image.new("F", (4, 4)), ValueError, "mode F"),
         (PIL.Image.new("I", (4, 4), -1), ValueError, "65535"),

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import deepcut_vision as dc
-from deepcut_vision._parameters import Parameters, build_options, parameter_names, seed_of
+from deepcut_vision._parameters import Parameters, RandomState, build_options, parameter_names, seed_of
 
 
 def flat(**parameters: object) -> dict[str, object]:
@@ -19,7 +19,10 @@ def flat(**parameters: object) -> dict[str, object]:
 
 
 def test_the_typed_keywords_are_the_constructors() -> None:
-    assert list(typing.get_type_hints(Parameters)) == parameter_names(dc.DeepCut.__init__)
+    names = parameter_names(dc.DeepCut.__init__)
+    assert list(typing.get_type_hints(Parameters)) == names
+    hints = typing.get_type_hints(dc.DeepCut.__init__, localns={"RandomState": RandomState})
+    assert {name: hints[name] for name in names} == typing.get_type_hints(Parameters)
 
 
 def test_every_parameter_reaches_its_option() -> None:
@@ -77,7 +80,7 @@ def test_every_parameter_reaches_its_option() -> None:
     ],
     ids=str,
 )
-def test_wrong_options_say_which_and_what_to_do(image: NDArray[np.uint8], options: dict, error: type, words: str) -> None:  # type: ignore[type-arg]
+def test_wrong_options_say_which_and_what_to_do(image: NDArray[np.uint8], options: dict, error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         dc.segment(image, **options)
 
@@ -104,7 +107,7 @@ def test_weights_that_are_not_here_are_an_error_of_their_own(image: NDArray[np.u
     ],
     ids=str,
 )
-def test_options_without_effect_are_told_in_one_warning(image: NDArray[np.uint8], options: dict, ignored: set[str]) -> None:  # type: ignore[type-arg]
+def test_options_without_effect_are_told_in_one_warning(image: NDArray[np.uint8], options: dict, ignored: set[str]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         dc.segment(image, **options)
@@ -126,12 +129,12 @@ def test_random_state_is_scikit_learns() -> None:
     assert seed_of(None) == first
     for wrong in (True, 1.5, -1, 2**64, "0"):
         with pytest.raises(ValueError, match="random_state"):
-            seed_of(wrong)  # type: ignore[arg-type]
+            seed_of(wrong)
 
 
 def test_results_depend_on_the_seed_and_not_on_threads(mug: Path) -> None:
     def labels(**options: object) -> NDArray[np.uint8]:
-        return dc.segment(mug, mode="parts", **options).labels  # type: ignore[arg-type]
+        return dc.segment(mug, mode="parts", **options).labels
 
     assert np.array_equal(labels(), labels(random_state=0))
     assert not np.array_equal(labels(), labels(random_state=1))

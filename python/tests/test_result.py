@@ -27,13 +27,12 @@ def parts(pictures: Path) -> dc.Result:
 @pytest.fixture(scope="module")
 def objects() -> dc.Result:
     """Three objects, one of which has a hole."""
-    features = np.zeros((12, 24, 4), np.float32)
-    features[..., 0] = 1
-    for at, left in enumerate((2, 10, 18)):
-        features[4:9, left : left + 5] = np.eye(4)[at + 1]
-    features[6, 4] = np.eye(4)[0]
-    image = np.full((120, 240, 3), 90, np.uint8)
-    return dc.DeepCut(mode="objects").cluster(features, image=image)
+    features = np.zeros((14, 30, 2), np.float32)
+    features[...] = (1, 0)
+    for left in (3, 12, 21):
+        features[4:10, left : left + 6] = (-0.2, 1)
+    features[6:8, 5:7] = (1, 0)
+    return dc.DeepCut(mode="objects").cluster(features, image=draw(140, 300))
 
 
 def opened(data: bytes) -> PIL.Image.Image:
@@ -60,27 +59,24 @@ def test_regions_describe_the_labels(parts: dc.Result) -> None:
 
 
 def test_polygons_enclose_exactly_the_mask(objects: dc.Result) -> None:
-    from PIL import ImageDraw
+    from matplotlib.path import Path as Outline
 
-    painted = PIL.Image.new("L", objects.shape[::-1])
     found = objects.objects(label="thing")
-    assert len(found) == len(objects.regions) - 1 >= 2
+    assert len(found) == len(objects.regions) - 1 == 3
     assert all(item["name"] == "thing" and item["class"] == 1 for item in found)
-    holes = 0
-    pen = ImageDraw.Draw(painted)
-    for outer, *inner in objects.polygons():
-        assert outer.ndim == 2 and outer.shape[1] == 2 and outer.dtype == np.float64
-        for ring, value in [(outer, 255), *((hole, 0) for hole in inner)]:
-            holes += value == 0
-            # Corners of pixels lie between PIL's pixels: draw with edges half a pixel inside.
-            x, y = ring[:, 0], ring[:, 1]
-            area = 0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))
-            assert area == round(area)
-            pen.polygon([(float(a), float(b)) for a, b in ring], fill=value)
-    total = sum(abs(_area(polygon)) for polygon in objects.polygons())
-    assert total == objects.mask.sum() and holes >= 0
-    assert sum(abs(_area(polygon)) for polygon in objects.polygons(1)) == (objects.labels == 1).sum()
-    assert sum(map(len, objects.polygons(simplify=2.0))) == sum(map(len, objects.polygons()))
+    height, width = objects.shape
+    centers = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).reshape(-1, 2)
+    rings = []
+    for region in objects.regions[1:]:
+        inside = np.zeros(height * width, bool)
+        for polygon in objects.polygons(region.label):
+            rings.append(len(polygon))
+            for ring in polygon:
+                assert ring.ndim == 2 and ring.shape[1] == 2 and ring.dtype == np.float64
+                inside ^= Outline(ring).contains_points(centers)
+        assert np.array_equal(inside.reshape(height, width), objects.labels == region.label)
+    assert sorted(rings) == [1, 1, 2]
+    assert len(objects.polygons()) == 3
     corners = [sum(len(ring) for polygon in objects.polygons(simplify=simplify) for ring in polygon) for simplify in (0, 3)]
     assert corners[1] < corners[0]
     with pytest.raises(ValueError, match="label 9"):
@@ -89,15 +85,11 @@ def test_polygons_enclose_exactly_the_mask(objects: dc.Result) -> None:
         objects.polygons(simplify=-1)
 
 
-def _area(polygon: list[NDArray[np.float64]]) -> float:
-    def signed(ring: NDArray[np.float64]) -> float:
-        x, y = ring[:, 0], ring[:, 1]
-        return 0.5 * float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
-
-    outer, *holes = (abs(signed(ring)) for ring in polygon)
-    return outer - sum(holes)
+# pycocotools has not caught up with numpy.
+PYCOCOTOOLS = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
+@PYCOCOTOOLS
 def test_run_lengths_are_pycocotools(parts: dc.Result) -> None:
     from pycocotools import mask as coco
 
@@ -108,6 +100,7 @@ def test_run_lengths_are_pycocotools(parts: dc.Result) -> None:
         assert item["area"] == decoded.sum()
 
 
+@PYCOCOTOOLS
 @pytest.mark.parametrize("masks", ["auto", "polygon", "rle", "rle-list"])
 def test_coco_is_what_pycocotools_reads(parts: dc.Result, tmp_path: Path, masks: str) -> None:
     from pycocotools.coco import COCO
@@ -147,7 +140,7 @@ def test_pictures_are_what_pil_reads(parts: dc.Result) -> None:
 def test_every_format_makes_files_without_a_file_system(parts: dc.Result, format: str) -> None:
     files = parts.to_files(format, name="photos/a b.jpg")
     assert files and all(isinstance(data, bytes) and data for data in files.values())
-    assert any("a b" in name for name in files) or any(b"a b.jpg" in data for data in files.values())
+    assert any("a b" in name for name in files) or any(b"a b.jpg" in data or b"a%20b.jpg" in data for data in files.values())
     for name, data in files.items():
         if name.endswith("json"):
             json.loads(data)
@@ -166,7 +159,7 @@ def test_wrong_formats_are_refused(parts: dc.Result) -> None:
         parts.to_files("jpeg")
     with pytest.raises(TypeError, match="label"):
         parts.to_files("mask", label="a")
-    with pytest.raises(ValueError, match="coco"):
+    with pytest.raises(ValueError, match="pixels"):
         parts.to_files("coco", coco_masks="pixels")
 
 

@@ -54,7 +54,7 @@ def test_an_endless_iterable_is_taken_a_few_ahead() -> None:
     for number in range(10):
         assert next(results)[0] == str(number)
         assert taken <= number + 6
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert taken < 17
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("deepcut")]
 
@@ -98,14 +98,14 @@ def test_wrong_arguments_are_told_at_the_call(image: NDArray[np.uint8]) -> None:
         with pytest.raises(TypeError, match=words):
             dc.iter_segment(images)
     with pytest.raises(TypeError, match="not iterable"):
-        dc.iter_segment(3)  # type: ignore[call-overload]
+        dc.iter_segment(3)
     with pytest.raises(ValueError, match="threads is 0"):
         dc.iter_segment([], threads=0)
     with pytest.raises(ValueError, match="on_error is 'ignore'"):
-        dc.iter_segment([], on_error="ignore")  # type: ignore[call-overload]
+        dc.iter_segment([], on_error="ignore")
     with pytest.raises(ValueError, match="n_clusters is 99"):
         dc.iter_segment([], n_clusters=99)
     with pytest.raises(TypeError, match="iter_segment.*Did you mean 'n_clusters'"):
-        dc.iter_segment([], n_cluster=3)  # type: ignore[call-overload]
+        dc.iter_segment([], n_cluster=3)
     with pytest.raises(TypeError, match="expected a DeepCut"):
-        dc.iter_segment([], model=dc.DeepCut)  # type: ignore[call-overload]
+        dc.iter_segment([], model=dc.DeepCut)
