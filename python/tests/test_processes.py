@@ -93,8 +93,8 @@ def test_networks_are_kept_and_bounded() -> None:
     parameters = dc.DeepCut().get_params()
     first = engine_of(parameters)
     assert engine_of(dc.DeepCut(mode="parts").get_params()) is first
-    for threads in range(101, 101 + _engine._CAPACITY):
-        engine_of(parameters, threads=threads)
+    for size in range(_engine._CAPACITY):
+        engine_of({**parameters, "max_memory": f"{size + 1}GB"}, threads=1)
     assert len(_engine._slots) == _engine._CAPACITY
     assert engine_of(parameters) is not first
 
