@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _images
 from ._features import FeatureMap
-from ._parameters import CUT_PARAMETERS, PARAMETERS, Parameters, build_options, changed_of, check_names, engine_of, parameter_names
+from ._parameters import CUT_PARAMETERS, PARAMETERS, Parameters, build_options, changed_of, check_names, checked_limits, engine_of, parameter_names
 from ._result import Region, Result
 
 if TYPE_CHECKING:
@@ -413,7 +413,7 @@ class DeepCut:
         return result
 
     def _load(self, image: ImageLike) -> _images.Picture:
-        picture = _images.load(image, max_pixels=self.max_pixels, keep_damaged=self.keep_damaged)
+        picture = _images.load(image, **checked_limits({"max_pixels": self.max_pixels, "keep_damaged": self.keep_damaged}))
         picture.warn_of_damage()
         return picture
 

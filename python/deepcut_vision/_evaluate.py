@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -94,11 +95,15 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there is no such data set, an argument is out of range, or the data set is not there.
+        If there is no such data set, an argument is out of range, or files of the data set are missing.
+    FileNotFoundError
+        If `root` is not there.
     TypeError
         If there is no such argument.
     """
-    own = locals()
+    own = dict(locals())
+    if not os.path.exists(root):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(root))
     parameters = merged("evaluate", model, options)
     build_options(parameters)
     changed = changed_of(DeepCut.__init__, parameters)
@@ -108,7 +113,16 @@ def evaluate(
     flags = {name: own[name] for name in parameter_names(evaluate) if name not in ("dataset", "root", "model", "options")}
     flags["list"] = flags.pop("image_list")
     arguments = ["deepcut", "eval", str(dataset), f"--root={os.fspath(root)}", "--quiet", "--no-progress", *_arguments(flags)]
-    return _deepcut.evaluate([*arguments, *_of_parameters(changed)])
+    try:
+        return _deepcut.evaluate([*arguments, *_of_parameters(changed)])
+    except ValueError as error:
+        raise ValueError(_sentence(str(error))) from None
+
+
+def _sentence(text: str) -> str:
+    """What the command line's reader says, without what is for a terminal."""
+    lines = [line.strip() for line in text.removeprefix("error: ").splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("For more information"))
 
 
 def _of_parameters(changed: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from . import _deepcut
-from ._parameters import Parameters, build_options, checked_threads, engine_of
+from ._parameters import Parameters, build_options, checked_limits, checked_threads, engine_of
 from ._stream import merged
 from ._warn import warn
 
@@ -166,6 +166,7 @@ def segment_folder(
     Summary(images=3, done=0, skipped=3, differs=0, failed=0, failures=())
     """
     parameters = merged("segment_folder", model, options)
+    limits = checked_limits(parameters)
     built = build_options(parameters)
     engine = engine_of(parameters, threads=0)
     names = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
@@ -180,8 +181,7 @@ def segment_folder(
             overwrite=overwrite,
             checksum=checksum,
             threads=checked_threads(parameters["threads"]),
-            max_pixels=parameters["max_pixels"],
-            keep_damaged=parameters["keep_damaged"],
+            **limits,
             label=label,
             labels=list(labels),
             paths=paths,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ def load(image: ImageLike, *, max_pixels: int | None = None, keep_damaged: bool 
         assert name is not None
         if name.startswith(("http://", "https://")):
             raise ValueError(f"{name} is a web address; download it and pass its bytes")
+        if os.path.isdir(name):
+            raise IsADirectoryError(errno.EISDIR, "this is a folder, which segment_folder takes; expected a file", name)
         return Picture(_deepcut.Image.open(name, max_pixels=max_pixels, keep_damaged=keep_damaged), name)
     data = _file_bytes(image)
     if data is not None:

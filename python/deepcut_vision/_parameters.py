@@ -261,7 +261,14 @@ def engine_of(parameters: Mapping[str, Any], *, threads: int | None = None) -> _
     config = {name: _plain(parameters[name]) for name in (*_NETWORK, "max_memory")}
     config["backbone"] = os.fspath(config["backbone"])
     config["precision"] = precision_of(parameters)
-    if isinstance(config["max_memory"], int):
+    for name, (low, high) in {"layer": (0, 999), "stride": (1, 999), "heads": (1, 999)}.items():
+        checked_count(name, config[name], low, high)
+    for name in ("deterministic", "offline"):
+        checked_flag(name, config[name])
+    for name in ("facet", "family", "prefix"):
+        if not isinstance(config[name], (str, type(None))):
+            raise TypeError(f"{name} is {config[name]!r}; expected a str")
+    if config["max_memory"] is not None:
         config["max_memory"] = str(config["max_memory"])
     config["threads"] = checked_threads(parameters["threads"]) if threads is None else threads
     return engine(**config)
@@ -271,6 +278,46 @@ def checked_threads(threads: int | None) -> int:
     """Number of threads; that of the cores that this process may use if None."""
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= 1024:
-        raise ValueError(f"threads is {threads!r}; expected 1 to 1024")
-    return int(threads)
+    count = checked_count("threads", threads, 1, 1024)
+    assert count is not None
+    return count
+
+
+def checked_count(name: str, value: Any, low: int, high: int) -> int | None:
+    """A whole number in a range, or None.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If it lies outside.
+    """
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r}; expected a whole number")
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; expected {low} to {high}")
+    return int(value)
+
+
+def checked_flag(name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
+def checked_limits(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that say which files are read."""
+    return {
+        "max_pixels": checked_count("max_pixels", parameters["max_pixels"], 1, 2**48),
+        "keep_damaged": checked_flag("keep_damaged", parameters["keep_damaged"]),
+    }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from . import _deepcut, _images, _png
+from ._parameters import check_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _PICTURES = {"mask": "mask.png", "labels": "labels.png", "overlay": "overlay.png", "cutout": "cutout.png"}
 # Formats that the extension of a file's name stands for; that of `.png` depends on the mode.
 _BY_EXTENSION = {".json": "json", ".geojson": "geojson", ".npz": "npz", ".npy": "npy"}
+# What formats of annotation tools depend on.
+_ANNOTATION_OPTIONS = ("label", "labels", "paths", "simplify", "coco_masks", "shapes")
 # Pixels of the longer side of a picture in a notebook.
 _NOTEBOOK_SIDE = 640
 # Rows of the table in a notebook.
@@ -386,6 +389,7 @@ class Result:
                 return {f"{stem}.json": (json.dumps(self.report(), indent=2, ensure_ascii=False) + "\n").encode()}
             image = self._source() if format in ("overlay", "cutout") else None
             return {f"{stem}.{_PICTURES[format]}": self._found.png(format, image)}
+        check_names("to_files", options, _ANNOTATION_OPTIONS)
         given = {key: value for key, value in options.items() if value is not None}
         if "labels" in given:
             given["labels"] = list(given["labels"])
@@ -428,11 +432,11 @@ class Result:
 
         Examples
         --------
-        >>> import tempfile
+        >>> import os, tempfile
         >>> import deepcut_vision as dc
         >>> result = dc.segment("examples/pictures/mug.jpg")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     [path.removeprefix(folder + "/") for path in result.save(folder, ["cutout", "json"])]
+        ...     [os.path.basename(path) for path in result.save(folder, ["cutout", "json"])]
         ['mug.cutout.png', 'mug.json']
         """
         path = os.fspath(path)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _deepcut, _images
 from ._estimator import DeepCut
-from ._parameters import PARAMETERS, Parameters, build_options, check_names, checked_threads, engine_of
+from ._parameters import PARAMETERS, Parameters, build_options, check_names, checked_limits, checked_threads, engine_of
 from ._result import Result
 from ._warn import warn
 
@@ -101,10 +101,11 @@ def iter_segment(
         raise ValueError(f"on_error is {on_error!r}; expected 'warn', 'raise' or 'return'")
     parameters = merged("iter_segment", model, options)
     count = checked_threads(parameters["threads"])
+    limits = checked_limits(parameters)
     # Drawn once, so that labels correspond over the run.
     built = build_options(parameters)
     engine = engine_of(parameters, threads=1)
-    return _results(iter(images), engine, built, parameters, count, on_error)
+    return _results(iter(images), engine, built, limits, count, on_error)
 
 
 def merged(caller: str, model: DeepCut | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,11 +128,10 @@ def _results(
     images: Iterator[ImageLike],
     engine: _deepcut.Engine,
     options: _deepcut.Options,
-    parameters: dict[str, Any],
+    limits: dict[str, Any],
     threads: int,
     on_error: str,
 ) -> Iterator[tuple[str, Result | Exception]]:
-    limits = {name: parameters[name] for name in ("max_pixels", "keep_damaged")}
 
     def work(image: ImageLike, name: str | None) -> tuple[Result, _images.Picture]:
         picture = _images.load(image, **limits)

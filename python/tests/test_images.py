@@ -212,6 +212,7 @@ def test_torch_tensors_are_taken_without_importing_torch(image: NDArray[np.uint8
         (io.StringIO("text"), TypeError, "binary"),
         (b"", dc.ImageError, "."),
         (b"no image", dc.ImageError, "."),
+        (".", IsADirectoryError, "segment_folder"),
         ("no/such/file.jpg", FileNotFoundError, "no/such/file.jpg"),
         (PIL.Image.new("F", (4, 4)), ValueError, "mode F"),
         (PIL.Image.new("I", (4, 4), -1), ValueError, "65535"),

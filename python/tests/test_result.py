@@ -157,6 +157,8 @@ def test_numpy_reads_its_files(parts: dc.Result) -> None:
 def test_wrong_formats_are_refused(parts: dc.Result) -> None:
     with pytest.raises(ValueError, match="jpeg"):
         parts.to_files("jpeg")
+    with pytest.raises(TypeError, match="to_files.*'colour'"):
+        parts.to_files("yolo", colour=3)
     with pytest.raises(TypeError, match="label"):
         parts.to_files("mask", label="a")
     with pytest.raises(ValueError, match="pixels"):
