@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _images
 from ._features import FeatureMap
-from ._parameters import CUT_PARAMETERS, PARAMETERS, Parameters, build_options, changed_of, check_names, checked_limits, engine_of, parameter_names
+from ._parameters import CUT_PARAMETERS, PARAMETERS, Parameters, build_options, changed_of, check_names, checked_limits, engine_of, parameter_names, spelled_out
 from ._result import Region, Result
 
 if TYPE_CHECKING:
@@ -482,6 +482,7 @@ def _checked_size(size: tuple[int, int], picture: _images.Picture | None) -> tup
     return int(height), int(width)
 
 
+@spelled_out
 def segment(image: ImageLike, **options: Unpack[Parameters]) -> Result:
     """Segment an image.
 

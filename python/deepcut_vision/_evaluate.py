@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _deepcut
 from ._estimator import DeepCut
-from ._parameters import build_options, changed_of, parameter_names, seed_of
+from ._parameters import build_options, changed_of, seed_of, spelled_out
 from ._stream import merged
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _FLAGS = {"learning_rate": "lr"}
 _MISSING = ("max_pixels", "keep_damaged")
 
 
+@spelled_out
 def evaluate(
     dataset: str,
     root: str | os.PathLike[str],
@@ -101,7 +102,7 @@ def evaluate(
     TypeError
         If there is no such argument.
     """
-    own = dict(locals())
+    flags = {name: value for name, value in locals().items() if name not in ("dataset", "root", "model", "options")}
     if not os.path.exists(root):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(root))
     parameters = merged("evaluate", model, options)
@@ -110,7 +111,6 @@ def evaluate(
     for name in _MISSING:
         if name in changed:
             raise TypeError(f"evaluate() does not take {name!r}")
-    flags = {name: own[name] for name in parameter_names(evaluate) if name not in ("dataset", "root", "model", "options")}
     flags["list"] = flags.pop("image_list")
     arguments = ["deepcut", "eval", str(dataset), f"--root={os.fspath(root)}", "--quiet", "--no-progress", *_arguments(flags)]
     try:

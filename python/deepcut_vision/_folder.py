@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from . import _deepcut
-from ._parameters import Parameters, build_options, checked_limits, checked_threads, engine_of
+from ._parameters import Parameters, build_options, checked_limits, checked_threads, engine_of, spelled_out
 from ._stream import merged
 from ._warn import warn
 
@@ -88,6 +88,7 @@ class Summary:
 _Inputs = Union[str, "os.PathLike[str]", Iterable[Union[str, "os.PathLike[str]"]]]
 
 
+@spelled_out
 def segment_folder(
     inputs: _Inputs,
     output: str | os.PathLike[str],

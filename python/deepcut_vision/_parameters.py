@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Union
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Union
 
 import numpy as np
 
@@ -126,6 +126,21 @@ def changed_of(constructor: Callable[..., object], parameters: Mapping[str, Any]
         return value is default or type(value) is type(default) and isinstance(value, (str, int, float)) and value == default
 
     return {name: value for name, value in parameters.items() if not is_default(value, defaults[name])}
+
+
+_F = TypeVar("_F", bound="Callable[..., object]")
+
+
+def spelled_out(function: _F) -> _F:
+    """Shows the parameters of `DeepCut` in place of ``**options`` to `help` and to notebooks."""
+    from ._estimator import DeepCut
+
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    theirs = list(inspect.signature(DeepCut.__init__).parameters.values())[1:]
+    parameters = [*own, *(parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in theirs)]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return function
 
 
 def build_options(parameters: Mapping[str, Any], **more: Any) -> _deepcut.Options:

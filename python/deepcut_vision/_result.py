@@ -504,6 +504,8 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         """The overlay for notebooks, at most 640 pixels wide and high."""
+        if max(self.shape) <= _NOTEBOOK_SIDE:
+            return self._found.png("labels" if self._pixels is None else "overlay", self._pixels)
         return _png.encode(_png.shrink(self._picture(), _NOTEBOOK_SIDE))
 
     def _repr_html_(self) -> str:
@@ -511,11 +513,7 @@ class Result:
         height, width = self.shape
         head = "<tr>" + "".join(f"<th>{title}</th>" for title in ("", "label", "kind", "score", "area", "box (x, y, w, h)")) + "</tr>"
         palette = _palette(self._found.png("labels", None))
-        rows = [
-            f"<tr><td>{_swatch(palette[region.label])}</td><td>{region.label}</td><td>{html.escape(region.kind)}</td>"
-            f"<td>{region.score:.2f}</td><td>{region.area / (height * width):.1%}</td><td>{', '.join(map(str, region.bbox))}</td></tr>"
-            for region in self.regions[:_NOTEBOOK_ROWS]
-        ]
+        rows = [_row(region, height * width, palette[region.label]) for region in self.regions[:_NOTEBOOK_ROWS]]
         more = len(self.regions) - len(rows)
         rows += [f'<tr><td colspan="6">and {more} more</td></tr>'] if more > 0 else []
         name = f"<b>{html.escape(self.name)}</b>, " if self.name else ""
@@ -550,8 +548,12 @@ def _palette(png: bytes) -> list[tuple[int, int, int]]:
     return list(zip(colors[::3], colors[1::3], colors[2::3]))
 
 
-def _swatch(color: tuple[int, int, int]) -> str:
-    return f'<span style="display: inline-block; width: 1em; height: 1em; background: rgb{color}"></span>'
+def _row(region: Region, pixels: int, color: tuple[int, int, int]) -> str:
+    """A region as a row of the table in a notebook. Overlays leave label 0 in its own colors."""
+    swatch = f'<span style="display: inline-block; width: 1em; height: 1em; background: rgb{color}"></span>' if region.label else ""
+    box = ", ".join(map(str, region.bbox))
+    cells = (swatch, region.label, html.escape(region.kind), f"{region.score:.2f}", f"{region.area / pixels:.1%}", box)
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _write(path: str, data: bytes) -> None:

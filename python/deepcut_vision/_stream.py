@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _deepcut, _images
 from ._estimator import DeepCut
-from ._parameters import PARAMETERS, Parameters, build_options, check_names, checked_limits, checked_threads, engine_of
+from ._parameters import PARAMETERS, Parameters, build_options, check_names, checked_limits, checked_threads, engine_of, spelled_out
 from ._result import Result
 from ._warn import warn
 
@@ -47,6 +47,7 @@ def iter_segment(
 ) -> Iterator[tuple[str, Result | Exception]]: ...
 
 
+@spelled_out
 def iter_segment(
     images: Iterable[ImageLike],
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 from collections.abc import Callable
 
@@ -13,6 +14,14 @@ def test_every_name_is_there_and_documented() -> None:
         assert name in dir(dc)
         value = getattr(dc, name)
         assert name == "__version__" or value.__doc__, name
+
+
+def test_help_shows_every_option() -> None:
+    options = dc.DeepCut().get_params()
+    for function in (dc.segment, dc.iter_segment, dc.segment_folder, dc.evaluate):
+        shown = inspect.signature(function).parameters
+        assert set(options) < set(shown) and "options" in shown
+        assert all(shown[name].default == value for name, value in options.items())
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -264,7 +264,8 @@ def test_notebooks_show_the_overlay_and_a_table(parts: dc.Result, objects: dc.Re
         page.feed(result._repr_html_())
         assert not page.open and page.rows == 1 + len(result.regions)
         assert f"{result.shape[0]} × {result.shape[1]}" in page.text and f"{result.confidence:.2f}" in page.text
-    assert "rgb(230, 159, 0)" in parts._repr_html_()
+    shown = parts._repr_html_()
+    assert "rgb(230, 159, 0)" in shown and "rgb(0, 0, 0)" not in shown
 
 
 def test_large_pictures_are_shown_small() -> None:
