@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._images import to_array
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -70,7 +72,8 @@ class FeatureMap(_Array):
         patch_colors: ArrayLike | None = None,
         constant: bool = False,
     ) -> FeatureMap:
-        array = np.asarray(values, dtype=np.float32)
+        is_array = hasattr(values, "__array__") or hasattr(values, "__dlpack__")
+        array = np.asarray(to_array(values) if is_array else values, dtype=np.float32)
         if array.ndim != 3 or 0 in array.shape:
             raise ValueError(f"features have shape {array.shape}; expected (h, w, d), a vector for each patch of a grid")
         made = array.view(cls)

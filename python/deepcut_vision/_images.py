@@ -94,7 +94,7 @@ def load(image: ImageLike, *, max_pixels: int | None = None, keep_damaged: bool 
         return Picture(_deepcut.Image.decode(data, max_pixels=max_pixels, keep_damaged=keep_damaged), name)
     if _is_pil(image):
         return Picture(_from_array(_from_pil(image)), name)
-    return Picture(_from_array(_to_array(image)), name)
+    return Picture(_from_array(to_array(image), tensor=hasattr(image, "permute")), name)
 
 
 def _file_bytes(image: ImageLike) -> bytes | None:
@@ -138,8 +138,14 @@ def _through_straight_alpha(image: Any) -> Any:
     return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
 
 
-def _to_array(image: ImageLike) -> NDArray[Any]:
-    """An array of whatever becomes one; shares memory where that is possible."""
+def to_array(image: ImageLike) -> NDArray[Any]:
+    """An array of whatever becomes one; shares memory where that is possible.
+
+    Raises
+    ------
+    TypeError
+        If it becomes none, or is on a GPU.
+    """
     if isinstance(image, np.ndarray):
         return np.asarray(image)
     if image is None:
@@ -156,8 +162,9 @@ def _to_array(image: ImageLike) -> NDArray[Any]:
         if hasattr(image, "__dlpack__"):
             return np.from_dlpack(image)
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
-        remedy = "copy it to the CPU first: image.cpu() in PyTorch, image.get() in CuPy"
-        raise TypeError(f"cannot read the {_kind(image)} as an array: {error}; if it is on a GPU, {remedy}") from error
+        gives_remedy = " use " in str(error).lower()
+        remedy = "" if gives_remedy else "; from a GPU, copy it to the CPU first: .cpu() in PyTorch, .get() in CuPy"
+        raise TypeError(f"cannot read the {_kind(image)} as an array: {error}{remedy}") from error
     raise TypeError(f"expected a path, bytes, an array or a PIL image, got {_kind(image)}")
 
 
@@ -166,10 +173,13 @@ def _kind(image: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _from_array(array: NDArray[Any]) -> Pixels:
-    """RGB bytes of an array of any layout that is one of an image. A contiguous (H, W, 3) array is passed on as it is."""
-    _check_layout(array)
-    _check_dtype(array)
+def _from_array(array: NDArray[Any], *, tensor: bool = False) -> Pixels:
+    """RGB bytes of an array of any layout that is one of an image. A contiguous (H, W, 3) array is passed on as it is.
+
+    `tensor` says whether remedies are to be in PyTorch's words.
+    """
+    _check_layout(array, "image.permute(1, 2, 0)" if tensor else "image.transpose(1, 2, 0)")
+    _check_dtype(array, ".to(torch.uint8)" if tensor else ".astype(numpy.uint8)")
     height, width = array.shape[:2]
     channels = array.shape[2] if array.ndim == 3 else 1
     if channels == 4:
@@ -179,7 +189,7 @@ def _from_array(array: NDArray[Any]) -> Pixels:
     return np.ascontiguousarray(array)
 
 
-def _check_layout(array: NDArray[Any]) -> None:
+def _check_layout(array: NDArray[Any], channels_last: str) -> None:
     shape = array.shape
     if array.size == 0:
         raise ValueError(f"the image has no pixels: its shape is {shape}")
@@ -188,7 +198,7 @@ def _check_layout(array: NDArray[Any]) -> None:
     if array.ndim == 1:
         remedy = "; if these are the bytes of a file, pass image.tobytes()"
     elif array.ndim == 3 and shape[0] in (1, 3, 4):
-        remedy = "; channels come last: image.transpose(1, 2, 0), or image.permute(1, 2, 0) in PyTorch"
+        remedy = f"; channels come last: {channels_last}"
     elif array.ndim == 3:
         remedy = f"; choose channels, such as image[..., {'0' if shape[2] == 2 else ':3'}]"
     elif array.ndim == 4:
@@ -198,29 +208,29 @@ def _check_layout(array: NDArray[Any]) -> None:
     raise ValueError(f"the image has shape {shape}; expected {_LAYOUTS}{remedy}")
 
 
-def _check_dtype(array: NDArray[Any]) -> None:
+def _check_dtype(array: NDArray[Any], cast: str) -> None:
     dtype = array.dtype
     if dtype == np.uint8:
         return
     if dtype == np.bool_:
-        remedy = "make it black and white with image.astype(numpy.uint8) * 255"
+        remedy = f"make it black and white with image{cast} * 255"
     elif dtype.kind == "f":
         if not np.isfinite(array).all():
             raise ValueError(f"the image has dtype {dtype} and values that are NaN or infinite; expected uint8, 0 to 255")
         low, high = float(array.min()), float(array.max())
         if 0 <= low and high <= 1:
-            remedy = "its values lie in 0 to 1: pass (image * 255).round().astype(numpy.uint8)"
+            remedy = f"its values lie in 0 to 1: pass (image * 255).round(){cast}"
         elif 0 <= low and high <= 255:
-            remedy = "pass image.round().astype(numpy.uint8)"
+            remedy = f"pass image.round(){cast}"
         else:
-            remedy = f"its values lie in {low:.4g} to {high:.4g}: undo the normalization, scale them to 0 to 255, then image.round().astype(numpy.uint8)"
+            remedy = f"its values lie in {low:.4g} to {high:.4g}: undo the normalization, scale them to 0 to 255, then image.round(){cast}"
     elif dtype.kind in "iu":
         if 0 <= array.min() and array.max() <= 255:
-            remedy = "pass image.astype(numpy.uint8)"
+            remedy = f"pass image{cast}"
         elif dtype == np.uint16:
-            remedy = "for 16 bits pass (image / 257).round().astype(numpy.uint8)"
+            remedy = f"for 16 bits pass (image / 257).round(){cast}"
         else:
-            remedy = "scale its values to 0 to 255, then image.astype(numpy.uint8)"
+            remedy = f"scale its values to 0 to 255, then image{cast}"
     elif dtype.kind == "c":
         raise ValueError(f"Complex data not supported: the image has dtype {dtype}; expected uint8, 0 to 255")
     else:

@@ -40,4 +40,5 @@ def shrink(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     padded = np.pad(rgb, ((0, -height % by), (0, -width % by), (0, 0)), mode="edge")
     blocks = padded.reshape(padded.shape[0] // by, by, padded.shape[1] // by, by, 3)
     mean: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return mean.round().astype(np.uint8)
+    small: NDArray[np.uint8] = mean.round().astype(np.uint8)
+    return small

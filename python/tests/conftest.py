@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,19 @@ def draw(height: int = 96, width: int = 128, *, color: tuple[int, int, int] = (2
     image[..., 1] += (np.arange(width, dtype=np.uint8) % 7)[None]
     image[height // 4 : height * 3 // 4, width // 3 : width * 3 // 4] = color
     return image
+
+
+class OnlyDlpack:
+    """An array of another library, without numpy's protocols."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+
+    def __dlpack__(self, **arguments: Any) -> Any:
+        return self.array.__dlpack__(**arguments)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
 
 
 @pytest.fixture

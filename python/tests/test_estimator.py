@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import OnlyDlpack, draw
 from numpy.typing import NDArray
 from sklearn.base import clone, is_clusterer
 from sklearn.exceptions import SkipTestWarning
@@ -176,7 +176,8 @@ def test_features_from_elsewhere() -> None:
     features[2:4, 3:6] = (0, 1)
     expected = features[..., 1] > 0
     model = dc.DeepCut()
-    for form in (features, features.astype(np.float32), np.asfortranarray(features), features[::-1][::-1], features.tolist()):
+    forms = (features, features.astype(np.float32), np.asfortranarray(features), features[::-1][::-1], features.tolist(), OnlyDlpack(features))
+    for form in forms:
         assert np.array_equal(model.cluster(form).mask, expected)
     assert model.cluster(features, size=(60, 80)).shape == (60, 80)
     image = draw(60, 80)
