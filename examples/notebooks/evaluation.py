@@ -32,7 +32,8 @@ pictures = Path("../pictures")
 # %% [markdown]
 # ## A made-up data set
 #
-# Each object is cut out once and pasted, smaller and elsewhere, on the empty ground of another image. The pasted pixels are the truth.
+# Each object is cut out once and pasted, smaller and elsewhere, on grass, sand and wood, which are mirrored from the lower edges of three images. The
+# pasted pixels are the truth. The images are easy: nothing else is on them.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -40,13 +41,13 @@ root = Path(folder.name)
 (root / "images").mkdir()
 (root / "masks").mkdir()
 
-grounds = {"grass": ("hare.jpg", (0, 240, 480, 360)), "sand": ("ducks3.jpg", (0, 255, 480, 360)), "wood": ("mug.jpg", (0, 300, 320, 360))}
+lower_edges = {"grass": ("ducks2.jpg", 60), "sand": ("ducks3.jpg", 75), "wood": ("mug.jpg", 40)}
 objects = {name: Image.fromarray(dc.segment(pictures / f"{name}.jpg", refine="bilateral").cutout()) for name in ["duck", "hare", "mug", "ducks2"]}
 random = np.random.default_rng(0)
-for ground, (picture, box) in grounds.items():
-    strip = Image.open(pictures / picture).crop(box)
+for ground, (picture, rows) in lower_edges.items():
+    strip = plt.imread(pictures / picture)[-rows:]
     for name, cutout in objects.items():
-        image = strip.resize((480, 360))
+        image = Image.fromarray(np.pad(strip, ((360 - rows, 0), (0, 0), (0, 0)), mode="symmetric"))
         scale = random.uniform(0.5, 0.8)
         pasted = cutout.resize((round(480 * scale), round(360 * scale)))
         place = (int(random.integers(0, 480 - pasted.width)), int(random.integers(0, 360 - pasted.height)))
@@ -65,12 +66,15 @@ for ax, path in zip(axes.flat, paths):
 # %% [markdown]
 # ## Measure
 #
-# The result has every metric for the side that the program took for the object ("chosen") and for the better of both sides ("oracle"), with 95 %
-# intervals over the images.
+# The report is a dict with the setting and the metrics, most of them with a 95 % interval over the images. "Oracle side" counts the better one of the
+# cut's two sides, whichever the program took for the object.
 
 # %%
 report = dc.evaluate("masks", root=root)
-print(report)
+print(f"{report['pictures']} images, network {report['backbone']['name']}, precision {report['backbone']['precision']}")
+for name, metric in report["results"][0]["metrics"].items():
+    interval = "{:.3f} to {:.3f}".format(*metric["interval"]) if metric["interval"] else ""
+    print(f"{name:<26} {metric['value']:.3f}   {interval}")
 
 # %% [markdown]
 # ## Look at the worst

@@ -38,9 +38,9 @@ output = Path(folder.name)
 # same call again skips what is done, so a run that was stopped continues.
 
 # %%
-summary = dc.segment_folder(pictures, output, formats=["coco", "mask"], mode="objects", label="animal or mug")
+summary = dc.segment_folder(pictures, output, formats=["coco", "mask"], label="thing")
 print(summary)
-again = dc.segment_folder(pictures, output, formats=["coco", "mask"], mode="objects", label="animal or mug")
+again = dc.segment_folder(pictures, output, formats=["coco", "mask"], label="thing")
 print(again)
 
 # %% [markdown]
@@ -75,18 +75,19 @@ figure.tight_layout()
 # %% [markdown]
 # ## Without files
 #
-# In a program, skip the files: `iter_segment` yields results one by one, in order, and `Detections` takes their arrays.
+# In a program, skip the files: `iter_segment` yields results one by one, in order, and `Detections` takes their arrays. `mode="objects"` would give several
+# detections for an image.
 
 # %%
-for name, result in dc.iter_segment(sorted(pictures.glob("ducks*.jpg")), mode="objects"):
-    found = [region for region in result.regions if region.kind == "object"]
+for name, result in dc.iter_segment(sorted(pictures.glob("ducks*.jpg"))):
+    found = [region for region in result.regions if region.is_foreground]
     detections = sv.Detections(
         xyxy=np.array([region.xyxy for region in found], dtype=float).reshape(-1, 4),
         mask=np.array([result.labels == region.label for region in found]),
         confidence=np.array([region.score for region in found]),
         class_id=np.zeros(len(found), dtype=int),
     )
-    print(f"{Path(name).name}: {len(detections)} object, {detections.area.sum():.0f} pixels, score {detections.confidence.max():.2f}")
+    print(f"{Path(name).name}: box {detections.xyxy[0].astype(int).tolist()}, {detections.area[0]:.0f} pixels, score {detections.confidence[0]:.2f}")
 
 # %%
 folder.cleanup()

@@ -40,8 +40,8 @@ for ax, name, result in zip(axes, names, results):
     ax.set_title(name)
 
 # %% [markdown]
-# A table of areas makes the agreement visible: each part takes about the same share of each duck. Parts agree for images of one kind, and better
-# the more alike the objects are. Labels of different options or seeds do not correspond.
+# How well they agree shows in their shares of the object: the more even a row, the better. Parts agree for images of one kind, and better the more alike
+# the objects are. If they do not, try another number of parts or another `random_state`. Labels of different options or seeds do not correspond.
 
 # %%
 print("part  " + "".join(f"{name:>12}" for name in names))
