@@ -81,7 +81,7 @@ with tempfile.TemporaryDirectory() as folder:
         inputs = {"path": path, "array": np.asarray(Image.open(path))}
         models = {threads: dc.DeepCut(threads=threads, precision=precision) for threads in sorted({1, args.threads})}
         runs = {(kind, threads): {"call": [], "mask": [], "stages": []} for kind in inputs for threads in models}
-        commands = []
+        turns_of_command = []
         for kind, threads in runs:
             models[threads].segment(inputs[kind])
         for turn in range(calls):
@@ -90,11 +90,10 @@ with tempfile.TemporaryDirectory() as folder:
                 runs[kind, threads]["call"].append(seconds)
                 runs[kind, threads]["stages"].append(sum(result.seconds.values()))
                 runs[kind, threads]["mask"].append(timed(lambda: result.mask)[0])
-            if turn % 5 == 0:
-                commands += command(path, 6)
+            turns_of_command.append(statistics.median(command(path, 4)))
         for (kind, threads), run in runs.items():
             if kind == "path" and threads == 1:
-                run["command"] = commands
+                run["command"] = turns_of_command
             overhead[f"{width} × {height}, {kind}, {threads} thread{'s' * (threads > 1)}"] = run
         array = inputs["array"]
         result = models[1].segment(array)
@@ -161,17 +160,15 @@ lines = ["# The Python package", "",
          f"PyTorch Geometric {torch_geometric.__version__}. Medians; load of the machine over five minutes at the end: {load:.1f}.", "",
          "## A call beside the Rust code that it runs", "",
          "`model.segment(image)` on a photograph with the embedded network, " + f"{precision}. *Stages* are the times that the Rust code itself takes, `result.seconds`; for a path, "
-         "*command* is what the command says of the same image on one thread (`--json`), reading and decoding included. *Beyond* is the median of each call's "
-         "own difference, for a path that of the medians. The last column is `result.mask`, made when first asked for.", "",
+         "*command* is what the command says of the same image on one thread (`--json`), reading and decoding included; it runs between the calls. *Beyond* is the "
+         "median difference of a call to its own stages, or of the calls to the command beside them. The last column is `result.mask`, made when first asked for.", "",
          "| image, threads | call | stages | command | beyond | mask |", "|---|---|---|---|---|---|"]
 beyond = {}
 ms = lambda seconds: f"{1e3 * seconds:.1f} ms"
 for name, run in overhead.items():
-    # Stages of a result do not have those of its file, which was read before.
-    if "command" in run:
-        beyond[name] = median(run["call"]) / median(run["command"]) - 1
-    elif "array" in name:
-        beyond[name] = median(call / stages - 1 for call, stages in zip(run["call"], run["stages"]))
+    # Stages do not have reading and decoding, so calls with a path are compared with the command.
+    if "command" in run or "array" in name:
+        beyond[name] = median(call / own - 1 for call, own in zip(run["call"], run.get("command", run["stages"])))
     said = [ms(median(run["command"])) if "command" in run else "–", f"{beyond[name]:+.1%}" if name in beyond else "–"]
     lines.append(f"| {name} | {ms(median(run['call']))} | {ms(median(run['stages']))} | {said[0]} | {said[1]} | {ms(median(run['mask']))} |")
 lines += ["", "Handed over without a copy: " + ", ".join(f"{name} ({'yes' if shared else 'no'})" for name, shared in copies.items()) + ".", "",
