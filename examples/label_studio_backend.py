@@ -6,8 +6,11 @@
 
 Then connect http://localhost:9090 in the project's settings, under Model. Proposals are brush masks, polygons or boxes: whichever of BrushLabels,
 PolygonLabels and RectangleLabels the labeling configuration has first. Polygons have no holes in Label Studio, so holes are filled.
+
+Run with label-studio-ml 1.0.9, the one on PyPI; written for version 2 from its repository as well, which keeps its files in $MODEL_DIR.
 """
 import argparse
+import inspect
 import json
 import logging
 import os
@@ -68,4 +71,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=9090)
     parser.add_argument("--model-dir", default=os.path.expanduser("~/.cache/deepcut-label-studio"), help="where the SDK keeps its files")
     arguments = parser.parse_args()
-    init_app(DeepCut, model_dir=arguments.model_dir).run(arguments.host, arguments.port)
+    options = {"model_dir": arguments.model_dir} if "kwargs" in inspect.signature(init_app).parameters else {}
+    init_app(DeepCut, **options).run(arguments.host, arguments.port)

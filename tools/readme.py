@@ -128,11 +128,12 @@ tables["speed"] = lines
 python = json.loads(read("bench", "python.json"))
 nodes = " or ".join(f"{count:,}" for count in python["nodes"])
 lines = [
-    f"| {nodes} patches to clusters, {python['threads']} cores of an {python['cpu']} ({python['kernels']}) | DeepCut, from Python | as published | times as fast |",
-    "|---|---|---|---|",
+    f"| {nodes} patches to clusters, {python['threads']} cores of an {python['cpu']} ({python['kernels']}) | DeepCut, from Python | as published | times as fast | IoU of both masks |",
+    "|---|---|---|---|---|",
 ]
 lines += [
-    f"| {row['title']} | {1e3 * row['ours']:.1f} ms | {1e3 * row['theirs']:,.0f} ms ({row['tool']}) | {row['theirs'] / row['ours']:,.0f} |" for row in python["table"]
+    f"| {row['title']} | {1e3 * row['ours']:.1f} ms | {1e3 * row['theirs']:,.0f} ms ({row['tool']}) | {row['theirs'] / row['ours']:,.0f} | {row['agreement']:.3f} |"
+    for row in python["table"]
 ]
 most = max(python["beyond"].values())
 lines += ["", f"A call from Python takes at most {most:.1%} more time than the Rust code that it runs ([`bench/PYTHON.md`](bench/PYTHON.md))."]
