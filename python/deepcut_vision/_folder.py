@@ -69,7 +69,7 @@ class Summary:
     @property
     def is_complete(self) -> bool:
         """Whether everything asked for is there."""
-        return not self.failures and not self.differs
+        return not self.failures and not self.differs and bool(self.details.get("complete", True))
 
     def raise_for_failures(self) -> None:
         """Raise an error if anything failed.
@@ -156,6 +156,11 @@ def segment_folder(
     KeyboardInterrupt
         After Ctrl-C.
 
+    Warns
+    -----
+    UserWarning
+        If files are left out because of their format, such as HEIC, with the way to convert them; if a damaged file was segmented.
+
     Examples
     --------
     >>> import tempfile
@@ -193,6 +198,8 @@ def segment_folder(
         )
     finally:
         follow.close()
+    for kind in counts["left_out"]:
+        warn(f"{kind['files']} file{'s' * (kind['files'] != 1)} left out: {kind['kind']}")
     return Summary(
         images=counts["images"],
         done=counts["done"],

@@ -88,25 +88,29 @@ class Region:
         return self.kind != "background"
 
 
-class Object(TypedDict):
-    """A region of the foreground with its shape; see `Result.objects`."""
-
-    label: int
-    kind: str
-    # Named in a comment: `class` is no identifier.
-    name: str
-    part_of: int | None
-    score: float
-    area: int
-    bbox: list[int]
-    rle: str
-    polygons: list[list[NDArray[np.float64]]]
+# A region of the foreground with its shape; see `Result.objects`.
+Object = TypedDict(
+    "Object",
+    {
+        "label": int,
+        "kind": str,
+        "class": int,
+        "name": str,
+        "part_of": "int | None",
+        "score": float,
+        "area": int,
+        "bbox": "list[int]",
+        "rle": str,
+        "polygons": "list[list[NDArray[np.float64]]]",
+    },
+)
 
 
 class Result:
     """What was found in an image.
 
-    Shown in a notebook, it is the image under the colors of its labels, and a table. Pickles hold labels, regions and the image.
+    Shown in a notebook, it is the image under the colors of its labels, and a table. A result, and its pickle, hold the image too: of
+    thousands of images, keep what you need instead, such as ``result.mask``.
 
     Attributes
     ----------

@@ -96,6 +96,21 @@ def test_failures_do_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
         summary.raise_for_failures()
 
 
+def test_files_of_unknown_formats_are_told(photos: Path, tmp_path: Path) -> None:
+    (photos / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.warns(UserWarning, match="1 file left out: HEIC.*convert") as caught:
+        assert dc.segment_folder(photos, tmp_path / "out", formats="mask").done == 2
+    assert caught[0].filename == __file__
+
+
+def test_a_damaged_file_is_told(photos: Path, tmp_path: Path) -> None:
+    whole = (photos / "mug.jpg").read_bytes()
+    (photos / "mug.jpg").write_bytes(whole[:20_000])
+    with pytest.warns(UserWarning, match="mug.jpg is damaged") as caught:
+        summary = dc.segment_folder(photos, tmp_path / "out", formats="mask", keep_damaged=True)
+    assert caught[0].filename == __file__ and summary.details["damaged"] == 1 and summary.is_complete
+
+
 def test_results_of_other_options_are_kept(photos: Path, tmp_path: Path) -> None:
     dc.segment_folder(photos, tmp_path / "out", formats="labels", mode="parts")
     before = files(tmp_path / "out")
