@@ -7,7 +7,7 @@ Everyone gets the same random ViT-S/8 weights and the same input, must give the 
 a round runs each contestant once, and medians over the rounds are compared, so that noise of the machine falls on all alike. Writes
 bench/RESULTS.md and bench/results.json, or what --name says. --slow adds the published training loop at stride 4 (minutes, 10 GB).
 """
-import argparse, json, math, os, platform, statistics, subprocess, sys, time
+import argparse, json, os, platform, statistics, subprocess, sys, time
 import numpy as np
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -24,7 +24,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(args.threa
 import onnxruntime, openvino, torch, torch.nn.functional as F
 import torch_geometric
 from safetensors.torch import save_file
-from torch_geometric.nn import GCNConv
+
+import published
 
 torch.set_num_threads(args.threads)
 torch.manual_seed(0)
@@ -80,38 +81,6 @@ class Keys(torch.nn.Module):
             q, k, v = linear(y, name + "attn.qkv").reshape(1, -1, 3, HEADS, DIM // HEADS).permute(2, 0, 3, 1, 4)
             x = x + linear(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(1, -1, DIM), name + "attn.proj")
             x = x + linear(F.gelu(linear(norm(x, name + "norm2"), name + "mlp.fc1")), name + "mlp.fc2")
-
-
-class Published(torch.nn.Module):
-    """`gnn_pool.GNNpool` of the published code: a sparse graph convolution over every positive edge, a perceptron, the mincut loss."""
-
-    def __init__(self, dim, k):
-        super().__init__()
-        self.convolution = GCNConv(dim, 64)
-        self.perceptron = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ELU(), torch.nn.Dropout(0.25), torch.nn.Linear(32, k))
-
-    def forward(self, features, edges, weights):
-        return torch.softmax(self.perceptron(F.elu(self.convolution(features, edges, weights))), -1)
-
-
-def published_loop(features, epochs):
-    """`segment.GNN_seg`, mode 0, from features to labels."""
-    affinity = features @ features.T
-    affinity = (affinity * (affinity > 0)) / affinity.max()
-    edges = (affinity > 0).nonzero().T
-    edge_weights = affinity[edges[0], edges[1]]
-    network = Published(features.shape[1], 2)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    degree = affinity.sum(-1)
-    for _ in range(epochs):
-        optimizer.zero_grad()
-        s = network(features, edges, edge_weights)
-        cut = -torch.trace(s.T @ affinity @ s) / torch.trace(s.T @ (degree[:, None] * s))
-        gram = s.T @ s
-        balance = torch.norm(gram / torch.norm(gram) - torch.eye(2) / math.sqrt(2))
-        (cut + balance).backward()
-        optimizer.step()
-    return s.argmax(-1)
 
 
 subprocess.run(["cargo", "build", "--release", "--quiet", "--example", "stopwatch"], cwd=root, check=True)
@@ -206,13 +175,13 @@ for stride in args.strides:
                    "DeepCut, default profile": lambda: ask(f"default {fastest} 50 {stride}"),
                    "DeepCut, paper profile, from pixels to mask": lambda: ask(f"whole {fastest} {stride}")}
     title = f"Graph, training and mask, {len(features)} nodes (10 epochs; default profile, 50 epochs)"
-    published = lambda: timed(lambda: published_loop(features, 10))
+    authors = lambda: timed(lambda: published.deepcut(features, 10))
     if stride == 8:
-        contestants["PyTorch Geometric, as published"] = published
+        contestants["PyTorch Geometric, as published"] = authors
     contest(title, contestants)
     if stride != 8 and args.slow:
         # Minutes: once.
-        results[title]["PyTorch Geometric, as published"] = [published()]
+        results[title]["PyTorch Geometric, as published"] = [authors()]
 
 
 def floors():

@@ -1,4 +1,4 @@
-"""Writes the tables of the README between their marks, from BENCHMARKS.md, bench/results.json and bench/folder.json: python3 tools/readme.py"""
+"""Writes the tables of the README between their marks, from BENCHMARKS.md and the files bench/results.json, bench/folder.json and bench/python.json: python3 tools/readme.py"""
 import hashlib, json, os, re, statistics
 
 root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -124,6 +124,20 @@ lines += [
     f"| JPEG to mask with the embedded network | {1 / rates[0]:.3f} s: {rates[0]:.0f} images a second (one alone, with the start: {cell(folder['one picture, seconds'])}) | – | – | – |",
 ]
 tables["speed"] = lines
+
+python = json.loads(read("bench", "python.json"))
+nodes = " or ".join(f"{count:,}" for count in python["nodes"])
+lines = [
+    f"| {nodes} patches to clusters, {python['threads']} cores of an {python['cpu']} ({python['kernels']}) | DeepCut, from Python | as published | times as fast | IoU of both masks |",
+    "|---|---|---|---|---|",
+]
+lines += [
+    f"| {row['title']} | {1e3 * row['ours']:.1f} ms | {1e3 * row['theirs']:,.0f} ms ({row['tool']}) | {row['theirs'] / row['ours']:,.0f} | {row['agreement']:.3f} |"
+    for row in python["table"]
+]
+most = max(python["beyond"].values())
+lines += ["", f"A call from Python takes at most {most:.1%} more time than the Rust code that it runs ([`bench/PYTHON.md`](bench/PYTHON.md))."]
+tables["python"] = lines
 
 path = os.path.join(root, "README.md")
 text = read("README.md")
