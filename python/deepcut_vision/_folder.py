@@ -199,7 +199,8 @@ def segment_folder(
     finally:
         follow.close()
     for kind in counts["left_out"]:
-        warn(f"{kind['files']} file{'s' * (kind['files'] != 1)} left out: {kind['kind']}")
+        files, what, remedy = kind["files"], kind["what"], kind["remedy"]
+        warn(f"{files} file{'s' * (files != 1)} left out: {what} ({remedy})")
     return Summary(
         images=counts["images"],
         done=counts["done"],

@@ -129,8 +129,9 @@ class Result:
     True
     """
 
-    def __init__(self, found: _deepcut.Found, picture: Picture | None) -> None:
+    def __init__(self, found: _deepcut.Found, picture: Picture | None, options: _deepcut.Options) -> None:
         self._found = found
+        self._options = options
         self._pixels = None if picture is None else picture.pixels
         self._mask: NDArray[np.bool_] | None = None
         self._regions: tuple[Region, ...] | None = None
@@ -415,8 +416,8 @@ class Result:
         path : str or os.PathLike
             A folder, created if missing; or the name of one file, which ends in .png, .json, .geojson, .npz or .npy.
         formats : str or iterable of str, optional
-            See `to_files`. Default: what the file's name says, where .png is the mask of an object and else the labels; for a folder
-            'mask' or 'labels', and 'overlay'.
+            See `to_files`. Default: what the file's name says, where .png is the mask of one object and else the labels; for a folder
+            'mask' and 'overlay' of one object, else 'labels' and 'overlay'.
         name : str, optional
             See `to_files`.
         **options
@@ -450,8 +451,8 @@ class Result:
         if not single and not os.path.isdir(path) and extension in (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"):
             raise ValueError(f"{path}: results are PNG files, since others would change labels; end the name in .png")
         if chosen is None:
-            data = "mask" if self._is_one_object() else "labels"
-            chosen = [_BY_EXTENSION.get(extension, data)] if single else [data] + ["overlay"] * (self._pixels is not None)
+            usual = [format for format in self._options.usual_formats() if format != "overlay" or self._pixels is not None]
+            chosen = [_BY_EXTENSION.get(extension, usual[0])] if single else usual
         files: dict[str, bytes] = {}
         for format in chosen:
             takes = options if format not in _PICTURES and format != "json" else {}
@@ -459,15 +460,12 @@ class Result:
         if single:
             if len(files) != 1:
                 raise ValueError(f"{' and '.join(chosen)} are {len(files)} files; give a folder instead of {path}")
-            targets = {path: data for data in files.values()}
+            targets = {path: next(iter(files.values()))}
         else:
             targets = {os.path.join(path, file): data for file, data in files.items()}
         for target, content in targets.items():
             _write(target, content)
         return list(targets)
-
-    def _is_one_object(self) -> bool:
-        return self.mode != "objects" and all(region.label <= 1 and region.kind in ("background", "object") for region in self.regions)
 
     def plot(self, ax: Axes | None = None, *, image: ImageLike | None = None) -> Axes:
         """Draw the overlay with matplotlib.
@@ -515,7 +513,11 @@ class Result:
     def _repr_html_(self) -> str:
         """The overlay and a table for notebooks."""
         height, width = self.shape
-        head = "<tr>" + "".join(f"<th>{title}</th>" for title in ("", "label", "kind", "score", "area", "box (x, y, w, h)")) + "</tr>"
+        head = (
+            "<tr>"
+            + "".join(f"<th>{title}</th>" for title in ("", "label", "kind", "score", "area", "box (x, y, w, h)"))
+            + "</tr>"
+        )
         palette = _palette(self._found.png("labels", None))
         rows = [_row(region, height * width, palette[region.label]) for region in self.regions[:_NOTEBOOK_ROWS]]
         more = len(self.regions) - len(rows)
@@ -536,7 +538,9 @@ class Result:
     def __repr__(self) -> str:
         name = f"{self.name!r}, " if self.name else ""
         foreground = sum(region.is_foreground for region in self.regions)
-        return f"<Result {name}{self.shape[0]} × {self.shape[1]}, {self.mode}: {foreground} found, confidence {self.confidence:.2f}>"
+        return (
+            f"<Result {name}{self.shape[0]} × {self.shape[1]}, {self.mode}: {foreground} found, confidence {self.confidence:.2f}>"
+        )
 
 
 def _region(fields: Mapping[str, Any]) -> Region:
@@ -549,12 +553,14 @@ def _palette(png: bytes) -> list[tuple[int, int, int]]:
     """The colors of a palette PNG, by label."""
     at = png.index(b"PLTE")
     colors = png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at], "big")]
-    return list(zip(colors[::3], colors[1::3], colors[2::3]))
+    return list(zip(colors[::3], colors[1::3], colors[2::3], strict=True))
 
 
 def _row(region: Region, pixels: int, color: tuple[int, int, int]) -> str:
     """A region as a row of the table in a notebook. Overlays leave label 0 in its own colors."""
-    swatch = f'<span style="display: inline-block; width: 1em; height: 1em; background: rgb{color}"></span>' if region.label else ""
+    swatch = (
+        f'<span style="display: inline-block; width: 1em; height: 1em; background: rgb{color}"></span>' if region.label else ""
+    )
     box = ", ".join(map(str, region.bbox))
     cells = (swatch, region.label, html.escape(region.kind), f"{region.score:.2f}", f"{region.area / pixels:.1%}", box)
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

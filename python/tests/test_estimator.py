@@ -153,7 +153,13 @@ def test_features_once_and_clusters_many_times(mug: Path) -> None:
     features = model.features(mug)
     assert isinstance(features, dc.FeatureMap) and features.dtype == np.float32 and features.ndim == 3
     assert np.array_equal(model.cluster(features).labels, model.segment(mug).labels)
-    for options in ({"n_clusters": 5}, {"mode": "parts"}, {"mode": "objects"}, {"method": "deep-spectral", "color": 10}, {"refine": "bilateral"}):
+    for options in (
+        {"n_clusters": 5},
+        {"mode": "parts"},
+        {"mode": "objects"},
+        {"method": "deep-spectral", "color": 10},
+        {"refine": "bilateral"},
+    ):
         same = dc.segment(mug, **options)
         clustered = model.cluster(features, **options)
         assert np.array_equal(clustered.labels, same.labels), options
@@ -176,7 +182,14 @@ def test_features_from_elsewhere() -> None:
     features[2:4, 3:6] = (0, 1)
     expected = features[..., 1] > 0
     model = dc.DeepCut()
-    forms = (features, features.astype(np.float32), np.asfortranarray(features), features[::-1][::-1], features.tolist(), OnlyDlpack(features))
+    forms = (
+        features,
+        features.astype(np.float32),
+        np.asfortranarray(features),
+        features[::-1][::-1],
+        features.tolist(),
+        OnlyDlpack(features),
+    )
     for form in forms:
         assert np.array_equal(model.cluster(form).mask, expected)
     assert model.cluster(features, size=(60, 80)).shape == (60, 80)

@@ -40,7 +40,18 @@ def test_files_are_the_commands_byte_for_byte(photos: Path, tmp_path: Path) -> N
     assert (summary.images, summary.done, summary.failed) == (2, 2, 0) and summary.is_complete
     summary.raise_for_failures()
     done = command(
-        "segment", photos, "-o", tmp_path / "theirs", "--format", ",".join(formats), "--mode", "objects", "--label", "thing", "--simplify", 1
+        "segment",
+        photos,
+        "-o",
+        tmp_path / "theirs",
+        "--format",
+        ",".join(formats),
+        "--mode",
+        "objects",
+        "--label",
+        "thing",
+        "--simplify",
+        1,
     )
     assert done.returncode == 0, done.stderr
     ours, theirs = files(tmp_path / "ours"), files(tmp_path / "theirs")
@@ -72,11 +83,18 @@ def test_progress_is_told_in_order(photos: Path, tmp_path: Path) -> None:
     told: list[dc.Progress] = []
     for _ in range(2):
         dc.segment_folder([photos / "sub", photos / "mug.jpg"], tmp_path / "out", formats="mask", progress=told.append, threads=2)
-    assert [(step.done, step.total, step.outcome) for step in told] == [(1, 2, "done"), (2, 2, "done"), (1, 2, "skipped"), (2, 2, "skipped")]
+    assert [(step.done, step.total, step.outcome) for step in told] == [
+        (1, 2, "done"),
+        (2, 2, "done"),
+        (1, 2, "skipped"),
+        (2, 2, "skipped"),
+    ]
     assert [Path(step.name).name for step in told[:2]] == ["ducks1.jpg", "mug.jpg"]
 
 
-def test_a_bar_is_drawn_if_tqdm_is_there(photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_is_drawn_if_tqdm_is_there(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     dc.segment_folder(photos, tmp_path / "out", formats="mask", progress=True)
     assert "2/2" in capfd.readouterr().err
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)

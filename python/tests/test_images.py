@@ -113,7 +113,9 @@ def test_the_image_is_not_changed(image: NDArray[np.uint8]) -> None:
     assert np.array_equal(image, before)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "L", "LA", "La", "P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB", "I", "I;16", "RGBa"])
+@pytest.mark.parametrize(
+    "mode", ["RGB", "RGBA", "RGBX", "L", "LA", "La", "P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB", "I", "I;16", "RGBa"]
+)
 def test_pil_images_of_every_mode(mode: str, image: NDArray[np.uint8]) -> None:
     rgb = PIL.Image.fromarray(image)
     if mode.startswith("I"):

@@ -33,7 +33,9 @@ def segment_with(model: dc.DeepCut, image: NDArray[np.uint8]) -> NDArray[np.uint
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
-@pytest.mark.parametrize("method", [method for method in ("fork", "forkserver", "spawn") if method in multiprocessing.get_all_start_methods()])
+@pytest.mark.parametrize(
+    "method", [method for method in ("fork", "forkserver", "spawn") if method in multiprocessing.get_all_start_methods()]
+)
 def test_models_go_to_other_processes(method: str, image: NDArray[np.uint8]) -> None:
     model = dc.DeepCut(mode="parts", n_clusters=3)
     expected = model.segment(image).labels  # the network is loaded before the fork

@@ -82,14 +82,25 @@ def arguments_of(function: ast.FunctionDef) -> list[tuple[str, bool, str]]:
     positional, defaults = function.args.args, function.args.defaults
     padded = [None] * (len(positional) - len(defaults)) + defaults
     pairs = [(argument.arg, False, default) for argument, default in zip(positional, padded, strict=True)]
-    pairs += [(argument.arg, True, default) for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)]
-    return [(name, only, "" if default is None else ast.unparse(default)) for name, only, default in pairs if name not in ("self", "cls")]
+    pairs += [
+        (argument.arg, True, default)
+        for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    ]
+    return [
+        (name, only, "" if default is None else ast.unparse(default))
+        for name, only, default in pairs
+        if name not in ("self", "cls")
+    ]
 
 
 def arguments_in_extension(function: object) -> list[tuple[str, bool, str]]:
     parameters = inspect.signature(function).parameters.values()
     return [
-        (parameter.name, parameter.kind is parameter.KEYWORD_ONLY, "" if parameter.default is parameter.empty else repr(parameter.default).replace("Ellipsis", "..."))
+        (
+            parameter.name,
+            parameter.kind is parameter.KEYWORD_ONLY,
+            "" if parameter.default is parameter.empty else repr(parameter.default).replace("Ellipsis", "..."),
+        )
         for parameter in parameters
         if parameter.name != "self"
     ]
