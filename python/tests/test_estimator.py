@@ -37,6 +37,7 @@ FLOATS = "images are uint8; tables of floats are refused, and the message says h
 NO_FEATURES = "columns of an image are no features, so that there is no n_features_in_"
 # Of scikit-learn's own tables of floats, DeepCut itself takes none.
 OF_DEEPCUT = {
+    "check_array_api_input": FLOATS,
     "check_dict_unchanged": FLOATS,
     "check_fit2d_1feature": FLOATS,
     "check_fit2d_1sample": FLOATS,
