@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from . import _deepcut
-from ._parameters import Parameters, build_options, checked_limits, checked_threads, engine_of, spelled_out
+from ._parameters import Parameters, build_options, checked_flag, checked_limits, checked_threads, engine_of, spelled_out
 from ._stream import merged
 from ._warn import warn
 
@@ -184,8 +184,8 @@ def segment_folder(
             [os.fspath(name) for name in names],
             os.fspath(output),
             formats=built.usual_formats() if formats is None else [formats] if isinstance(formats, str) else list(formats),
-            overwrite=overwrite,
-            checksum=checksum,
+            overwrite=checked_flag("overwrite", overwrite),
+            checksum=checked_flag("checksum", checksum),
             threads=checked_threads(parameters["threads"]),
             **limits,
             label=label,
@@ -218,7 +218,7 @@ class _Follower:
     def __init__(self, progress: bool | Callable[[Progress], object]) -> None:
         self.failures: list[tuple[str, str]] = []
         self._callback = progress if callable(progress) else None
-        self._draw = progress is True
+        self._draw = not callable(progress) and checked_flag("progress", progress)
         self._bar: Any = None
         self._total = self._done = 0
 

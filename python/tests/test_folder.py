@@ -155,6 +155,8 @@ def test_wrong_arguments(photos: Path, tmp_path: Path) -> None:
         (ValueError, "n_clusters is 99", {"n_clusters": 99}),
         (ValueError, "simplify", {"simplify": -1}),
         (ValueError, "threads", {"threads": 0}),
+        (TypeError, "progress is 'bar'", {"progress": "bar"}),
+        (TypeError, "overwrite is 1", {"overwrite": 1}),
         (ValueError, "pixels", {"coco_masks": "pixels", "formats": "coco"}),
         (TypeError, "segment_folder.*'overwrites'", {"overwrites": True}),
     ):
