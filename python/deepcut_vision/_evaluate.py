@@ -115,9 +115,10 @@ def evaluate(
     flags["list"] = flags.pop("image_list")
     arguments = ["deepcut", "eval", str(dataset), f"--root={root}", "--quiet", "--no-progress", *_arguments(flags)]
     try:
-        return _deepcut.evaluate([*arguments, *_of_parameters(changed)])
+        measured: dict[str, Any] = _deepcut.evaluate([*arguments, *_of_parameters(changed)])
     except ValueError as error:
         raise ValueError(_sentence(str(error))) from None
+    return measured
 
 
 def _sentence(text: str) -> str:
@@ -173,4 +174,5 @@ def models() -> list[dict[str, Any]]:
     >>> dc.models()[0]["name"], dc.models()[0]["here"]
     ('embedded', True)
     """
-    return _deepcut.models()
+    known: list[dict[str, Any]] = _deepcut.models()
+    return known

@@ -140,7 +140,8 @@ class Result:
     @property
     def labels(self) -> NDArray[np.uint8]:
         """A label for each pixel, (H, W) uint8; 0 is background. The result's own memory, not a copy."""
-        return self._found.labels
+        labels: NDArray[np.uint8] = self._found.labels
+        return labels
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -315,7 +316,7 @@ class Result:
         ValueError
             If there is no image, or it has another size.
         """
-        return _deepcut.Image.decode(self._found.png("overlay", self._source(image))).rgb()
+        return _rgb(self._found.png("overlay", self._source(image)))
 
     def cutout(self, image: ImageLike | None = None) -> NDArray[np.uint8]:
         """The image in its own colors, transparent outside the foreground.
@@ -334,7 +335,8 @@ class Result:
         ValueError
             If there is no image, or it has another size.
         """
-        return _deepcut.Image.decode(self._found.png("cutout", self._source(image))).rgba()
+        pixels: NDArray[np.uint8] = _deepcut.Image.decode(self._found.png("cutout", self._source(image))).rgba()
+        return pixels
 
     def _source(self, image: ImageLike | None = None) -> _images.Pixels:
         pixels = self._pixels if image is None else _images.load(image).pixels
@@ -352,7 +354,8 @@ class Result:
         dict
             Ready for `json.dump`; the command's guide explains every field.
         """
-        return self._found.report(self.name or "image", self._pixels)
+        report: dict[str, Any] = self._found.report(self.name or "image", self._pixels)
+        return report
 
     def to_files(self, format: str, *, name: str | None = None, **options: Any) -> dict[str, bytes]:
         """The files of a format, in memory.
@@ -501,7 +504,7 @@ class Result:
     def _picture(self, image: ImageLike | None = None) -> NDArray[np.uint8]:
         """The overlay, or without an image the colors of the labels."""
         if image is None and self._pixels is None:
-            return _deepcut.Image.decode(self._found.png("labels", None)).rgb()
+            return _rgb(self._found.png("labels"))
         return self.overlay(image)
 
     def _repr_png_(self) -> bytes:
@@ -518,7 +521,7 @@ class Result:
             + "".join(f"<th>{title}</th>" for title in ("", "label", "kind", "score", "area", "box (x, y, w, h)"))
             + "</tr>"
         )
-        palette = _palette(self._found.png("labels", None))
+        palette = _palette(self._found.png("labels"))
         rows = [_row(region, height * width, palette[region.label]) for region in self.regions[:_NOTEBOOK_ROWS]]
         more = len(self.regions) - len(rows)
         rows += [f'<tr><td colspan="6">and {more} more</td></tr>'] if more > 0 else []
@@ -541,6 +544,12 @@ class Result:
         return (
             f"<Result {name}{self.shape[0]} × {self.shape[1]}, {self.mode}: {foreground} found, confidence {self.confidence:.2f}>"
         )
+
+
+def _rgb(png: bytes) -> NDArray[np.uint8]:
+    """The colors of a PNG file."""
+    pixels: NDArray[np.uint8] = _deepcut.Image.decode(png).rgb()
+    return pixels
 
 
 def _region(fields: Mapping[str, Any]) -> Region:
