@@ -103,8 +103,10 @@ def _file_bytes(image: ImageLike) -> bytes | None:
     """The bytes of a file that is in memory or open."""
     if isinstance(image, bytes):
         return image
-    if isinstance(image, bytearray) or (isinstance(image, memoryview) and image.ndim == 1):
+    if isinstance(image, bytearray):
         return bytes(image)
+    if isinstance(image, memoryview):
+        return bytes(image) if image.ndim == 1 else None
     if callable(getattr(image, "read", None)) and not hasattr(image, "__array__"):
         data = image.read()
         if isinstance(data, bytes):

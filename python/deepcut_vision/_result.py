@@ -146,9 +146,10 @@ class Result:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The foreground, (H, W) bool."""
-        if self._mask is None:
-            self._mask = self._found.mask()
-        return self._mask
+        mask = self._mask
+        if mask is None:
+            self._mask = mask = self._found.mask()
+        return mask
 
     @property
     def regions(self) -> tuple[Region, ...]:
