@@ -56,9 +56,26 @@ MISUSE = {
 }
 
 
+CONFIGURATION = """
+[mypy]
+strict = True
+
+# Generated types: they say dict where they could say of what.
+[mypy-deepcut_vision._deepcut]
+disable_error_code = type-arg
+
+# Whether these are installed, and typed, makes no difference.
+[mypy-daft.*,matplotlib.*,pandas.*,pyarrow.*,ray.*,sklearn.*,tqdm.*]
+follow_imports = skip
+ignore_missing_imports = True
+
+[mypy-deepcut_vision.daft]
+disallow_untyped_decorators = False
+"""
+
+
 def mypy(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    # The extension's types are generated: they say dict where they could say of what.
-    (folder / "mypy.ini").write_text("[mypy]\nstrict = True\n[mypy-deepcut_vision._deepcut]\ndisable_error_code = type-arg\n")
+    (folder / "mypy.ini").write_text(CONFIGURATION)
     line = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", str(folder / "cache"), *arguments]
     return subprocess.run(line, capture_output=True, text=True, cwd=folder, env={**child_environment(), "MYPYPATH": ""})
 
