@@ -92,7 +92,7 @@ def read(batch: Sequence[Input], column: str | None) -> Iterator[Any]:
     if batch[0].group is None:
         yield from (item.source for item in batch)
         return
-    wanted = {item.row for item in batch}
+    wanted = {item.row for item in batch if item.row is not None}
     last = max(wanted)
     with pq.ParquetFile(batch[0].source, buffer_size=1 << 20, pre_buffer=False) as file:
         column = image_column(file.schema_arrow.names, column)
@@ -162,7 +162,7 @@ def _table(path: str, short: str, column: str | None, name_column: str | None) -
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _modified(path: str) -> int | None:

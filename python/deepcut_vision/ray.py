@@ -98,7 +98,7 @@ def with_memory(options: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """Options with a limit of memory: this actor's share of its node's, as every actor would take what is free for its own."""
     if options.get("max_memory") is None and ray.is_initialized():
         here = ray.get_runtime_context().get_node_id()
-        resources = next((node["Resources"] for node in ray.nodes() if node["NodeID"] == here), {})
+        resources: dict[str, float] = next((node["Resources"] for node in ray.nodes() if node["NodeID"] == here), {})
         if resources.get("memory") and resources.get("CPU"):
             share = resources["memory"] * min(1.0, threads / resources["CPU"])
             return {**options, "max_memory": int(share)}
