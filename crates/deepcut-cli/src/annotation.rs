@@ -1,12 +1,12 @@
 //! Options of annotation files.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, CocoMasks, Paths, Shapes};
 use deepcut::segmentation::Kind;
 use deepcut::{Mode, Options};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// What annotation files say.
@@ -52,24 +52,21 @@ impl AnnotationArgs {
     /// The options, with the names that are in a file, for files of these formats.
     pub fn options(&self, formats: &[AnnotationFormat]) -> anyhow::Result<AnnotationOptions> {
         let mut options = AnnotationOptions::default();
-        if let Some(label) = &self.label {
-            check(label, formats).context("--label")?;
-            options.label = Some(label.trim().into());
-        }
+        options.label = self.label.as_ref().map(|label| label.trim().into());
+        let of_file = || format!("--labels {}", self.labels.as_deref().unwrap_or(Path::new("")).display());
         if let Some(path) = &self.labels {
-            let of_file = || format!("--labels {}", path.display());
             let text = std::fs::read_to_string(path).with_context(of_file)?;
             options.labels = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
             if options.labels.is_empty() {
                 bail!("{}: expected a name on each line", of_file());
             }
-            for (at, label) in options.labels.iter().enumerate() {
-                check(label, formats).with_context(of_file)?;
-                ensure!(!options.labels[..at].contains(label), "{}: two lines have the name {label}", of_file());
-            }
         }
         (options.paths, options.simplify) = (self.paths, self.simplify);
         (options.coco_masks, options.shapes) = (self.coco_masks, self.shapes);
+        options.validate(formats).map_err(|(option, error)| {
+            let flag = if option == "labels" { of_file() } else { format!("--{option}") };
+            anyhow!("{flag}: {error}")
+        })?;
         Ok(options)
     }
 
@@ -108,16 +105,4 @@ fn heeds(format: AnnotationFormat, flag: &str) -> bool {
         "--shapes" => matches!(format, LabelMe | Cvat | LabelStudio),
         _ => format != Npy,
     }
-}
-
-/// Checks that files of these formats can hold a name.
-fn check(label: &str, formats: &[AnnotationFormat]) -> anyhow::Result<()> {
-    ensure!(!label.trim().is_empty(), "expected a name");
-    ensure!(!label.chars().any(char::is_control), "expected a name of one line, not {label:?}");
-    let is_of_voc = !label.contains(':') && !label.starts_with('#');
-    ensure!(
-        is_of_voc || !formats.contains(&AnnotationFormat::Voc),
-        "VOC's list of classes cannot hold the name {label}, for its colon or its # at the beginning"
-    );
-    Ok(())
 }

@@ -4,7 +4,7 @@ use crate::annotation::AnnotationArgs;
 use crate::memory::MemoryArg;
 use crate::words;
 use anyhow::{Context, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{Config, Facets};
@@ -12,7 +12,7 @@ use deepcut::batch::Destination;
 use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::export::annotation::AnnotationFormat;
-use deepcut::{Edges, Finish, Method, Mode, Objective, Options, Precision, Recipe, Refine};
+use deepcut::{Edges, Method, Options, Precision};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -507,17 +507,12 @@ pub enum Profile {
     Default,
 }
 
-impl Profile {
-    /// Its options, with what both commands can change.
-    fn options(self, resolution: Option<usize>, network: &NetworkArgs) -> Options {
-        let mut options = match self {
-            Self::Paper => Options::paper(),
-            Self::Default => Options::default(),
-        };
-        options.view.resolution = resolution.or(options.view.resolution);
-        options.view.log_bin = network.log_bin;
-        options.recipe.precision = network.precision();
-        options
+impl From<Profile> for deepcut::profile::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Paper => Self::Paper,
+            Profile::Default => Self::Default,
+        }
     }
 }
 
@@ -546,7 +541,11 @@ pub enum RefineArg {
 impl FeaturesArgs {
     /// The profile's options with what the command line changes.
     pub fn options(&self) -> Options {
-        self.profile.options(self.resolution, &self.network)
+        let mut options = deepcut::profile::Profile::from(self.profile).options();
+        options.view.resolution = self.resolution.or(options.view.resolution);
+        options.view.log_bin = self.network.log_bin;
+        options.recipe.precision = self.network.precision();
+        options
     }
 }
 
@@ -570,65 +569,44 @@ impl MethodArgs {
 
     /// As [`MethodArgs::options`], with another profile and method.
     pub fn options_as(&self, profile: Profile, method: Method, network: &NetworkArgs) -> anyhow::Result<Options> {
-        let mut options = profile.options(self.resolution, network);
-        let mut recipe = options.recipe.method(method).n_clusters(self.n_clusters).mode(match self.mode {
-            ModeArg::Object => Mode::Object,
-            ModeArg::Parts => Mode::Parts,
-            ModeArg::Scene => Mode::Scene,
-            ModeArg::Objects => Mode::Objects,
-        });
-        if let Some(objective) = self.objective {
-            recipe = recipe.objective(match objective {
-                ObjectiveArg::NormalizedCut => Objective::NormalizedCut,
-                ObjectiveArg::Mincut => Objective::Mincut,
-                ObjectiveArg::Correlation => Objective::Correlation,
-                ObjectiveArg::Modularity => Objective::Modularity,
-            });
-        }
+        let word = |value: PossibleValue| Value::from(value.get_name());
         let tau = match self.tau.as_deref() {
-            None => None,
-            Some("none") => Some(Edges::Relu),
+            None | Some("none") => self.tau.as_deref().map(Value::from),
             Some(number) => {
-                let tau = number.parse().with_context(|| format!("--tau {number}: expected a number or `none`"))?;
-                Some(Edges::Threshold(tau))
+                let tau: f32 = number.parse().with_context(|| format!("--tau {number}: expected a number or `none`"))?;
+                Some(tau.into())
             }
         };
-        recipe.edges = match (recipe.edges, tau, self.alpha) {
-            (Edges::Correlation { .. }, _, Some(alpha)) => Edges::Correlation { alpha },
-            (edges @ Edges::Correlation { .. }, ..) => edges,
-            (_, Some(tau), _) => tau,
-            // Methods that cut the graph of a threshold.
-            (Edges::Relu, ..) if matches!(method, Method::Tokencut | Method::Maskcut) => Recipe::default().edges,
-            (edges, ..) => edges,
-        };
-        match self.epochs[..] {
-            [] => {}
-            [all] => recipe.epochs = [all; 3],
-            [picture, parts, background] => recipe.epochs = [picture, parts, background],
+        let epochs = match self.epochs[..] {
+            [] => Value::Null,
+            [all] => all.into(),
+            [..] if self.epochs.len() == 3 => self.epochs.clone().into(),
             _ => bail!("--epochs: expected one number or three, got {}", self.epochs.len()),
-        }
-        recipe.color = self.color.unwrap_or(recipe.color);
-        recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
-        recipe.single_object = self.largest_component;
-        options.recipe = recipe;
-        options.finish.refine = match self.refine {
-            RefineArg::None => Refine::None,
-            RefineArg::Bilateral if matches!(profile, Profile::Paper) => Refine::BilateralPublished,
-            RefineArg::Bilateral => Refine::Bilateral,
         };
-        options.finish.min_confidence = self.min_confidence.unwrap_or(options.finish.min_confidence);
-        options.finish.largest_component = self.largest_component;
-        let Finish { min_area, max_area, .. } = options.finish;
-        options.finish = options
-            .finish
-            .max_objects(self.max_objects)
-            .min_area(self.min_area.unwrap_or(min_area))
-            .max_area(self.max_area.unwrap_or(max_area))
-            .fill_holes(self.fill_holes)
-            .drop_border(self.drop_border);
-        options.seed = self.seed;
-        options.validate()?;
-        Ok(options)
+        let values = [
+            ("method", method.name().into()),
+            ("mode", self.mode.to_possible_value().map_or(Value::Null, word)),
+            ("n_clusters", self.n_clusters.into()),
+            ("objective", self.objective.and_then(|objective| objective.to_possible_value()).map_or(Value::Null, word)),
+            ("tau", tau.into()),
+            ("alpha", self.alpha.into()),
+            ("epochs", epochs),
+            ("color", self.color.into()),
+            ("learning_rate", self.lr.into()),
+            ("resolution", self.resolution.into()),
+            ("refine", self.refine.to_possible_value().map_or(Value::Null, word)),
+            ("largest_component", self.largest_component.into()),
+            ("max_objects", self.max_objects.into()),
+            ("min_area", self.min_area.into()),
+            ("max_area", self.max_area.into()),
+            ("fill_holes", self.fill_holes.into()),
+            ("drop_border", self.drop_border.into()),
+            ("min_confidence", self.min_confidence.into()),
+            ("log_bin", network.log_bin.into()),
+            ("precision", network.precision().name().into()),
+            ("seed", self.seed.into()),
+        ];
+        Ok(Options::named(profile.into(), &values.into_iter().map(|(name, value)| (name.into(), value)).collect())?)
     }
 
     /// Says which of the options given have no effect beside the others.
@@ -702,15 +680,13 @@ impl SegmentArgs {
             });
             return once(pictures);
         }
-        // One object is a mask; parts and clusters need their labels.
-        let several = options.recipe.mode == Mode::Objects || options.recipe.meanings(0.0).len() > 2;
-        let data = if several { Format::Labels } else { Format::Mask };
+        let [data, overlay] = Format::usual(options);
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
             (true, false) if !self.annotations(to).is_empty() => vec![],
             (true, false) => vec![data],
-            (false, false) => vec![data, Format::Overlay],
+            (false, false) => vec![data, overlay],
         }
     }
 

@@ -56,7 +56,9 @@ fn field(text: &str, name: &str) -> Option<u64> {
 /// What the command line says of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MemoryArg {
+    /// No limit.
     Unlimited,
+    /// So many.
     Bytes(u64),
 }
 

@@ -9,7 +9,7 @@ use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{self, Backbone, Config};
 use deepcut::{Cpu, Precision};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -70,47 +70,42 @@ fn each(names: &[String], work: impl Fn(&str) -> anyhow::Result<String>) -> anyh
     Ok(all)
 }
 
-fn list(json: bool) -> anyhow::Result<()> {
+/// An object for each network that has a name.
+pub fn entries() -> anyhow::Result<Vec<Value>> {
     let hub = Hub::from_env(true, Progress::Silent)?;
+    let embedded = backbone::embedded::load(&Cpu::default(), Precision::F32)?;
+    let identity = embedded.identity();
+    let mut entries = vec![json!({ "name": identity.name, "sha256": identity.sha256, "here": true })];
+    entries.extend(ENTRIES.iter().map(|entry| {
+        let Entry { name, family, patch_size, dim, depth, license, repository, registers, .. } = *entry;
+        let path = hub.cached(entry).map(|path| path.display().to_string());
+        json!({
+            "name": name, "family": family.name(), "patch_size": patch_size, "dim": dim, "depth": depth, "registers": registers,
+            "parameters": entry.parameters(), "license": license, "repository": repository, "here": path.is_some(), "path": path,
+            "note": entry.note(),
+        })
+    }));
+    Ok(entries)
+}
+
+fn list(json: bool) -> anyhow::Result<()> {
     let mut text = String::new();
     if json {
-        let embedded = backbone::embedded::load(&Cpu::default(), Precision::F32)?;
-        let identity = embedded.identity();
-        writeln!(text, "{}", json!({ "name": identity.name, "sha256": identity.sha256, "here": true }))?;
-    } else {
-        writeln!(
-            text,
-            "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10}",
-            "NAME", "FAMILY", "PATCH", "DIM", "BLOCKS", "PARAMS", "LICENCE"
-        )?;
-        writeln!(
-            text,
-            "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10} in the program",
-            "embedded", "deepcut", "–", "–", "–", "–", "–"
-        )?;
-    }
-    for entry in &ENTRIES {
-        let Entry { name, family, patch_size, dim, depth, license, repository, registers, .. } = *entry;
-        let path = hub.cached(entry);
-        if json {
-            let path = path.as_ref().map(|path| path.display().to_string());
-            let line = json!({
-                "name": name, "family": family.name(), "patch_size": patch_size, "dim": dim, "depth": depth, "registers": registers,
-                "parameters": entry.parameters(), "license": license, "repository": repository, "here": path.is_some(), "path": path,
-                "note": entry.note(),
-            });
-            writeln!(text, "{line}")?;
-        } else {
-            let millions = format!("{:.0} M", entry.parameters() as f64 / 1e6);
-            let here = path.map_or_else(|| format!("{repository}, not here"), |_| "here".into());
-            writeln!(
-                text,
-                "{name:18} {:9} {patch_size:>5} {dim:>5} {depth:>6} {millions:>9} {license:10} {here}",
-                family.name()
-            )?;
+        for entry in entries()? {
+            writeln!(text, "{entry}")?;
         }
+        return crate::show(text.as_bytes());
     }
-    if let (false, Some(note)) = (json, Entry::by_name("dino-vits8").and_then(Entry::note)) {
+    let hub = Hub::from_env(true, Progress::Silent)?;
+    writeln!(text, "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10}", "NAME", "FAMILY", "PATCH", "DIM", "BLOCKS", "PARAMS", "LICENCE")?;
+    writeln!(text, "{:18} {:9} {:>5} {:>5} {:>6} {:>9} {:10} in the program", "embedded", "deepcut", "–", "–", "–", "–", "–")?;
+    for entry in &ENTRIES {
+        let Entry { name, family, patch_size, dim, depth, license, repository, .. } = *entry;
+        let millions = format!("{:.0} M", entry.parameters() as f64 / 1e6);
+        let here = hub.cached(entry).map_or_else(|| format!("{repository}, not here"), |_| "here".into());
+        writeln!(text, "{name:18} {:9} {patch_size:>5} {dim:>5} {depth:>6} {millions:>9} {license:10} {here}", family.name())?;
+    }
+    if let Some(note) = Entry::by_name("dino-vits8").and_then(Entry::note) {
         writeln!(text, "\ndino-*: {note}: PARITY.md says how to convert it")?;
     }
     crate::show(text.as_bytes())

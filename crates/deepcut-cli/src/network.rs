@@ -57,7 +57,11 @@ fn description(identity: &Identity) -> String {
     text
 }
 
-fn load(args: &NetworkArgs, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<dyn Backbone>> {
+/// The network, downloaded if need be.
+///
+/// # Errors
+/// If it is not there or not whole.
+pub fn load(args: &NetworkArgs, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<dyn Backbone>> {
     let name = args.backbone.to_string_lossy();
     let from_bytes = |name: &str, bytes: &[u8], config| backbone::from_bytes(name, bytes, cpu, &args.vit_options(config));
     if name == "embedded" {

@@ -6,6 +6,7 @@
 
 use anyhow::Context;
 use deepcut::batch::files;
+use deepcut::cpu::CpuBuilder;
 use deepcut::cpu::Rates;
 use deepcut::{Cpu, Isa};
 use serde_json::{Value, json};
@@ -20,6 +21,14 @@ const ISA_VARIABLE: &str = "DEEPCUT_ISA";
 /// # Errors
 /// If `DEEPCUT_ISA` names kernels that this machine does not run.
 pub fn cpu(portable: bool) -> anyhow::Result<Cpu> {
+    Ok(builder(portable)?.build()?)
+}
+
+/// As [`cpu`], with threads yet to be chosen.
+///
+/// # Errors
+/// As [`cpu`].
+pub fn builder(portable: bool) -> anyhow::Result<CpuBuilder> {
     let isa = match std::env::var(ISA_VARIABLE) {
         _ if portable => Isa::portable(),
         Err(_) => Isa::detect(),
@@ -30,9 +39,9 @@ pub fn cpu(portable: bool) -> anyhow::Result<Cpu> {
     };
     let builder = Cpu::builder().isa(isa);
     let (Some(folder), Some(processor)) = (cache_folder(|name| std::env::var_os(name)), processor_name()) else {
-        return Ok(builder.build()?);
+        return Ok(builder);
     };
-    Ok(builder.rates(kept_rates(&folder.join("deepcut/rates.json"), &processor, isa, || isa.measure())).build()?)
+    Ok(builder.rates(kept_rates(&folder.join("deepcut/rates.json"), &processor, isa, || isa.measure())))
 }
 
 /// The folder for what can be made again, as the system's custom has it.

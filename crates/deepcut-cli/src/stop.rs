@@ -19,6 +19,11 @@ pub fn listen() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Wishes, as a signal would, that the work ends; with zero, takes the wish back.
+pub fn ask(status: usize) {
+    STATUS.store(status, Ordering::Relaxed);
+}
+
 /// The exit status that a signal asked for.
 pub fn asked() -> Option<u8> {
     u8::try_from(STATUS.load(Ordering::Relaxed)).ok().filter(|&status| status > 0)

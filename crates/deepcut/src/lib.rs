@@ -68,6 +68,7 @@ pub mod memory;
 pub mod metrics;
 mod objective;
 pub mod options;
+pub mod profile;
 pub mod progress;
 mod random;
 #[cfg(feature = "datasets")]

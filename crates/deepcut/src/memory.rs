@@ -103,7 +103,7 @@ impl Drop for Reservation {
 /// A clustering needs more memory than the whole budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "clustering {nodes} patches by {method} takes {:.0} MB, more than the {:.0} MB there are; take a lower resolution, a larger stride or another method, or allow more (the command's --max-memory)",
+    "clustering {nodes} patches by {method} takes {:.0} MB, more than the {:.0} MB there are; take a lower resolution, a larger stride or another method, or allow more (--max-memory)",
     (*needed as f64 / 1e6).ceil(), (*limit as f64 / 1e6).floor()
 )]
 pub struct MemoryError {

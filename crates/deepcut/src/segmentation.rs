@@ -144,9 +144,15 @@ impl Segmentation {
         Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0) }
     }
 
+    /// The labels alone. [`Segmentation::new`] and [`Segmentation::with_cut`] make a segmentation of them again.
+    #[must_use]
+    pub fn into_labels(self) -> Vec<u8> {
+        self.labels
+    }
+
     /// With the confidence of the cut, and the rows and columns of patches that it was made on.
     #[must_use]
-    pub(crate) fn with_cut(self, confidence: f32, grid: (usize, usize)) -> Self {
+    pub fn with_cut(self, confidence: f32, grid: (usize, usize)) -> Self {
         Self { confidence, grid, ..self }
     }
 

@@ -26,7 +26,7 @@ fn features(colors: bool) -> FeatureMap {
     map.with_colors((0..cells * 3).map(|at| if inside(at / 3) { 0.9 } else { 0.1 }).collect()).unwrap()
 }
 
-fn image() -> Image {
+fn image() -> Image<'static> {
     Image::new(20, 24, (0..20 * 24 * 3).map(|i| (i * 7 % 251) as u8).collect()).unwrap()
 }
 

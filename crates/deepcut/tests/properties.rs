@@ -189,7 +189,7 @@ fn features_that_make_no_graph_are_errors() {
 }
 
 /// A textured picture with one bright object.
-fn picture(height: usize, width: usize) -> Image {
+fn picture(height: usize, width: usize) -> Image<'static> {
     let rgb = (0..height * width)
         .flat_map(|at| {
             let (y, x) = ((at / width) as f32 / height as f32, (at % width) as f32 / width as f32);

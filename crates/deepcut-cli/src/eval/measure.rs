@@ -86,7 +86,7 @@ impl Evaluation {
     }
 
     /// An image, its truth, and what the first `count` contenders made of it, for people to look at.
-    pub fn show(&self, sample: &Sample, count: usize) -> anyhow::Result<(Image, Known, Vec<Segmentation>)> {
+    pub fn show(&self, sample: &Sample, count: usize) -> anyhow::Result<(Image<'static>, Known, Vec<Segmentation>)> {
         let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
         let (image, truth, _) = self.set.read(sample, &bytes)?;
         let mut maps = Vec::new();

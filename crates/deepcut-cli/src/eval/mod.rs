@@ -20,6 +20,7 @@ use deepcut::{Method, Options, Segmenter};
 use log::Log;
 use measure::measure;
 use results::Results;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 pub use sweep::run as sweep;
@@ -68,8 +69,19 @@ fn check_free(option: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Evaluates what the command line names. True if every image of the data set was measured.
+/// Evaluates what the command line names, and prints it. True if every image of the data set was measured.
 pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
+    let (evaluation, outcome) = evaluate(args)?;
+    evaluation.print(&args.study, &outcome, || outcome.tables.markdown(args.seeds.is_some()))
+}
+
+/// As [`run`]; returns the JSON object.
+pub fn json(args: &EvalArgs) -> anyhow::Result<Value> {
+    let (evaluation, outcome) = evaluate(args)?;
+    Ok(evaluation.json(&outcome))
+}
+
+fn evaluate(args: &EvalArgs) -> anyhow::Result<(Evaluation, Outcome)> {
     if let Some(path) = &args.csv {
         check_free("--csv", path, args.overwrite)?;
     }
@@ -93,7 +105,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     if let Some(folder) = &args.report {
         report::write_to(folder, &evaluation, &outcome, args)?;
     }
-    evaluation.print(study, &outcome, || outcome.tables.markdown(args.seeds.is_some()))
+    Ok((evaluation, outcome))
 }
 
 /// One of the command line's options; two of `--compare`; or one for each seed.
@@ -258,13 +270,16 @@ impl Evaluation {
         )
     }
 
+    fn json(&self, outcome: &Outcome) -> Value {
+        outcome.tables.json(&self.segmenter, &self.set, &self.contenders, outcome.failures, &outcome.notes)
+    }
+
     /// Prints what came of it: as JSON, or as a line of its setting, the text that `markdown` makes, and what else is to be known. True if every
     /// image of the data set was measured.
     pub fn print(&self, study: &StudyArgs, outcome: &Outcome, markdown: impl FnOnce() -> String) -> anyhow::Result<bool> {
         let (incomplete, failures, images) = (self.set.incomplete.len(), outcome.failures, outcome.tables.pictures());
         let text = if study.json {
-            let object = outcome.tables.json(&self.segmenter, &self.set, &self.contenders, failures, &outcome.notes);
-            format!("{object}\n")
+            format!("{}\n", self.json(outcome))
         } else {
             let remarks: String = outcome.remarks(self).iter().map(|line| format!("{line}\n")).collect();
             let setting = self.setting(study, images);

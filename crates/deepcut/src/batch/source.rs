@@ -42,7 +42,7 @@ impl<'a> Source<'a> {
     ///
     /// # Errors
     /// As [`Decoder::open`].
-    pub fn decode(&self, decoder: &Decoder) -> Result<Image, ImageError> {
+    pub fn decode(&self, decoder: &Decoder) -> Result<Image<'static>, ImageError> {
         let Some(path) = self.input.path() else { return Err(ImageError::Read(io::Error::other("the stream was read before"))) };
         let is_moderate = self.data.as_ref().is_some_and(|data| data.is_file() && data.len() <= ONCE_BYTES);
         // What is named as a format that is not read gets the decoder's words for it.

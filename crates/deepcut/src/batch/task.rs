@@ -40,7 +40,7 @@ pub struct Job<'a> {
     /// Where the image comes from.
     pub input: &'a Input,
     /// The image.
-    pub image: Image,
+    pub image: Image<'static>,
     /// Seconds by stage; so far the image was decoded and its file's checksum computed.
     pub watch: Stopwatch,
     /// What the results are made from; it goes into each.

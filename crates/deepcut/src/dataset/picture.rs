@@ -10,7 +10,7 @@ use crate::image::Image;
 const UPRIGHT: u8 = 1;
 
 /// The image as its truth was made: as it lies in its file, unless the truth's own size is that of the turned image alone.
-fn as_annotated(upright: Image, size: Option<[usize; 2]>, notes: &mut Vec<Note>) -> Image {
+fn as_annotated(upright: Image<'static>, size: Option<[usize; 2]>, notes: &mut Vec<Note>) -> Image<'static> {
     let (turn, turned) = (upright.orientation(), [upright.height(), upright.width()]);
     if turn == UPRIGHT {
         return upright;
@@ -38,7 +38,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DatasetError`] if one of them cannot be read, or their sizes differ.
-    pub fn read(&self, sample: &Sample, bytes: &[u8]) -> Result<(Image, Known, Vec<Note>), DatasetError> {
+    pub fn read(&self, sample: &Sample, bytes: &[u8]) -> Result<(Image<'static>, Known, Vec<Note>), DatasetError> {
         let upright = Image::decode(bytes)?;
         let (turned, mut notes) = (upright.orientation(), Vec::new());
         let within = |upright, boxes: &Boxes, notes: &mut Vec<Note>| {

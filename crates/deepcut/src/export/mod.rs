@@ -48,7 +48,7 @@ pub struct Page<'a> {
     /// The image's file name below the folder of results, with `/` between folders: unique in a run.
     pub name: &'a str,
     /// The image.
-    pub image: &'a Image,
+    pub image: &'a Image<'a>,
     /// Its segmentation, of the same size.
     pub segmentation: &'a Segmentation,
     /// What else is known: boxes, components, and where the segmentation comes from.

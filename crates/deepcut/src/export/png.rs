@@ -203,7 +203,7 @@ mod tests {
         (info.height, info.width, info.color_type, data)
     }
 
-    fn example() -> (Image, Segmentation) {
+    fn example() -> (Image<'static>, Segmentation) {
         let image = Image::new(2, 3, (0..18).map(|i| i * 10).collect()).unwrap();
         let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 1.0 };
         let kinds = [Kind::Background, Kind::Part, Kind::Part, Kind::Background];

@@ -14,18 +14,19 @@ pub use decode::{Decoder, Foreign, Format, foreign};
 pub use error::ImageError;
 
 use fast_image_resize as fir;
+use std::borrow::Cow;
 
-/// An upright image: `[height, width, 3]` bytes, sRGB.
+/// An upright image: `[height, width, 3]` bytes, sRGB. It owns them, or [borrows](Image::borrowed) those of a caller.
 ///
 /// Where an image is transparent, a network must see something: [`Image::rgb`] is the image laid over white, or over black if most of
 /// what is visible is itself nearly white. The image's own colors and alpha are kept in [`Image::colors`] and [`Image::alpha`].
 #[derive(Debug, Clone)]
-pub struct Image {
+pub struct Image<'a> {
     height: usize,
     width: usize,
-    rgb: Vec<u8>,
+    rgb: Cow<'a, [u8]>,
     /// Own colors and alpha of an image that is not opaque.
-    own: Option<(Vec<u8>, Vec<u8>)>,
+    own: Option<(Cow<'a, [u8]>, Vec<u8>)>,
     damage: Option<String>,
     notes: Vec<String>,
     orientation: u8,
@@ -34,13 +35,13 @@ pub struct Image {
     room: Option<std::sync::Arc<crate::memory::Reservation>>,
 }
 
-impl PartialEq for Image {
+impl PartialEq for Image<'_> {
     fn eq(&self, other: &Self) -> bool {
         (self.height, self.width, &self.rgb, &self.own) == (other.height, other.width, &other.rgb, &other.own)
     }
 }
 
-impl Eq for Image {}
+impl Eq for Image<'_> {}
 
 /// Filter of [`Image::resize`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -53,12 +54,31 @@ pub enum Filter {
     Lanczos,
 }
 
-impl Image {
+impl<'a> Image<'a> {
     /// Wraps `[height, width, 3]` bytes.
     ///
     /// # Errors
     /// [`ImageError::Shape`] if a side is zero or the length is another.
     pub fn new(height: usize, width: usize, rgb: Vec<u8>) -> Result<Self, ImageError> {
+        Self::of(height, width, rgb.into())
+    }
+
+    /// As [`Image::new`], of bytes that stay the caller's.
+    ///
+    /// ```
+    /// let screen = vec![0; 2 * 3 * 3];
+    /// let image = deepcut::Image::borrowed(2, 3, &screen)?;
+    /// assert_eq!(image.rgb().as_ptr(), screen.as_ptr());
+    /// # Ok::<(), deepcut::image::ImageError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Image::new`].
+    pub fn borrowed(height: usize, width: usize, rgb: &'a [u8]) -> Result<Self, ImageError> {
+        Self::of(height, width, rgb.into())
+    }
+
+    fn of(height: usize, width: usize, rgb: Cow<'a, [u8]>) -> Result<Self, ImageError> {
         let expected = height.checked_mul(width).and_then(|n| n.checked_mul(3));
         if height == 0 || width == 0 || expected != Some(rgb.len()) {
             return Err(ImageError::Shape { height, width, got: rgb.len() });
@@ -88,7 +108,7 @@ impl Image {
         }
         if alpha.iter().any(|&a| a < 255) {
             let seen = over(ground(&image.rgb, &alpha), &image.rgb, &alpha);
-            image.own = Some((std::mem::replace(&mut image.rgb, seen), alpha));
+            image.own = Some((std::mem::replace(&mut image.rgb, seen.into()), alpha));
         }
         Ok(image)
     }
@@ -210,11 +230,11 @@ impl Image {
     ///
     /// # Errors
     /// [`ImageError::Resize`] if a side is zero or too large for the resampler.
-    pub fn resize(&self, height: usize, width: usize, filter: Filter) -> Result<Self, ImageError> {
+    pub fn resize(&self, height: usize, width: usize, filter: Filter) -> Result<Image<'static>, ImageError> {
         self.resample(self.height, width, filter)?.resample(height, width, filter)
     }
 
-    fn resample(&self, height: usize, width: usize, filter: Filter) -> Result<Self, ImageError> {
+    fn resample(&self, height: usize, width: usize, filter: Filter) -> Result<Image<'static>, ImageError> {
         let refuse = |reason: &dyn std::fmt::Display| ImageError::Resize { height, width, reason: reason.to_string() };
         let side = |n: usize| u32::try_from(n).map_err(|e| refuse(&e));
         // Typed images: the untyped ones would compile the resampler for every pixel type there is.
@@ -228,7 +248,7 @@ impl Image {
         };
         let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter)).use_alpha(false);
         fir::Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| refuse(&e))?;
-        Self::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
+        Image::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
     }
 
     /// Mean color of each cell of a grid laid over the image, `[height, width, 3]` in [0, 1].

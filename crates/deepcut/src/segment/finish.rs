@@ -161,7 +161,38 @@ impl Finish {
         clustering: &Clustering,
         observe: &mut Observer<'_>,
     ) -> Result<Segmentation, Cancelled> {
-        let (height, width) = (image.height(), image.width());
+        if image.is_constant() {
+            begin(observe, Step::Upsample)?;
+            return Ok(Segmentation::empty(image.height(), image.width()));
+        }
+        self.pixels(cpu, (image.height(), image.width()), Some(image), clustering, observe)
+    }
+
+    /// As [`Finish::to_pixels`], of an image that is not at hand: of `height` × `width` pixels, and not refined.
+    ///
+    /// ```
+    /// use deepcut::{Cpu, FeatureMap, Finish, Recipe, Start};
+    ///
+    /// let map = FeatureMap::new(1, 3, 2, vec![0.0, 1.0, /**/ 1.0, 0.0, /**/ 0.0, 1.0])?;
+    /// let cpu = Cpu::default();
+    /// let found = Recipe::default().cluster(&cpu, &[map], Start::Seed(0))?;
+    /// assert_eq!(Finish::default().to_size(&cpu, (1, 3), &found[0]).labels(), [0, 1, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn to_size(&self, cpu: &Cpu, (height, width): (usize, usize), clustering: &Clustering) -> Segmentation {
+        let found = self.pixels(cpu, (height, width), None, clustering, &mut go_on);
+        found.unwrap_or_else(|_| Segmentation::empty(height, width))
+    }
+
+    fn pixels(
+        &self,
+        cpu: &Cpu,
+        (height, width): (usize, usize),
+        image: Option<&Image>,
+        clustering: &Clustering,
+        observe: &mut Observer<'_>,
+    ) -> Result<Segmentation, Cancelled> {
         let GridLabels { height: rows, width: columns, .. } = *clustering.grid();
         let end = |mut labels: Vec<u8>| {
             let selected = clustering.has_objects().then(|| select(self, &mut labels, (height, width), clustering.meanings()));
@@ -170,15 +201,12 @@ impl Finish {
             found.unwrap_or_else(|_| Segmentation::empty(height, width)).with_cut(clustering.confidence(), (rows, columns))
         };
         begin(observe, Step::Upsample)?;
-        if image.is_constant() {
-            return Ok(Segmentation::empty(height, width));
-        }
         if !clustering.has_objects() && clustering.confidence() < self.min_confidence {
             return Ok(end(vec![0; height * width]));
         }
         let mut labels = cpu.together(|| upsample::upsample(clustering.grid(), height, width, self.upsampling));
         let published = self.refine == Refine::BilateralPublished;
-        if self.refine != Refine::None {
+        if let (Some(image), true) = (image, self.refine != Refine::None) {
             begin(observe, Step::Refine)?;
             refine(image, &mut labels, (rows, columns), published);
         }

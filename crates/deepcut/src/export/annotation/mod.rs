@@ -10,7 +10,7 @@ mod options;
 pub(crate) mod regions;
 
 pub use format::{AnnotationFormat, UnknownAnnotation};
-pub use options::{AnnotationOptions, CocoMasks, Paths, Shapes, UnknownChoice};
+pub use options::{AnnotationError, AnnotationOptions, CocoMasks, Paths, Shapes, UnknownChoice};
 pub use regions::{Regions, Shape, Written};
 
 use super::contour::{self, Polygon};
@@ -85,8 +85,11 @@ pub trait Sheets {
     fn each(&self, visit: &mut dyn FnMut(&Sheet<'_>) -> Result<(), ExportError>) -> Result<(), ExportError>;
 }
 
-/// Names of the classes that occur in a run, and those between; at least one.
-pub(crate) fn class_names(sheets: &dyn Sheets) -> Result<Vec<String>, ExportError> {
+/// Names of the classes that occur in a run, and those between; at least one: [`Sheets::classes`].
+///
+/// # Errors
+/// As [`Sheets::each`].
+pub fn class_names(sheets: &dyn Sheets) -> Result<Vec<String>, ExportError> {
     let (mut kind, mut classes) = (Kind::Object, 1);
     sheets.each(&mut |sheet| {
         for object in &sheet.objects {

@@ -1,6 +1,6 @@
 //! How annotation files call things, and how they write shapes.
 
-use super::Object;
+use super::{AnnotationFormat, Object};
 use crate::segmentation::Kind;
 use serde::Serialize;
 use std::str::FromStr;
@@ -158,7 +158,48 @@ impl FromStr for Shapes {
     }
 }
 
+/// Why annotation files cannot have such a name or number.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnotationError {
+    /// It is empty.
+    #[error("expected a name")]
+    Empty,
+    /// It has a line break or another control character.
+    #[error("expected a name of one line, not {0:?}")]
+    Lines(String),
+    /// It would not be read again.
+    #[error("VOC's list of classes cannot hold the name {0}, for its colon or its # at the beginning")]
+    Voc(String),
+    /// Two classes have it.
+    #[error("two lines have the name {0}")]
+    Twice(String),
+    /// The tolerance is out of its range.
+    #[error("expected a number from 0 to 1000")]
+    Simplify,
+}
+
 impl AnnotationOptions {
+    /// Checks the name or number of each option for files of these formats.
+    ///
+    /// # Errors
+    /// The option, and what is wrong with it.
+    pub fn validate(&self, formats: &[AnnotationFormat]) -> Result<(), (&'static str, AnnotationError)> {
+        if let Some(label) = &self.label {
+            check(label, formats).map_err(|error| ("label", error))?;
+        }
+        for (at, label) in self.labels.iter().enumerate() {
+            check(label, formats).map_err(|error| ("labels", error))?;
+            if self.labels[..at].contains(label) {
+                return Err(("labels", AnnotationError::Twice(label.clone())));
+            }
+        }
+        if !(0.0..=1000.0).contains(&self.simplify) {
+            return Err(("simplify", AnnotationError::Simplify));
+        }
+        Ok(())
+    }
+
     /// The number of a region's class, from 1: 1 for an object, the label for a part or a cluster, whichever others there are in an image.
     #[must_use]
     pub fn class_of(kind: Kind, label: u8) -> usize {
@@ -175,6 +216,20 @@ impl AnnotationOptions {
             _ => self.label.clone().or(listed).unwrap_or_else(|| "object".into()),
         }
     }
+}
+
+/// Checks that files of these formats can hold a name.
+fn check(label: &str, formats: &[AnnotationFormat]) -> Result<(), AnnotationError> {
+    if label.trim().is_empty() {
+        return Err(AnnotationError::Empty);
+    }
+    if label.chars().any(char::is_control) {
+        return Err(AnnotationError::Lines(label.into()));
+    }
+    if formats.contains(&AnnotationFormat::Voc) && (label.contains(':') || label.starts_with('#')) {
+        return Err(AnnotationError::Voc(label.into()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Every variant of [`ImageError`] but the last two; [`ImageError::NotAFile`] for a folder, a named pipe or a device.
-    pub fn open(&self, path: &Path) -> Result<Image, ImageError> {
+    pub fn open(&self, path: &Path) -> Result<Image<'static>, ImageError> {
         // Before opening: that of a named pipe waits for a writer.
         let found = std::fs::metadata(path).map_err(ImageError::Read)?;
         check_kind(&found)?;
@@ -116,7 +116,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Every variant of [`ImageError`] but the last two.
-    pub fn read(&self, mut reader: impl Read) -> Result<Image, ImageError> {
+    pub fn read(&self, mut reader: impl Read) -> Result<Image<'static>, ImageError> {
         let mut bytes = Vec::with_capacity(FIRST_BYTES);
         Read::by_ref(&mut reader).take(FIRST_BYTES as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
         if bytes.is_empty() {
@@ -131,7 +131,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Every variant of [`ImageError`] but the last two and those of files.
-    pub fn decode(&self, bytes: &[u8]) -> Result<Image, ImageError> {
+    pub fn decode(&self, bytes: &[u8]) -> Result<Image<'static>, ImageError> {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
@@ -142,7 +142,7 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Decoder::decode`].
-    pub fn decode_as(&self, format: Format, bytes: &[u8]) -> Result<Image, ImageError> {
+    pub fn decode_as(&self, format: Format, bytes: &[u8]) -> Result<Image<'static>, ImageError> {
         let room = self.cost(format, bytes)?;
         let room = self.memory.as_ref().map(|memory| memory.acquire(room));
         let picture = pixels_of(format, bytes, self.max_pixels)?;
@@ -187,7 +187,14 @@ impl Decoder {
     }
 
     /// Reads what follows the first bytes, `most` at most in all, and decodes it.
-    fn rest(&self, format: Format, mut bytes: Vec<u8>, reader: impl Read, length: u64, most: u64) -> Result<Image, ImageError> {
+    fn rest(
+        &self,
+        format: Format,
+        mut bytes: Vec<u8>,
+        reader: impl Read,
+        length: u64,
+        most: u64,
+    ) -> Result<Image<'static>, ImageError> {
         let expected = (length as usize).saturating_sub(bytes.len());
         bytes.try_reserve_exact(expected).map_err(|_| ImageError::Memory { needed: length })?;
         reader.take(most.saturating_add(1) - bytes.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Read)?;
@@ -313,7 +320,7 @@ fn jpeg_pixels(bytes: &[u8], max_pixels: u64) -> Result<Picture, ImageError> {
     Ok(picture)
 }
 
-fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image, ImageError> {
+fn finish(mut picture: Picture, room: Option<Reservation>) -> Result<Image<'static>, ImageError> {
     let rgb = profile::into_srgb(&mut picture);
     let stored = (picture.height, picture.width);
     let Picture { alpha, orientation, damage, mut notes, .. } = picture;

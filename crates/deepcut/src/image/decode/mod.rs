@@ -30,9 +30,9 @@ use super::{Image, ImageError};
 use std::ffi::OsStr;
 use std::path::Path;
 
-impl Image {
+impl Image<'_> {
     /// Extensions of the files that [`Image::decode`] reads, in lower case.
-    pub const EXTENSIONS: [&str; 24] = [
+    pub const EXTENSIONS: [&'static str; 24] = [
         "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "tif", "tiff", "btf", "tf8",
         "bmp", "dib", "gif", "ppm", "pgm", "pbm", "pnm", "pam",
     ];
@@ -48,7 +48,7 @@ impl Image {
     ///
     /// # Errors
     /// As [`Decoder::decode`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
+    pub fn decode(bytes: &[u8]) -> Result<Image<'static>, ImageError> {
         Decoder::default().decode(bytes)
     }
 
@@ -62,11 +62,11 @@ impl Image {
         let inverse = [self.orientation, 8, 6][usize::from(self.orientation == 6) + 2 * usize::from(self.orientation == 8)];
         let turn = |bytes: &[u8], channels| picture::upright(bytes.to_vec(), (self.height, self.width), channels, inverse);
         let (rgb, (height, width)) = turn(&self.rgb, 3);
-        let own = self.own.as_ref().map(|(colors, alpha)| (turn(colors, 3).0, turn(alpha, 1).0));
+        let own = self.own.as_ref().map(|(colors, alpha)| (turn(colors, 3).0.into(), turn(alpha, 1).0));
         Self {
             height,
             width,
-            rgb,
+            rgb: rgb.into(),
             own,
             damage: self.damage.clone(),
             notes: self.notes.clone(),
