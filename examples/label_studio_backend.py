@@ -1,7 +1,7 @@
 """DeepCut as a machine-learning backend of Label Studio: it proposes a shape for each object of an image.
 
     pip install deepcut-vision
-    pip install --no-deps -r python/tests/requirements-annotators.txt    # label-studio-ml of PyPI asks for a Flask of 2020
+    pip install --no-deps -r python/tests/requirements.txt    # label-studio-ml of PyPI asks for a Flask of 2020
     python examples/label_studio_backend.py
 
 Then connect http://localhost:9090 in the project's settings, under Model. Proposals are brush masks, polygons or boxes: whichever of BrushLabels,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-aa = pytest.importorskip("cvat_sdk.auto_annotation", reason="cvat_sdk is not installed: pip install --no-deps -r python/tests/requirements-annotators.txt")
+aa = pytest.importorskip("cvat_sdk.auto_annotation", reason="cvat_sdk is not installed: pip install --no-deps -r python/tests/requirements.txt")
 PIL_Image = pytest.importorskip("PIL.Image")
 from cvat_sdk import models
 from cvat_sdk.auto_annotation import driver

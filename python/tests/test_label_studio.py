@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-REASON = "is not installed: pip install --no-deps -r python/tests/requirements-annotators.txt"
+REASON = "is not installed: pip install --no-deps -r python/tests/requirements.txt"
 pytest.importorskip("label_studio_ml", reason=f"label_studio_ml {REASON}")
 pytest.importorskip("label_studio_sdk", reason=f"label_studio_sdk {REASON}")
 
