@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{Config, Facets};
-use deepcut::batch::Destination;
+use deepcut::batch::{Destination, usual_formats};
 use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::export::annotation::AnnotationFormat;
@@ -680,7 +680,7 @@ impl SegmentArgs {
             });
             return once(pictures);
         }
-        let [data, overlay] = Format::usual(options);
+        let [data, overlay] = usual_formats(options);
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
