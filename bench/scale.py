@@ -12,11 +12,10 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--pictures", type=int, default=800, help="pictures of 375 x 500 for the rates")
 parser.add_argument("--repeat", type=int, default=3)
 parser.add_argument("--small", type=int, default=5000, help="pictures of 48 x 64 for the memory")
-parser.add_argument("--program", default=str(root / "target/release/deepcut"), help="a `deepcut` that is built")
 parser.add_argument("--dry", action="store_true", help="print, and write no file of the repository")
 args = parser.parse_args()
 
-from ray_cluster import cluster_of
+from ray_cluster import cluster_of, resident_of_actor
 
 
 def picture(at, path, height, width):
@@ -56,20 +55,9 @@ def job(cluster, *arguments, watch=None):
     return json.loads(out)
 
 
-def resident_of_actor():
-    """MB in memory of the one actor, or None."""
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                if b"ray::MapWorker" in open(f"/proc/{entry.name}/cmdline", "rb").read():
-                    return int(open(f"/proc/{entry.name}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-            except OSError:
-                pass
-
-
 def rate_of_command(folder, out, threads):
     begin = time.perf_counter()
-    command = [args.program, "segment", folder, "-o", out, "--format", "coco", "--coco-masks", "rle", "-j", str(threads), "--quiet"]
+    command = [sys.executable, "-m", "deepcut_vision", "segment", folder, "-o", out, "--format", "coco", "--coco-masks", "rle", "-j", str(threads), "--quiet"]
     subprocess.run(command, check=True)
     return args.pictures / (time.perf_counter() - begin)
 

@@ -92,7 +92,7 @@ def read(batch: Sequence[Input], column: str | None) -> Iterator[Any]:
     if batch[0].group is None:
         yield from (item.source for item in batch)
         return
-    wanted = {item.row for item in batch}
+    wanted = {item.row for item in batch if item.row is not None}
     last = max(wanted)
     with pq.ParquetFile(batch[0].source, buffer_size=1 << 20, pre_buffer=False) as file:
         column = image_column(file.schema_arrow.names, column)

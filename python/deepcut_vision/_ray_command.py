@@ -95,14 +95,16 @@ def _names(path: str | None) -> list[str]:
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     """Connects to a cluster; makes one of this machine if no address is given."""
+    # Not for people: a tip about accelerators, and that actors restart only while this process lives.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
             ray.init(address="local", include_dashboard=False, **quiet)

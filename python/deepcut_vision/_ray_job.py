@@ -205,7 +205,8 @@ def _segment(job: Job, settings: dict[str, Any], token: str, todo: list[Input], 
     import ray
     import ray.data
 
-    cpus = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    cpus = sum(node["Resources"].get("CPU", 0) for node in nodes if node["Alive"])
     most = job.actors or max(1, int(cpus // job.cpus))
     # A few batches for each actor at least, so that all end at about the same time.
     size = max(1, min(job.part_rows, -(-len(todo) // (4 * most))))
