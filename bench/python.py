@@ -80,7 +80,7 @@ with tempfile.TemporaryDirectory() as folder:
         Image.open(os.path.join(root, "examples/pictures/mug.jpg")).resize((width, height), Image.Resampling.BICUBIC).save(path, quality=92)
         inputs = {"path": path, "array": np.asarray(Image.open(path))}
         models = {threads: dc.DeepCut(threads=threads, precision=precision) for threads in sorted({1, args.threads})}
-        runs = {(kind, threads): {"call": [], "mask": [], "stages": []} for kind in inputs for threads in models}
+        runs = {(kind, threads): {"call": [], "file": [], "mask": [], "stages": []} for kind in inputs for threads in models}
         turns_of_command = []
         for kind, threads in runs:
             models[threads].segment(inputs[kind])
@@ -90,6 +90,8 @@ with tempfile.TemporaryDirectory() as folder:
                 runs[kind, threads]["call"].append(seconds)
                 runs[kind, threads]["stages"].append(sum(result.seconds.values()))
                 runs[kind, threads]["mask"].append(timed(lambda: result.mask)[0])
+                # Stages of a result begin after its file is read.
+                runs[kind, threads]["file"].append(timed(lambda: dc._deepcut.Image.open(path))[0] if kind == "path" else 0.0)
             turns_of_command.append(statistics.median(command(path, 4)))
         for (kind, threads), run in runs.items():
             if kind == "path" and threads == 1:
@@ -157,20 +159,20 @@ for name, (title, tool) in titles.items():
 lines = ["# The Python package", "",
          f"Printed by `bench/python.py --rounds {args.rounds} --calls {args.calls} --threads {args.threads}` on {time.strftime('%Y-%m-%d')}: {cpu}, "
          f"{os.cpu_count()} cores, kernels `{kernels}`, Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, PyTorch {torch.__version__}, "
-         f"PyTorch Geometric {torch_geometric.__version__}. Medians; load of the machine over five minutes at the end: {load:.1f}.", "",
+         f"PyTorch Geometric {torch_geometric.__version__}. Medians; load over the last five minutes: {load:.1f}, this program included.", "",
          "## A call beside the Rust code that it runs", "",
          "`model.segment(image)` on a photograph with the embedded network, " + f"{precision}. *Stages* are the times that the Rust code itself takes, `result.seconds`; for a path, "
-         "*command* is what the command says of the same image on one thread (`--json`), reading and decoding included; it runs between the calls. *Beyond* is the "
-         "median difference of a call to its own stages, or of the calls to the command beside them. The last column is `result.mask`, made when first asked for.", "",
-         "| image, threads | call | stages | command | beyond | mask |", "|---|---|---|---|---|---|"]
+         "*file* reads and decodes the path by the Rust code alone, between the calls. *Beyond* is what a call takes more than both: the median difference over the "
+         "median of the two. *Command* is what the command says of the same image on one thread (`--json`), files included; it is another process. The last column is `result.mask`, made when first asked for.", "",
+         "| image, threads | call | stages | file | beyond | command | mask |", "|---|---|---|---|---|---|---|"]
 beyond = {}
 ms = lambda seconds: f"{1e3 * seconds:.1f} ms"
 for name, run in overhead.items():
-    # Stages do not have reading and decoding, so calls with a path are compared with the command.
-    if "command" in run or "array" in name:
-        beyond[name] = median(call / own - 1 for call, own in zip(run["call"], run.get("command", run["stages"])))
-    said = [ms(median(run["command"])) if "command" in run else "–", f"{beyond[name]:+.1%}" if name in beyond else "–"]
-    lines.append(f"| {name} | {ms(median(run['call']))} | {ms(median(run['stages']))} | {said[0]} | {said[1]} | {ms(median(run['mask']))} |")
+    rust = [stages + file for stages, file in zip(run["stages"], run["file"])]
+    beyond[name] = (median(call - stages for call, stages in zip(run["call"], run["stages"])) - median(run["file"])) / median(rust)
+    file = ms(median(run["file"])) if "path" in name else "–"
+    beside = ms(median(run["command"])) if "command" in run else "–"
+    lines.append(f"| {name} | {ms(median(run['call']))} | {ms(median(run['stages']))} | {file} | {beyond[name]:+.1%} | {beside} | {ms(median(run['mask']))} |")
 lines += ["", "Handed over without a copy: " + ", ".join(f"{name} ({'yes' if shared else 'no'})" for name, shared in copies.items()) + ".", "",
           "## Published Python on the same features", "",
           f"From the features of an example image ({', '.join(f'{n:,}' for n in sorted(nodes))} patches of {maps[0].shape[2]} values) to its clusters, {args.threads} threads each, "

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._deepcut import ImageError, WeightsNotFound, __version__
-
 if TYPE_CHECKING:
     from ._estimator import DeepCut, segment
     from ._evaluate import evaluate, models
@@ -22,6 +20,18 @@ if TYPE_CHECKING:
     from ._folder import Progress, Summary, segment_folder
     from ._result import Region, Result
     from ._stream import iter_segment
+
+    __version__: str
+
+    # The types of the extension are generated, without its exceptions.
+    class ImageError(OSError):
+        """A file that is damaged, or no image in a known format."""
+
+    class WeightsNotFound(OSError):
+        """A network that is not here, and cannot be downloaded."""
+
+else:
+    from ._deepcut import ImageError, WeightsNotFound, __version__
 
 __all__ = [
     "DeepCut",

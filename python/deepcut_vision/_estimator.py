@@ -10,7 +10,18 @@ import numpy as np
 
 from . import _images
 from ._features import FeatureMap
-from ._parameters import CUT_PARAMETERS, PARAMETERS, Parameters, build_options, changed_of, check_names, checked_limits, engine_of, parameter_names, spelled_out
+from ._parameters import (
+    CUT_PARAMETERS,
+    PARAMETERS,
+    Parameters,
+    build_options,
+    changed_of,
+    check_names,
+    checked_limits,
+    engine_of,
+    parameter_names,
+    spelled_out,
+)
 from ._result import Region, Result
 
 if TYPE_CHECKING:
@@ -282,7 +293,7 @@ class DeepCut:
         options = build_options(parameters)
         picture = self._load(image)
         found = engine_of(parameters).segment(picture.pixels, options)
-        return Result(found, picture)
+        return Result(found, picture, options)
 
     def features(self, image: ImageLike) -> FeatureMap:
         """Compute the features of an image's patches: the costly part, which `cluster` can then use many times.
@@ -372,6 +383,7 @@ class DeepCut:
             if name not in CUT_PARAMETERS:
                 raise TypeError(f"cluster() cannot change {name!r}, which features depend on; set it in DeepCut")
         parameters = {**self._parameters(), **options}
+        built = build_options(parameters)
         features = features if isinstance(features, FeatureMap) else FeatureMap(features)
         picture = features.image if image is None else self._load(image)
         found = engine_of(parameters).cluster(
@@ -379,11 +391,11 @@ class DeepCut:
             features.objectness,
             features.patch_colors,
             features.constant,
-            build_options(parameters),
+            built,
             None if picture is None else picture.pixels,
             None if size is None else _checked_size(size, picture),
         )
-        return Result(found, picture)
+        return Result(found, picture, built)
 
     @property
     def labels_(self) -> NDArray[np.uint8]:

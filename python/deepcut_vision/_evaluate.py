@@ -103,8 +103,9 @@ def evaluate(
         If there is no such argument.
     """
     flags = {name: value for name, value in locals().items() if name not in ("dataset", "root", "model", "options")}
+    root = os.fspath(root)
     if not os.path.exists(root):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(root))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), root)
     parameters = merged("evaluate", model, options)
     build_options(parameters)
     changed = changed_of(DeepCut.__init__, parameters)
@@ -112,11 +113,12 @@ def evaluate(
         if name in changed:
             raise TypeError(f"evaluate() does not take {name!r}")
     flags["list"] = flags.pop("image_list")
-    arguments = ["deepcut", "eval", str(dataset), f"--root={os.fspath(root)}", "--quiet", "--no-progress", *_arguments(flags)]
+    arguments = ["deepcut", "eval", str(dataset), f"--root={root}", "--quiet", "--no-progress", *_arguments(flags)]
     try:
-        return _deepcut.evaluate([*arguments, *_of_parameters(changed)])
+        measured: dict[str, Any] = _deepcut.evaluate([*arguments, *_of_parameters(changed)])
     except ValueError as error:
         raise ValueError(_sentence(str(error))) from None
+    return measured
 
 
 def _sentence(text: str) -> str:
@@ -172,4 +174,5 @@ def models() -> list[dict[str, Any]]:
     >>> dc.models()[0]["name"], dc.models()[0]["here"]
     ('embedded', True)
     """
-    return _deepcut.models()
+    known: list[dict[str, Any]] = _deepcut.models()
+    return known

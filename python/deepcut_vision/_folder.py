@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from . import _deepcut
-from ._parameters import Parameters, build_options, checked_limits, checked_threads, engine_of, spelled_out
+from ._parameters import Parameters, build_options, checked_flag, checked_limits, checked_threads, engine_of, spelled_out
 from ._stream import merged
 from ._warn import warn
 
@@ -69,7 +69,7 @@ class Summary:
     @property
     def is_complete(self) -> bool:
         """Whether everything asked for is there."""
-        return not self.failures and not self.differs
+        return not self.failures and not self.differs and bool(self.details.get("complete", True))
 
     def raise_for_failures(self) -> None:
         """Raise an error if anything failed.
@@ -156,6 +156,11 @@ def segment_folder(
     KeyboardInterrupt
         After Ctrl-C.
 
+    Warns
+    -----
+    UserWarning
+        If files are left out because of their format, such as HEIC, with the way to convert them; if a damaged file was segmented.
+
     Examples
     --------
     >>> import tempfile
@@ -179,8 +184,8 @@ def segment_folder(
             [os.fspath(name) for name in names],
             os.fspath(output),
             formats=built.usual_formats() if formats is None else [formats] if isinstance(formats, str) else list(formats),
-            overwrite=overwrite,
-            checksum=checksum,
+            overwrite=checked_flag("overwrite", overwrite),
+            checksum=checked_flag("checksum", checksum),
             threads=checked_threads(parameters["threads"]),
             **limits,
             label=label,
@@ -193,6 +198,9 @@ def segment_folder(
         )
     finally:
         follow.close()
+    for kind in counts["left_out"]:
+        files, what, remedy = kind["files"], kind["what"], kind["remedy"]
+        warn(f"{files} file{'s' * (files != 1)} left out: {what} ({remedy})")
     return Summary(
         images=counts["images"],
         done=counts["done"],
@@ -210,7 +218,7 @@ class _Follower:
     def __init__(self, progress: bool | Callable[[Progress], object]) -> None:
         self.failures: list[tuple[str, str]] = []
         self._callback = progress if callable(progress) else None
-        self._draw = progress is True
+        self._draw = not callable(progress) and checked_flag("progress", progress)
         self._bar: Any = None
         self._total = self._done = 0
 

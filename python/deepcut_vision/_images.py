@@ -56,7 +56,9 @@ def name_of(image: ImageLike) -> str | None:
     if isinstance(image, (str, os.PathLike)):
         return os.fsdecode(image)
     # PIL images call it `filename`, open files `name`, which is a number for some.
-    name = getattr(image, "filename", None) if _is_pil(image) else getattr(image, "name", None) if hasattr(image, "read") else None
+    name = (
+        getattr(image, "filename", None) if _is_pil(image) else getattr(image, "name", None) if hasattr(image, "read") else None
+    )
     return os.fsdecode(name) if isinstance(name, (str, bytes)) and name else None
 
 
@@ -101,8 +103,10 @@ def _file_bytes(image: ImageLike) -> bytes | None:
     """The bytes of a file that is in memory or open."""
     if isinstance(image, bytes):
         return image
-    if isinstance(image, bytearray) or isinstance(image, memoryview) and image.ndim == 1:
+    if isinstance(image, bytearray):
         return bytes(image)
+    if isinstance(image, memoryview):
+        return bytes(image) if image.ndim == 1 else None
     if callable(getattr(image, "read", None)) and not hasattr(image, "__array__"):
         data = image.read()
         if isinstance(data, bytes):
@@ -122,7 +126,9 @@ def _from_pil(image: Any) -> NDArray[Any]:
     if mode.startswith("I"):
         values = np.asarray(image)
         if values.size and (values.min() < 0 or values.max() > 65535):
-            raise ValueError(f"the PIL image has mode {mode} and values outside 0 to 65535; scale them to 0 to 255 and convert it to mode L")
+            raise ValueError(
+                f"the PIL image has mode {mode} and values outside 0 to 65535; scale them to 0 to 255 and convert it to mode L"
+            )
         # 16 bits to 8, rounded as the decoder does.
         return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if mode == "F":
@@ -193,7 +199,7 @@ def _check_layout(array: NDArray[Any], channels_last: str) -> None:
     shape = array.shape
     if array.size == 0:
         raise ValueError(f"the image has no pixels: its shape is {shape}")
-    if array.ndim == 2 or array.ndim == 3 and shape[2] in (1, 3, 4):
+    if array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4)):
         return
     if array.ndim == 1:
         remedy = "; if these are the bytes of a file, pass image.tobytes()"
@@ -218,14 +224,14 @@ def _check_dtype(array: NDArray[Any], cast: str) -> None:
         if not np.isfinite(array).all():
             raise ValueError(f"the image has dtype {dtype} and values that are NaN or infinite; expected uint8, 0 to 255")
         low, high = float(array.min()), float(array.max())
-        if 0 <= low and high <= 1:
+        if low >= 0 and high <= 1:
             remedy = f"its values lie in 0 to 1: pass (image * 255).round(){cast}"
-        elif 0 <= low and high <= 255:
+        elif low >= 0 and high <= 255:
             remedy = f"pass image.round(){cast}"
         else:
             remedy = f"its values lie in {low:.4g} to {high:.4g}: undo the normalization, scale them to 0 to 255, then image.round(){cast}"
     elif dtype.kind in "iu":
-        if 0 <= array.min() and array.max() <= 255:
+        if array.min() >= 0 and array.max() <= 255:
             remedy = f"pass image{cast}"
         elif dtype == np.uint16:
             remedy = f"for 16 bits pass (image / 257).round(){cast}"

@@ -162,7 +162,7 @@ def _table(path: str, short: str, column: str | None, name_column: str | None) -
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _modified(path: str) -> int | None:

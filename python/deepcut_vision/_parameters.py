@@ -123,7 +123,7 @@ def changed_of(constructor: Callable[..., object], parameters: Mapping[str, Any]
 
     def is_default(value: object, default: object) -> bool:
         # `==` of arrays is an array.
-        return value is default or type(value) is type(default) and isinstance(value, (str, int, float)) and value == default
+        return value is default or (type(value) is type(default) and isinstance(value, (str, int, float)) and value == default)
 
     return {name: value for name, value in parameters.items() if not is_default(value, defaults[name])}
 

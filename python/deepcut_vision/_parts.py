@@ -135,7 +135,8 @@ class Parts:
             with pq.ParquetFile(path) as file:
                 if (file.schema_arrow.metadata or {}).get(_SETTINGS) != self._settings:
                     raise OtherSettings(f"{path} was made with other settings; pass --overwrite, or another output folder")
-                return file.read(columns=["name", "error", "modified"]).to_pylist()
+                rows: list[dict[str, Any]] = file.read(columns=["name", "error", "modified"]).to_pylist()
+                return rows
         except (pa.ArrowException, KeyError) as error:
             raise OSError(f"{path} is damaged: {error}; remove it to make its rows again") from error
 

@@ -88,25 +88,29 @@ class Region:
         return self.kind != "background"
 
 
-class Object(TypedDict):
-    """A region of the foreground with its shape; see `Result.objects`."""
-
-    label: int
-    kind: str
-    # Named in a comment: `class` is no identifier.
-    name: str
-    part_of: int | None
-    score: float
-    area: int
-    bbox: list[int]
-    rle: str
-    polygons: list[list[NDArray[np.float64]]]
+# A region of the foreground with its shape; see `Result.objects`.
+Object = TypedDict(
+    "Object",
+    {
+        "label": int,
+        "kind": str,
+        "class": int,
+        "name": str,
+        "part_of": "int | None",
+        "score": float,
+        "area": int,
+        "bbox": "list[int]",
+        "rle": str,
+        "polygons": "list[list[NDArray[np.float64]]]",
+    },
+)
 
 
 class Result:
     """What was found in an image.
 
-    Shown in a notebook, it is the image under the colors of its labels, and a table. Pickles hold labels, regions and the image.
+    Shown in a notebook, it is the image under the colors of its labels, and a table. A result, and its pickle, hold the image too: of
+    thousands of images, keep what you need instead, such as ``result.mask``.
 
     Attributes
     ----------
@@ -125,8 +129,9 @@ class Result:
     True
     """
 
-    def __init__(self, found: _deepcut.Found, picture: Picture | None) -> None:
+    def __init__(self, found: _deepcut.Found, picture: Picture | None, options: _deepcut.Options) -> None:
         self._found = found
+        self._options = options
         self._pixels = None if picture is None else picture.pixels
         self._mask: NDArray[np.bool_] | None = None
         self._regions: tuple[Region, ...] | None = None
@@ -135,14 +140,16 @@ class Result:
     @property
     def labels(self) -> NDArray[np.uint8]:
         """A label for each pixel, (H, W) uint8; 0 is background. The result's own memory, not a copy."""
-        return self._found.labels
+        labels: NDArray[np.uint8] = self._found.labels
+        return labels
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The foreground, (H, W) bool."""
-        if self._mask is None:
-            self._mask = self._found.mask()
-        return self._mask
+        mask = self._mask
+        if mask is None:
+            self._mask = mask = self._found.mask()
+        return mask
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -310,7 +317,7 @@ class Result:
         ValueError
             If there is no image, or it has another size.
         """
-        return _deepcut.Image.decode(self._found.png("overlay", self._source(image))).rgb()
+        return _rgb(self._found.png("overlay", self._source(image)))
 
     def cutout(self, image: ImageLike | None = None) -> NDArray[np.uint8]:
         """The image in its own colors, transparent outside the foreground.
@@ -329,7 +336,8 @@ class Result:
         ValueError
             If there is no image, or it has another size.
         """
-        return _deepcut.Image.decode(self._found.png("cutout", self._source(image))).rgba()
+        pixels: NDArray[np.uint8] = _deepcut.Image.decode(self._found.png("cutout", self._source(image))).rgba()
+        return pixels
 
     def _source(self, image: ImageLike | None = None) -> _images.Pixels:
         pixels = self._pixels if image is None else _images.load(image).pixels
@@ -347,7 +355,8 @@ class Result:
         dict
             Ready for `json.dump`; the command's guide explains every field.
         """
-        return self._found.report(self.name or "image", self._pixels)
+        report: dict[str, Any] = self._found.report(self.name or "image", self._pixels)
+        return report
 
     def to_files(self, format: str, *, name: str | None = None, **options: Any) -> dict[str, bytes]:
         """The files of a format, in memory.
@@ -411,8 +420,8 @@ class Result:
         path : str or os.PathLike
             A folder, created if missing; or the name of one file, which ends in .png, .json, .geojson, .npz or .npy.
         formats : str or iterable of str, optional
-            See `to_files`. Default: what the file's name says, where .png is the mask of an object and else the labels; for a folder
-            'mask' or 'labels', and 'overlay'.
+            See `to_files`. Default: what the file's name says, where .png is the mask of one object and else the labels; for a folder
+            'mask' and 'overlay' of one object, else 'labels' and 'overlay'.
         name : str, optional
             See `to_files`.
         **options
@@ -446,8 +455,8 @@ class Result:
         if not single and not os.path.isdir(path) and extension in (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"):
             raise ValueError(f"{path}: results are PNG files, since others would change labels; end the name in .png")
         if chosen is None:
-            data = "mask" if self._is_one_object() else "labels"
-            chosen = [_BY_EXTENSION.get(extension, data)] if single else [data] + ["overlay"] * (self._pixels is not None)
+            usual = [format for format in self._options.usual_formats() if format != "overlay" or self._pixels is not None]
+            chosen = [_BY_EXTENSION.get(extension, usual[0])] if single else usual
         files: dict[str, bytes] = {}
         for format in chosen:
             takes = options if format not in _PICTURES and format != "json" else {}
@@ -455,15 +464,12 @@ class Result:
         if single:
             if len(files) != 1:
                 raise ValueError(f"{' and '.join(chosen)} are {len(files)} files; give a folder instead of {path}")
-            targets = {path: data for data in files.values()}
+            targets = {path: next(iter(files.values()))}
         else:
             targets = {os.path.join(path, file): data for file, data in files.items()}
         for target, content in targets.items():
             _write(target, content)
         return list(targets)
-
-    def _is_one_object(self) -> bool:
-        return self.mode != "objects" and all(region.label <= 1 and region.kind in ("background", "object") for region in self.regions)
 
     def plot(self, ax: Axes | None = None, *, image: ImageLike | None = None) -> Axes:
         """Draw the overlay with matplotlib.
@@ -499,7 +505,7 @@ class Result:
     def _picture(self, image: ImageLike | None = None) -> NDArray[np.uint8]:
         """The overlay, or without an image the colors of the labels."""
         if image is None and self._pixels is None:
-            return _deepcut.Image.decode(self._found.png("labels", None)).rgb()
+            return _rgb(self._found.png("labels"))
         return self.overlay(image)
 
     def _repr_png_(self) -> bytes:
@@ -511,8 +517,12 @@ class Result:
     def _repr_html_(self) -> str:
         """The overlay and a table for notebooks."""
         height, width = self.shape
-        head = "<tr>" + "".join(f"<th>{title}</th>" for title in ("", "label", "kind", "score", "area", "box (x, y, w, h)")) + "</tr>"
-        palette = _palette(self._found.png("labels", None))
+        head = (
+            "<tr>"
+            + "".join(f"<th>{title}</th>" for title in ("", "label", "kind", "score", "area", "box (x, y, w, h)"))
+            + "</tr>"
+        )
+        palette = _palette(self._found.png("labels"))
         rows = [_row(region, height * width, palette[region.label]) for region in self.regions[:_NOTEBOOK_ROWS]]
         more = len(self.regions) - len(rows)
         rows += [f'<tr><td colspan="6">and {more} more</td></tr>'] if more > 0 else []
@@ -532,7 +542,15 @@ class Result:
     def __repr__(self) -> str:
         name = f"{self.name!r}, " if self.name else ""
         foreground = sum(region.is_foreground for region in self.regions)
-        return f"<Result {name}{self.shape[0]} × {self.shape[1]}, {self.mode}: {foreground} found, confidence {self.confidence:.2f}>"
+        return (
+            f"<Result {name}{self.shape[0]} × {self.shape[1]}, {self.mode}: {foreground} found, confidence {self.confidence:.2f}>"
+        )
+
+
+def _rgb(png: bytes) -> NDArray[np.uint8]:
+    """The colors of a PNG file."""
+    pixels: NDArray[np.uint8] = _deepcut.Image.decode(png).rgb()
+    return pixels
 
 
 def _region(fields: Mapping[str, Any]) -> Region:
@@ -545,12 +563,14 @@ def _palette(png: bytes) -> list[tuple[int, int, int]]:
     """The colors of a palette PNG, by label."""
     at = png.index(b"PLTE")
     colors = png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at], "big")]
-    return list(zip(colors[::3], colors[1::3], colors[2::3]))
+    return list(zip(colors[::3], colors[1::3], colors[2::3], strict=True))
 
 
 def _row(region: Region, pixels: int, color: tuple[int, int, int]) -> str:
     """A region as a row of the table in a notebook. Overlays leave label 0 in its own colors."""
-    swatch = f'<span style="display: inline-block; width: 1em; height: 1em; background: rgb{color}"></span>' if region.label else ""
+    swatch = (
+        f'<span style="display: inline-block; width: 1em; height: 1em; background: rgb{color}"></span>' if region.label else ""
+    )
     box = ", ".join(map(str, region.bbox))
     cells = (swatch, region.label, html.escape(region.kind), f"{region.score:.2f}", f"{region.area / pixels:.1%}", box)
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

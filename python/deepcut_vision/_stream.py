@@ -12,7 +12,16 @@ import numpy as np
 
 from . import _deepcut, _images
 from ._estimator import DeepCut
-from ._parameters import PARAMETERS, Parameters, build_options, check_names, checked_limits, checked_threads, engine_of, spelled_out
+from ._parameters import (
+    PARAMETERS,
+    Parameters,
+    build_options,
+    check_names,
+    checked_limits,
+    checked_threads,
+    engine_of,
+    spelled_out,
+)
 from ._result import Result
 from ._warn import warn
 
@@ -95,7 +104,9 @@ def iter_segment(
     2 (48, 64) False
     """
     if isinstance(images, (str, bytes, os.PathLike)):
-        raise TypeError("expected an iterable of images, not one; for a folder: sorted(pathlib.Path(folder).rglob('*.jpg')), or segment_folder")
+        raise TypeError(
+            "expected an iterable of images, not one; for a folder: sorted(pathlib.Path(folder).rglob('*.jpg')), or segment_folder"
+        )
     if isinstance(images, np.ndarray) and images.ndim < 4:
         raise TypeError(f"expected an iterable of images, not one of shape {images.shape}; pass [image]")
     if on_error not in ("warn", "raise", "return"):
@@ -137,7 +148,7 @@ def _results(
     def work(image: ImageLike, name: str | None) -> tuple[Result, _images.Picture]:
         picture = _images.load(image, **limits)
         picture = _images.Picture(picture.pixels, name or picture.name)
-        return Result(engine.segment(picture.pixels, options), picture), picture
+        return Result(engine.segment(picture.pixels, options), picture, options), picture
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="deepcut")
     waiting: deque[tuple[str, Future[tuple[Result, _images.Picture]]]] = deque()

@@ -94,7 +94,7 @@ def assigned_threads() -> int:
     """The whole CPUs that Ray assigned to this actor, at least one."""
     if not ray.is_initialized() or ray.get_runtime_context().get_actor_id() is None:
         return 1
-    resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+    resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()
     return max(1, int(resources.get("CPU", 1)))
 
 
@@ -102,8 +102,7 @@ def with_memory(options: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """Options with a limit of memory: this actor's share of its node's, as every actor would take what is free for its own."""
     if options.get("max_memory") is None and ray.is_initialized():
         here = ray.get_runtime_context().get_node_id()
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        resources: dict[str, float] = next((node["Resources"] for node in nodes if node["NodeID"] == here), {})
+        resources: dict[str, float] = next((node["Resources"] for node in ray.nodes() if node["NodeID"] == here), {})
         if resources.get("memory") and resources.get("CPU"):
             share = resources["memory"] * min(1.0, threads / resources["CPU"])
             return {**options, "max_memory": int(share)}

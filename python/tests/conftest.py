@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+# Lets scikit-learn's checks of array types run; read when scipy is imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -24,7 +24,9 @@ def test_the_command_is_the_package() -> None:
 
 
 def test_an_entry_point_runs_it() -> None:
-    if (path := shutil.which("deepcut")) is None or "deepcut_vision" not in Path(path).read_bytes()[:500].decode(errors="replace"):
+    if (path := shutil.which("deepcut")) is None or "deepcut_vision" not in Path(path).read_bytes()[:500].decode(
+        errors="replace"
+    ):
         pytest.skip("the package is not installed, so that it has no script")
     import subprocess
 
@@ -63,7 +65,20 @@ def test_labels_and_options_are_the_commands(mug: Path, tmp_path: Path, flags: l
     with PIL.Image.open(tmp_path / "mug.labels.png") as labels:
         assert np.array_equal(np.asarray(labels), result.labels)
     theirs, ours = rounded(json.loads((tmp_path / "mug.json").read_text())), rounded(result.report())
-    for name in ("options", "seed", "backbone", "kernels", "confidence", "labels", "components", "grid", "version", "object", "area", "box"):
+    for name in (
+        "options",
+        "seed",
+        "backbone",
+        "kernels",
+        "confidence",
+        "labels",
+        "components",
+        "grid",
+        "version",
+        "object",
+        "area",
+        "box",
+    ):
         assert ours[name] == theirs[name], name
 
 
@@ -88,7 +103,20 @@ def test_evaluation_is_the_commands(dataset: Path) -> None:
 
     options = {"epochs": (5, 6, 7), "random_state": 3, "options": {"dropout": 0.25}, "tau": -0.1, "largest_component": True}
     ours = dc.evaluate("masks", dataset, limit=2, seeds=2, **options)
-    flags = ["--epochs", "5,6,7", "--seed", "3", "--set", "dropout=0.25", "--tau=-0.1", "--largest-component", "--limit", "2", "--seeds", "2"]
+    flags = [
+        "--epochs",
+        "5,6,7",
+        "--seed",
+        "3",
+        "--set",
+        "dropout=0.25",
+        "--tau=-0.1",
+        "--largest-component",
+        "--limit",
+        "2",
+        "--seeds",
+        "2",
+    ]
     done = command("eval", "masks", "--root", dataset, "--json", *flags)
     assert done.returncode == 0, done.stderr
     assert untimed(ours) == untimed(json.loads(done.stdout))

@@ -37,6 +37,7 @@ FLOATS = "images are uint8; tables of floats are refused, and the message says h
 NO_FEATURES = "columns of an image are no features, so that there is no n_features_in_"
 # Of scikit-learn's own tables of floats, DeepCut itself takes none.
 OF_DEEPCUT = {
+    "check_array_api_input": FLOATS,
     "check_dict_unchanged": FLOATS,
     "check_fit2d_1feature": FLOATS,
     "check_fit2d_1sample": FLOATS,
@@ -153,7 +154,13 @@ def test_features_once_and_clusters_many_times(mug: Path) -> None:
     features = model.features(mug)
     assert isinstance(features, dc.FeatureMap) and features.dtype == np.float32 and features.ndim == 3
     assert np.array_equal(model.cluster(features).labels, model.segment(mug).labels)
-    for options in ({"n_clusters": 5}, {"mode": "parts"}, {"mode": "objects"}, {"method": "deep-spectral", "color": 10}, {"refine": "bilateral"}):
+    for options in (
+        {"n_clusters": 5},
+        {"mode": "parts"},
+        {"mode": "objects"},
+        {"method": "deep-spectral", "color": 10},
+        {"refine": "bilateral"},
+    ):
         same = dc.segment(mug, **options)
         clustered = model.cluster(features, **options)
         assert np.array_equal(clustered.labels, same.labels), options
@@ -176,7 +183,14 @@ def test_features_from_elsewhere() -> None:
     features[2:4, 3:6] = (0, 1)
     expected = features[..., 1] > 0
     model = dc.DeepCut()
-    forms = (features, features.astype(np.float32), np.asfortranarray(features), features[::-1][::-1], features.tolist(), OnlyDlpack(features))
+    forms = (
+        features,
+        features.astype(np.float32),
+        np.asfortranarray(features),
+        features[::-1][::-1],
+        features.tolist(),
+        OnlyDlpack(features),
+    )
     for form in forms:
         assert np.array_equal(model.cluster(form).mask, expected)
     assert model.cluster(features, size=(60, 80)).shape == (60, 80)

@@ -40,7 +40,18 @@ def test_files_are_the_commands_byte_for_byte(photos: Path, tmp_path: Path) -> N
     assert (summary.images, summary.done, summary.failed) == (2, 2, 0) and summary.is_complete
     summary.raise_for_failures()
     done = command(
-        "segment", photos, "-o", tmp_path / "theirs", "--format", ",".join(formats), "--mode", "objects", "--label", "thing", "--simplify", 1
+        "segment",
+        photos,
+        "-o",
+        tmp_path / "theirs",
+        "--format",
+        ",".join(formats),
+        "--mode",
+        "objects",
+        "--label",
+        "thing",
+        "--simplify",
+        1,
     )
     assert done.returncode == 0, done.stderr
     ours, theirs = files(tmp_path / "ours"), files(tmp_path / "theirs")
@@ -72,11 +83,18 @@ def test_progress_is_told_in_order(photos: Path, tmp_path: Path) -> None:
     told: list[dc.Progress] = []
     for _ in range(2):
         dc.segment_folder([photos / "sub", photos / "mug.jpg"], tmp_path / "out", formats="mask", progress=told.append, threads=2)
-    assert [(step.done, step.total, step.outcome) for step in told] == [(1, 2, "done"), (2, 2, "done"), (1, 2, "skipped"), (2, 2, "skipped")]
+    assert [(step.done, step.total, step.outcome) for step in told] == [
+        (1, 2, "done"),
+        (2, 2, "done"),
+        (1, 2, "skipped"),
+        (2, 2, "skipped"),
+    ]
     assert [Path(step.name).name for step in told[:2]] == ["ducks1.jpg", "mug.jpg"]
 
 
-def test_a_bar_is_drawn_if_tqdm_is_there(photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_is_drawn_if_tqdm_is_there(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     dc.segment_folder(photos, tmp_path / "out", formats="mask", progress=True)
     assert "2/2" in capfd.readouterr().err
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
@@ -94,6 +112,21 @@ def test_failures_do_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
     assert [step.outcome for step in told].count("failed") == 1
     with pytest.raises(OSError, match=r"a\.jpg"):
         summary.raise_for_failures()
+
+
+def test_files_of_unknown_formats_are_told(photos: Path, tmp_path: Path) -> None:
+    (photos / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.warns(UserWarning, match="1 file left out: HEIC.*convert") as caught:
+        assert dc.segment_folder(photos, tmp_path / "out", formats="mask").done == 2
+    assert caught[0].filename == __file__
+
+
+def test_a_damaged_file_is_told(photos: Path, tmp_path: Path) -> None:
+    whole = (photos / "mug.jpg").read_bytes()
+    (photos / "mug.jpg").write_bytes(whole[:20_000])
+    with pytest.warns(UserWarning, match="mug.jpg is damaged") as caught:
+        summary = dc.segment_folder(photos, tmp_path / "out", formats="mask", keep_damaged=True)
+    assert caught[0].filename == __file__ and summary.details["damaged"] == 1 and summary.is_complete
 
 
 def test_results_of_other_options_are_kept(photos: Path, tmp_path: Path) -> None:
@@ -122,6 +155,8 @@ def test_wrong_arguments(photos: Path, tmp_path: Path) -> None:
         (ValueError, "n_clusters is 99", {"n_clusters": 99}),
         (ValueError, "simplify", {"simplify": -1}),
         (ValueError, "threads", {"threads": 0}),
+        (TypeError, "progress is 'bar'", {"progress": "bar"}),
+        (TypeError, "overwrite is 1", {"overwrite": 1}),
         (ValueError, "pixels", {"coco_masks": "pixels", "formats": "coco"}),
         (TypeError, "segment_folder.*'overwrites'", {"overwrites": True}),
     ):

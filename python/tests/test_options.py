@@ -95,7 +95,9 @@ def test_wrong_options_say_which_and_what_to_do(image: NDArray[np.uint8], option
         dc.segment(image, **options)
 
 
-def test_weights_that_are_not_here_are_an_error_of_their_own(image: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_here_are_an_error_of_their_own(
+    image: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     name = next(model["name"] for model in dc.models() if model["name"] != "embedded")
     with pytest.raises(dc.WeightsNotFound, match="offline"):

@@ -247,6 +247,14 @@ def test_a_job_that_cannot_run_says_why(
     assert not list(pictures.parent.glob("out/parts/*"))
 
 
+def test_a_cluster_that_is_not_there_is_said_at_once(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from deepcut_vision._ray_command import main
+
+    assert main([str(pictures), str(tmp_path / "out"), "--address", "127.0.0.1:1"]) == 2
+    assert "no cluster answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_jobs_do_not_write_to_one_folder(pictures: Path, tmp_path: Path) -> None:
     from deepcut_vision._ray_job import Job, JobError, _locked, run
 

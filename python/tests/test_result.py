@@ -165,13 +165,18 @@ def test_wrong_formats_are_refused(parts: dc.Result) -> None:
         parts.to_files("coco", coco_masks="pixels")
 
 
-def test_saving_to_one_file_and_to_a_folder(parts: dc.Result, objects: dc.Result, tmp_path: Path, image: NDArray[np.uint8]) -> None:
+def test_saving_to_one_file_and_to_a_folder(
+    parts: dc.Result, objects: dc.Result, tmp_path: Path, image: NDArray[np.uint8]
+) -> None:
     assert parts.save(tmp_path / "a.png") == [str(tmp_path / "a.png")]
     with PIL.Image.open(tmp_path / "a.png") as labels:
         assert labels.mode == "P" and np.array_equal(np.asarray(labels), parts.labels)
     dc.segment(image).save(tmp_path / "new" / "b.PNG")
     with PIL.Image.open(tmp_path / "new" / "b.PNG") as mask:
         assert mask.mode == "L"
+    dc.segment(np.zeros((8, 8, 3), np.uint8), mode="parts").save(tmp_path / "new" / "empty.png")
+    with PIL.Image.open(tmp_path / "new" / "empty.png") as labels:
+        assert labels.mode == "P"
     parts.save(tmp_path / "a.png", "overlay")
     with PIL.Image.open(tmp_path / "a.png") as overlay:
         assert overlay.mode == "RGB"

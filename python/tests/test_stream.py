@@ -94,7 +94,12 @@ def test_errors_of_the_iterable_are_the_callers(image: NDArray[np.uint8]) -> Non
 
 
 def test_wrong_arguments_are_told_at_the_call(image: NDArray[np.uint8]) -> None:
-    for images, words in (("photos", "segment_folder"), (b"", "iterable"), (Path("photos"), "segment_folder"), (image, r"\[image\]")):
+    for images, words in (
+        ("photos", "segment_folder"),
+        (b"", "iterable"),
+        (Path("photos"), "segment_folder"),
+        (image, r"\[image\]"),
+    ):
         with pytest.raises(TypeError, match=words):
             dc.iter_segment(images)
     with pytest.raises(TypeError, match="not iterable"):
