@@ -40,11 +40,11 @@ def pictures(folder, count, height, width, ending):
 
 
 def job(cluster, *arguments, watch=None):
-    """Runs the job; its summary. `watch` is called with the process's id while it runs."""
+    """Runs the job; its summary. `watch` runs beside it, until its event is set."""
     command = [sys.executable, "-m", "deepcut_vision.ray", *map(str, arguments), "--address", cluster.address, "--json", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     ended = threading.Event()
-    watcher = threading.Thread(target=watch, args=(ended,)) if watch else None
+    watcher = threading.Thread(target=watch, args=(ended, cluster)) if watch else None
     if watcher:
         watcher.start()
     out, _ = process.communicate()
@@ -83,10 +83,10 @@ with tempfile.TemporaryDirectory() as folder:
             row[name] = job(cluster, place("photos"), place(f"row {name}"), *flags)["bytes"] / args.pictures
     samples = []
 
-    def watch(ended):
+    def watch(ended, cluster):
         while not ended.wait(0.5):
             parts = len(list(Path(place("memory/parts")).glob("part-*")))
-            if parts and (now := resident_of_actor()):
+            if parts and (now := resident_of_actor(cluster)):
                 samples.append((parts * 100, now))
 
     with cluster_of(1, connect=False) as cluster:

@@ -115,10 +115,13 @@ def _plain(value: Any) -> Any:
 
 def _table(batch: Batch, names: list[str]) -> pa.Table:
     """Columns of a batch of any format."""
+    table: pa.Table
     if isinstance(batch, pa.Table):
-        return batch.select(names)
+        table = batch.select(names)
+        return table
     block = ray.data.block.BlockAccessor.batch_to_block({name: batch[name] for name in names} if isinstance(batch, Mapping) else batch[names])
-    return ray.data.block.BlockAccessor.for_block(block).to_arrow()
+    table = ray.data.block.BlockAccessor.for_block(block).to_arrow()
+    return table
 
 
 if __name__ == "__main__":

@@ -178,8 +178,9 @@ def test_a_job_that_dies_is_continued(cluster: Any, tmp_path: Path) -> None:
     assert status == 130, errors
     assert summary["skipped"] >= 20 and summary["not_done"] > 0
     assert summary["skipped"] + summary["done"] + summary["not_done"] == count
-    status, last, _ = finished(job(cluster, pictures, output, "--part-rows", 5, "--set", "resolution=160"))
-    assert status == 0 and last["skipped"] >= summary["skipped"] + summary["done"] and last["skipped"] + last["done"] == count
+    status, last, errors = finished(job(cluster, pictures, output, "--part-rows", 5, "--set", "resolution=160"))
+    assert status == 0, errors
+    assert last["skipped"] >= summary["skipped"] + summary["done"] and last["skipped"] + last["done"] == count
     expect_each_once(output, count)
 
 
@@ -189,7 +190,7 @@ def test_memory_of_an_actor_stays_flat(cluster: Any, tmp_path: Path) -> None:
     process = job(cluster, many(tmp_path / "photos", count), output, "--part-rows", 20, "--actors", 1, "--set", "resolution=96")
     samples: list[tuple[int, float]] = []
     while process.poll() is None:
-        parts, resident = len(list(output.glob("parts/part-*"))), resident_of_actor()
+        parts, resident = len(list(output.glob("parts/part-*"))), resident_of_actor(cluster)
         if parts and resident:
             samples.append((parts, resident))
         time.sleep(0.1)
