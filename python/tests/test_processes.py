@@ -147,6 +147,16 @@ def test_other_threads_go_on_meanwhile(call: str, mug: Path, tmp_path: Path) -> 
         "polygons": lambda: result._found.annotate("geojson", "a.png"),
     }
     calls[call]()  # the network is loaded
+    # On a busy machine a thread may wait for other reasons, though not each time.
+    tries = [longest_gap(calls[call]) for _ in range(4)]
+    longest, whole = min(tries, key=lambda found: found[0] / found[1])
+    # A call that kept the interpreter would be one gap, as long as itself.
+    assert whole > 0.02, f"{call} is too quick to tell: {whole}"
+    assert longest < 0.5 * whole, f"{call}: no thread ran for {longest:.3f} of {whole:.3f} s"
+
+
+def longest_gap(call: Callable[[], object]) -> tuple[float, float]:
+    """For how long another thread did not run during a call, and how long it took, in seconds."""
     ticks: list[float] = []
     stop = threading.Event()
 
@@ -159,16 +169,13 @@ def test_other_threads_go_on_meanwhile(call: str, mug: Path, tmp_path: Path) -> 
     other.start()
     try:
         begin = time.perf_counter()
-        calls[call]()
+        call()
         end = time.perf_counter()
     finally:
         stop.set()
         other.join()
     during = [begin, *(tick for tick in ticks if begin < tick < end), end]
-    longest = max(np.diff(during))
-    # A call that kept the interpreter would be one gap, as long as itself.
-    assert end - begin > 0.02, f"{call} is too quick to tell: {end - begin}"
-    assert longest < 0.5 * (end - begin), f"{call}: no thread ran for {longest:.3f} of {end - begin:.3f} s"
+    return max(np.diff(during)), end - begin
 
 
 def test_results_are_freed(image: NDArray[np.uint8]) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import child_environment
+from conftest import REPOSITORY, child_environment
 
 import deepcut_vision as dc
 
@@ -96,5 +96,5 @@ def test_uses_pass_and_misuses_are_found(tmp_path: Path) -> None:
 
 def test_the_package_is_strictly_typed(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
-    done = mypy(str(Path(dc.__file__).parent), folder=tmp_path)
+    done = mypy(str(REPOSITORY / "python" / "deepcut_vision"), folder=tmp_path)
     assert done.returncode == 0, done.stdout

@@ -9,7 +9,7 @@ use crate::work::{Signals, detached};
 use deepcut::backbone::{Backbone, BackboneError, Identity, Input, InputSpec};
 use deepcut::batch::Stopwatch;
 use deepcut::progress::Observer;
-use deepcut::{Cpu, Error, FeatureMap, Idle, Refine, Segmentation, Segmenter};
+use deepcut::{Cpu, Error, FeatureMap, Idle, Refine, Segmenter};
 use deepcut_cli::embed::{
     MemoryArg, NetworkArgs, RunArgs, chain, cpu_builder, memory_limit, network, parse_memory, without_flags,
 };
@@ -145,7 +145,11 @@ impl Engine {
         let segmenter = self.segmenter(&options.options)?;
         let seen = image.seen()?;
         let image = seen.image();
-        let map = detached(py, || segmenter.features(image).map_err(of))?;
+        let (map, _) = observed(py, |observe| {
+            let view = segmenter.options().needed_view();
+            let maps = view.features_observed(segmenter.backbone(), &[image], observe)?;
+            maps.into_iter().next().ok_or(Error::Cancelled)
+        })?;
         let ((height, width), dim, constant) = (map.grid(), map.dim(), map.is_of_constant_image());
         let objectness = map.objectness().map(|values| values.to_vec().into_pyarray(py).reshape([height, width]));
         let colors = map.colors().map(|values| values.to_vec().into_pyarray(py).reshape([height, width, 3]));
@@ -241,10 +245,10 @@ impl Drop for Engine {
 }
 
 /// Does work that tells of its steps, and returns what it found and the seconds of each stage.
-fn observed(
+fn observed<T: Send>(
     py: Python<'_>,
-    work: impl FnOnce(&mut Observer<'_>) -> Result<Segmentation, Error> + Send,
-) -> PyResult<(Segmentation, Vec<(String, f64)>)> {
+    work: impl FnOnce(&mut Observer<'_>) -> Result<T, Error> + Send,
+) -> PyResult<(T, Vec<(String, f64)>)> {
     detached(py, || {
         let (mut signals, mut watch) = (Signals::new(), Stopwatch::new("resize"));
         let found = work(&mut |step| {

@@ -70,14 +70,17 @@ impl Found {
 
     /// The segmentation of the labels as they are now: they are the caller's to change.
     fn segmentation(&self, py: Python<'_>) -> PyResult<Segmentation> {
-        let labels = self.labels.bind(py).readonly().as_slice()?.to_vec();
+        let labels = self.labels.bind(py).readonly();
+        let labels = labels.as_slice()?;
         let meaning = |region: &Region| {
             let Region { label, kind, part_of, score, .. } = *region;
             Meaning { label, kind, part_of, score }
         };
         let meanings: Vec<Meaning> = self.regions.iter().map(meaning).collect();
-        let found = Segmentation::new(self.height, self.width, labels, &meanings).map_err(errors::value)?;
-        Ok(found.with_cut(self.confidence, self.grid))
+        detached(py, || {
+            let found = Segmentation::new(self.height, self.width, labels.to_vec(), &meanings).map_err(errors::value)?;
+            Ok(found.with_cut(self.confidence, self.grid))
+        })
     }
 
     fn record(&self, name: &str) -> Record {

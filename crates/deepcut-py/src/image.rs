@@ -87,7 +87,8 @@ impl Image {
 
     /// The colors that a network sees, (height, width, 3): a new array.
     fn rgb<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<u8>>> {
-        self.image.rgb().to_vec().into_pyarray(py).reshape([self.image.height(), self.image.width(), 3])
+        let values = detached(py, || Ok(self.image.rgb().to_vec()))?;
+        values.into_pyarray(py).reshape([self.image.height(), self.image.width(), 3])
     }
 
     /// The image's own colors and its opacity, (height, width, 4): a new array.

@@ -5,12 +5,13 @@
 use deepcut::backbone::Config;
 use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
-use deepcut::backbone::{Backbone, Input, WeightsError, embedded};
+use deepcut::backbone::{Backbone, Input, ViewError, WeightsError, embedded};
 use deepcut::internals::facet::fuse;
 use deepcut::metrics::iou;
-use deepcut::{Cpu, FeatureMap, Image, Isa, Options, Precision, Segmenter};
+use deepcut::{Cpu, FeatureMap, Image, Isa, Options, Precision, Segmenter, Step, View};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -38,6 +39,29 @@ fn stopping_early_changes_nothing() {
         assert_eq!(both.dim(), 2 * alone.dim());
         let last = features(&load(&bytes, "token@2").unwrap(), 40, 56);
         assert_eq!(fuse(vec![alone, last]).unwrap(), both, "{facet}");
+    }
+}
+
+/// Three blocks ask three times; after a no nothing is computed.
+#[test]
+fn work_is_cancelled_between_blocks() {
+    let network = load(&fixture("vit_tiny_random"), "token@2").unwrap();
+    let image = Image::new(40, 56, (0..40 * 56 * 3).map(|i| (i * i % 251) as u8).collect()).unwrap();
+    let run = |asks: usize| {
+        let mut steps = Vec::new();
+        let found = View::default().resolution(48).features_observed(&network, &[&image], &mut |step| {
+            steps.push(step);
+            if steps.len() > asks { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (found, steps)
+    };
+    let (found, steps) = run(9);
+    assert_eq!(steps, [Step::Resize, Step::Backbone, Step::Backbone, Step::Backbone, Step::Backbone]);
+    assert!(found.is_ok());
+    for asks in 0..5 {
+        let (found, steps) = run(asks);
+        assert!(matches!(found, Err(ViewError::Cancelled(_))), "after {asks}");
+        assert_eq!(steps.len(), asks + 1);
     }
 }
 

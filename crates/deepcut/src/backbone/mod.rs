@@ -13,6 +13,7 @@ mod view;
 pub mod vit;
 pub(crate) mod weights;
 
+use std::fmt;
 use crate::cpu::{Cpu, Precision};
 use crate::features::{FeatureMap, FeatureMapError};
 use crate::kernels::is_shape;
@@ -22,11 +23,18 @@ pub use view::{Framing, RESOLUTIONS, View, ViewError};
 pub use weights::{WeightsError, sha256, sha256_of_reader};
 
 /// A resized, normalized image: `[height, width, 3]`, as a network takes it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Input<'a> {
     height: usize,
     width: usize,
     data: &'a [f32],
+    go_on: Option<&'a dyn Fn() -> bool>,
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("height", &self.height).field("width", &self.width).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Input<'a> {
@@ -38,7 +46,21 @@ impl<'a> Input<'a> {
         if height == 0 || width == 0 || !is_shape(data.len(), [height, width, 3]) {
             return Err(BackboneError::Input { height, width, got: data.len() });
         }
-        Ok(Self { height, width, data })
+        Ok(Self { height, width, data, go_on: None })
+    }
+
+    /// With a question that a network may ask while it works on the input: whether to go on.
+    #[must_use]
+    pub fn with_go_on(self, go_on: &'a dyn Fn() -> bool) -> Self {
+        Self { go_on: Some(go_on), ..self }
+    }
+
+    /// An error if the work was cancelled. Networks that take long ask now and then.
+    ///
+    /// # Errors
+    /// [`BackboneError::Cancelled`].
+    pub fn go_on(&self) -> Result<(), BackboneError> {
+        if self.go_on.is_none_or(|go_on| go_on()) { Ok(()) } else { Err(BackboneError::Cancelled) }
     }
 
     /// Rows and columns.
@@ -97,6 +119,9 @@ pub enum BackboneError {
     /// The device failed: it is lost or out of memory.
     #[error("the device that runs the network failed: {0}")]
     Device(String),
+    /// [`Input::go_on`] said so.
+    #[error("the work was cancelled")]
+    Cancelled,
 }
 
 /// Name, checksum and settings of a network: what a report records, and a cache compares.

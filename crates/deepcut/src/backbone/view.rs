@@ -1,5 +1,6 @@
 //! The view of an image: how it becomes a network's input, and how the network's output becomes features.
 
+use std::cell::RefCell;
 use super::{Backbone, BackboneError, Input, facet};
 use crate::features::FeatureMap;
 use crate::image::{Filter, Image, ImageError, size_keeping_aspect};
@@ -59,10 +60,19 @@ pub enum ViewError {
     Image(#[from] ImageError),
     /// The network failed.
     #[error(transparent)]
-    Backbone(#[from] BackboneError),
+    Backbone(BackboneError),
     /// The observer returned `Break`.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl From<BackboneError> for ViewError {
+    fn from(error: BackboneError) -> Self {
+        match error {
+            BackboneError::Cancelled => Self::Cancelled(Cancelled),
+            error => Self::Backbone(error),
+        }
+    }
 }
 
 impl View {
@@ -136,7 +146,8 @@ impl View {
         self.features_observed(backbone, images, &mut go_on)
     }
 
-    /// As [`View::features`]; `observe` is called as each step begins, and cancels the work if it returns `Break`.
+    /// As [`View::features`]; `observe` is called as each step begins, and before each block of a vision transformer, and cancels the work if it
+    /// returns `Break`.
     ///
     /// # Errors
     /// As [`View::features`], and [`ViewError::Cancelled`].
@@ -154,9 +165,13 @@ impl View {
             let (height, width) = view.input_size(image, backbone);
             resized.push((height, width, image.resize(height, width, view.filter)?.normalize(spec.mean, spec.std)));
         }
-        let inputs =
-            resized.iter().map(|(height, width, data)| Input::new(*height, *width, data)).collect::<Result<Vec<_>, _>>()?;
         begin(observe, Step::Backbone)?;
+        let observe = RefCell::new(observe);
+        let go_on = || begin(&mut **observe.borrow_mut(), Step::Backbone).is_ok();
+        let mut inputs = Vec::with_capacity(images.len());
+        for (height, width, data) in &resized {
+            inputs.push(Input::new(*height, *width, data)?.with_go_on(&go_on));
+        }
         let maps = backbone.features(&inputs)?;
         if maps.len() != images.len() {
             let what = format!("it gave {} feature maps for {} images", maps.len(), images.len());

@@ -169,6 +169,7 @@ impl VisionTransformer {
         let keys_values = KeysValues::new(cpu.float(self.identity.precision));
         let mut state = State { x: self.embed(input), keys_values, ..State::default() };
         for (index, block) in self.blocks.iter().enumerate() {
+            input.go_on()?;
             let wanted = |facet: Facet| self.facets.contains(&(facet, index));
             let mut keep = |facet: Facet, tokens: &[f32]| {
                 for (map, _) in maps.iter_mut().zip(&self.facets).filter(|(_, which)| **which == (facet, index)) {
