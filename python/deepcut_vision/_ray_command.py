@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -95,14 +96,18 @@ def _names(path: str | None) -> list[str]:
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     """Connects to a cluster; makes one of this machine if no address is given."""
+    # Not for people: a tip about accelerators, and that actors restart only while this process lives.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    else:
+        _check_listens(address)
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
             ray.init(address="local", include_dashboard=False, **quiet)
@@ -114,6 +119,16 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_listens(address: str) -> None:
+    """Ray would wait many minutes for a cluster that is not there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except OSError as error:
+            raise JobError(f"no cluster answers at {address}: {error}; `ray status` on its head prints the address") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

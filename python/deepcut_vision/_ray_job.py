@@ -184,6 +184,7 @@ def run(job: Job, *, tell: Any = None) -> tuple[int, Summary]:
                 _segment(job, settings, token, todo, summary, tell)
             except KeyboardInterrupt:
                 interrupted = True
+            shutil.rmtree(os.path.join(job.output, _NOTES), ignore_errors=True)
         # What the parts hold decides what is done, whatever became of the machines.
         parts.keep(parts.places())
         places = parts.places()
@@ -205,7 +206,8 @@ def _segment(job: Job, settings: dict[str, Any], token: str, todo: list[Input], 
     import ray
     import ray.data
 
-    cpus = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    nodes: list[dict[str, Any]] = ray.nodes()
+    cpus = sum(node["Resources"].get("CPU", 0) for node in nodes if node["Alive"])
     most = job.actors or max(1, int(cpus // job.cpus))
     # A few batches for each actor at least, so that all end at about the same time.
     size = max(1, min(job.part_rows, -(-len(todo) // (4 * most))))

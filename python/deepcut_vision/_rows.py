@@ -41,7 +41,7 @@ OBJECT = pa.struct(
 
 def row_schema(*, labels_png: bool) -> pa.Schema:
     """The columns of a result."""
-    fields = [
+    fields: list[tuple[str, pa.DataType]] = [
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("object", pa.bool_()),

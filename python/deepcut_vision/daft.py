@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import daft
-import pyarrow as pa
+try:
+    import daft
+    import pyarrow as pa
+except ImportError as error:
+    raise ImportError('deepcut_vision.daft needs Daft: pip install "deepcut-vision[daft]"') from error
 
 from ._rows import Rows, row_schema
 
@@ -53,6 +56,6 @@ class Segment:
         self._rows = Rows(threads=threads, labels_png=labels_png, **options)
 
     @daft.method.batch(return_dtype=daft.DataType.from_arrow_type(_RETURNED), batch_size=16)
-    def __call__(self, images: daft.Series) -> pa.Array:
+    def __call__(self, images: daft.Series) -> pa.Array[Any]:
         """Segment a batch."""
         return pa.array(self._rows.rows(images), type=_RETURNED)

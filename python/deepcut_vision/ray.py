@@ -17,9 +17,12 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
-import pyarrow as pa
-import ray
-import ray.data
+try:
+    import pyarrow as pa
+    import ray
+    import ray.data
+except ImportError as error:
+    raise ImportError('deepcut_vision.ray needs Ray Data: pip install "deepcut-vision[ray]"') from error
 
 from ._inputs import image_column
 from ._rows import Rows
@@ -91,7 +94,8 @@ def assigned_threads() -> int:
     """The whole CPUs that Ray assigned to this actor, at least one."""
     if not ray.is_initialized() or ray.get_runtime_context().get_actor_id() is None:
         return 1
-    return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
+    resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()
+    return max(1, int(resources.get("CPU", 1)))
 
 
 def with_memory(options: Mapping[str, Any], threads: int) -> dict[str, Any]:
@@ -111,10 +115,13 @@ def _plain(value: Any) -> Any:
 
 def _table(batch: Batch, names: list[str]) -> pa.Table:
     """Columns of a batch of any format."""
+    table: pa.Table
     if isinstance(batch, pa.Table):
-        return batch.select(names)
+        table = batch.select(names)
+        return table
     block = ray.data.block.BlockAccessor.batch_to_block({name: batch[name] for name in names} if isinstance(batch, Mapping) else batch[names])
-    return ray.data.block.BlockAccessor.for_block(block).to_arrow()
+    table = ray.data.block.BlockAccessor.for_block(block).to_arrow()
+    return table
 
 
 if __name__ == "__main__":

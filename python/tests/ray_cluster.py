@@ -32,6 +32,8 @@ def cluster_of(nodes: int, *, connect: bool = True) -> Iterator[Any]:
     health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 2000, "health_check_failure_threshold": 4}
     head = {**NODE, "_system_config": health, "num_cpus": 0, "include_dashboard": False, "temp_dir": os.path.join(folder, "ray")}
     cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=True)
+    # By its folder its processes are known from those of another cluster.
+    cluster.folder = folder
     try:
         for _ in range(nodes):
             cluster.add_node(**NODE)
@@ -47,3 +49,16 @@ def cluster_of(nodes: int, *, connect: bool = True) -> Iterator[Any]:
         else:
             os.environ["RAY_TMPDIR"] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def resident_of_actor(cluster: Any) -> float | None:
+    """MB in memory of a cluster's actor of `map_batches`, if there is one. Linux only."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as line, open(f"/proc/{name}/statm") as pages, open(f"/proc/{name}/environ", "rb") as names:
+                if line.read().startswith(b"ray::MapWorker") and cluster.folder.encode() in names.read():
+                    return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        except OSError:
+            # It ended meanwhile.
+            continue
+    return None

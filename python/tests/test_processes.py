@@ -136,12 +136,13 @@ def test_other_threads_go_on_meanwhile(call: str, mug: Path, tmp_path: Path) -> 
     features = dc.DeepCut(resolution=448).features(mug)
     buffer = io.BytesIO()
     PIL.Image.fromarray(large).save(buffer, "PNG", compress_level=1)
+    data = buffer.getvalue()
     model = dc.DeepCut(resolution=896, threads=1)
     calls: dict[str, Callable[[], object]] = {
         "segment": lambda: model.segment(mug),
         "features": lambda: model.features(mug),
         "cluster": lambda: dc.DeepCut(threads=1, epochs=400).cluster(features, mode="parts"),
-        "decode": lambda: _deepcut.Image.decode(buffer.getvalue()),
+        "decode": lambda: [_deepcut.Image.decode(data) for _ in range(4)],
         "mask": lambda: [result._found.mask() for _ in range(20)],
         "overlay": lambda: result._found.png("overlay", large),
         "polygons": lambda: result._found.annotate("geojson", "a.png"),

@@ -21,7 +21,7 @@ ray = pytest.importorskip("ray")
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 import ray.data  # noqa: E402
-from ray_cluster import NODE, cluster_of  # noqa: E402
+from ray_cluster import NODE, cluster_of, resident_of_actor  # noqa: E402
 
 import deepcut_vision as dc  # noqa: E402
 from deepcut_vision._rows import Rows, row_schema  # noqa: E402
@@ -145,41 +145,59 @@ def expect_each_once(output: Path, count: int) -> None:
 
 
 def test_a_node_that_dies_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    count = 400
+    count = 300
     pictures, output = many(tmp_path / "photos", count), tmp_path / "out"
     with cluster_of(2, connect=False) as cluster:
-        process = job(cluster, pictures, output, "--part-rows", 10)
+        process = job(cluster, pictures, output, "--part-rows", 5, "--set", "resolution=160")
         wait_for_parts(output, 6)
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+        assert len(list(output.glob("parts/part-*"))) < count / 5, "the node outlived the job"
         status, summary, errors = finished(process)
         assert (status, summary["done"], summary["failures"], summary["not_done"]) == (0, count, 0, 0), errors
         expect_each_once(output, count)
         # The same rows as on one machine.
         rows = {row["name"]: row for row in pq.read_table(output / "parts").to_pylist()}
         for name in ("0000.png", f"{count - 1:04}.png"):
-            expected = Rows().table([str(pictures / name)]).to_pylist()[0]
+            expected = Rows(**SMALL).table([str(pictures / name)]).to_pylist()[0]
             assert {key: rows[name][key] for key in expected} == expected
 
 
 def test_a_job_that_dies_is_continued(cluster: Any, tmp_path: Path) -> None:
     count = 300
     pictures, output = many(tmp_path / "photos", count), tmp_path / "out"
-    process = job(cluster, pictures, output, "--part-rows", 10)
+    process = job(cluster, pictures, output, "--part-rows", 5, "--set", "resolution=160")
     wait_for_parts(output, 4)
     process.kill()
     process.communicate()
     (output / "parts/.part-left-by-a-machine").write_bytes(b"half")
     # Ctrl-C stops the next one.
-    process = job(cluster, pictures, output, "--part-rows", 10)
+    process = job(cluster, pictures, output, "--part-rows", 5, "--set", "resolution=160")
     wait_for_parts(output, 12)
     process.send_signal(signal.SIGINT)
     status, summary, errors = finished(process)
     assert status == 130, errors
-    assert summary["skipped"] >= 30 and summary["not_done"] > 0
+    assert summary["skipped"] >= 20 and summary["not_done"] > 0
     assert summary["skipped"] + summary["done"] + summary["not_done"] == count
-    status, last, _ = finished(job(cluster, pictures, output, "--part-rows", 10))
-    assert status == 0 and last["skipped"] >= summary["skipped"] + summary["done"] and last["skipped"] + last["done"] == count
+    status, last, errors = finished(job(cluster, pictures, output, "--part-rows", 5, "--set", "resolution=160"))
+    assert status == 0, errors
+    assert last["skipped"] >= summary["skipped"] + summary["done"] and last["skipped"] + last["done"] == count
     expect_each_once(output, count)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
+def test_memory_of_an_actor_stays_flat(cluster: Any, tmp_path: Path) -> None:
+    count, output = 600, tmp_path / "out"
+    process = job(cluster, many(tmp_path / "photos", count), output, "--part-rows", 20, "--actors", 1, "--set", "resolution=96")
+    samples: list[tuple[int, float]] = []
+    while process.poll() is None:
+        parts, resident = len(list(output.glob("parts/part-*"))), resident_of_actor(cluster)
+        if parts and resident:
+            samples.append((parts, resident))
+        time.sleep(0.1)
+    assert finished(process)[0] == 0
+    first, second = ([mb for parts, mb in samples if low <= parts < high] for low, high in ((5, 15), (15, 30)))
+    # A leak of one small image each time would be 300 × 9 kB, of its labels or features much more.
+    assert max(second) < max(first) + 2, samples
 
 
 def test_parquet_goes_in(cluster: Any, tmp_path: Path) -> None:
@@ -228,6 +246,14 @@ def test_a_job_that_cannot_run_says_why(
     assert status == 2
     assert message in capsys.readouterr().err
     assert not list(pictures.parent.glob("out/parts/*"))
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from deepcut_vision._ray_command import main
+
+    assert main([str(pictures), str(tmp_path / "out"), "--address", "127.0.0.1:1"]) == 2
+    assert "no cluster answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_jobs_do_not_write_to_one_folder(pictures: Path, tmp_path: Path) -> None:

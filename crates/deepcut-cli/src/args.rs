@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{Config, Facets};
-use deepcut::batch::Destination;
+use deepcut::batch::{Destination, usual_formats};
 use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::export::annotation::AnnotationFormat;
@@ -606,7 +606,28 @@ impl MethodArgs {
             ("precision", network.precision().name().into()),
             ("seed", self.seed.into()),
         ];
-        Ok(Options::named(profile.into(), &values.into_iter().map(|(name, value)| (name.into(), value)).collect())?)
+        let mut options =
+            Options::named(profile.into(), &values.into_iter().map(|(name, value)| (name.into(), value)).collect())?;
+        // JSON has no NaN and no infinity: they were left out, and are refused here.
+        let (recipe, finish) = (&mut options.recipe, &mut options.finish);
+        let numbers = [
+            (self.color, &mut recipe.color),
+            (self.lr, &mut recipe.learning_rate),
+            (self.min_area, &mut finish.min_area),
+            (self.max_area, &mut finish.max_area),
+            (self.min_confidence, &mut finish.min_confidence),
+        ];
+        for (given, option) in numbers {
+            *option = given.filter(|number| !number.is_finite()).unwrap_or(*option);
+        }
+        let odd_tau = self.tau.as_ref().and_then(|tau| tau.parse::<f32>().ok()).filter(|tau| !tau.is_finite());
+        match (recipe.edges, odd_tau, self.alpha.filter(|alpha| !alpha.is_finite())) {
+            (Edges::Correlation { .. }, _, Some(alpha)) => recipe.edges = Edges::Correlation { alpha },
+            (Edges::Relu | Edges::Threshold(_), Some(tau), _) => recipe.edges = Edges::Threshold(tau),
+            _ => {}
+        }
+        options.validate()?;
+        Ok(options)
     }
 
     /// Says which of the options given have no effect beside the others.
@@ -680,7 +701,7 @@ impl SegmentArgs {
             });
             return once(pictures);
         }
-        let [data, overlay] = Format::usual(options);
+        let [data, overlay] = usual_formats(options);
         match (to.is_single(), self.files.json && self.files.output.is_none()) {
             (_, true) => vec![],
             (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],

@@ -248,7 +248,9 @@ impl Found {
                 Format::Overlay => png::overlay(needed()?, &found),
                 Format::Cutout => png::cutout(needed()?, &found),
                 _ => {
-                    return Err(PyValueError::new_err(format!("{kind} is no PNG file; expected mask, labels, overlay or cutout")));
+                    return Err(PyValueError::new_err(format!(
+                        "{kind} is no PNG file; expected mask, labels, overlay or cutout"
+                    )));
                 }
             }
             .map_err(export)

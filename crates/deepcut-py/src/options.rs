@@ -51,7 +51,7 @@ impl Options {
 
     /// The files that are written for an image if no formats are named.
     fn usual_formats(&self) -> Vec<&'static str> {
-        deepcut::export::Format::usual(&self.options).map(deepcut::export::Format::name).to_vec()
+        deepcut::batch::usual_formats(&self.options).map(deepcut::export::Format::name).to_vec()
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {

@@ -40,9 +40,17 @@ pub fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     Err(PyTypeError::new_err(format!("expected a number, a word or a list, got {}", value.get_type().name()?)))
 }
 
-/// A dict as a JSON object.
+/// A dict as a JSON object. An error names the value.
 pub fn object(dict: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
-    dict.iter().map(|(name, value)| Ok((name.extract::<String>()?, to_json(&value)?))).collect()
+    let entry = |(name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+        let name: String = name.extract()?;
+        let value = to_json(&value).map_err(|error| {
+            let text = format!("{name}: {}", error.value(dict.py()));
+            if error.is_instance_of::<PyValueError>(dict.py()) { PyValueError::new_err(text) } else { PyTypeError::new_err(text) }
+        })?;
+        Ok((name, value))
+    };
+    dict.iter().map(entry).collect()
 }
 
 /// JSON text as Python's values.

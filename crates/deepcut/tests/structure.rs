@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "kernels",
     "random",
     "setting",
@@ -31,6 +31,7 @@ const ORDER: [&str; 26] = [
     "dataset",
     "record",
     "options",
+    "profile",
     "segmenter",
     "batch",
 ];

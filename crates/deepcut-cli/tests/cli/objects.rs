@@ -69,6 +69,11 @@ fn what_does_not_go_with_objects_is_refused_or_told() {
         (&["--mode", "objects", "--max-objects", "255"], "expected 1 to 254"),
         (&["--mode", "objects", "--min-area", "0.5", "--max-area", "0.1"], "expected at least min_area"),
         (&["--mode", "objects", "--min-area", "nan"], "min_area is NaN; expected 0 to 1"),
+        (&["--max-area", "inf"], "max_area is inf; expected"),
+        (&["--min-confidence", "nan"], "min_confidence is NaN; expected 0 to 1"),
+        (&["--lr", "inf"], "learning_rate is inf; expected"),
+        (&["--tau", "nan"], "tau is NaN; expected"),
+        (&["--objective", "correlation", "--alpha", "inf"], "alpha is inf; expected"),
     ] {
         let output = segment(dir.path(), &[&["discs.png", "-o", "out"], arguments].concat());
         assert_status(&output, 2);

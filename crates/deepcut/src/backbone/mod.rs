@@ -13,12 +13,12 @@ mod view;
 pub mod vit;
 pub(crate) mod weights;
 
-use std::fmt;
 use crate::cpu::{Cpu, Precision};
 use crate::features::{FeatureMap, FeatureMapError};
 use crate::kernels::is_shape;
 pub use config::Config;
 pub use facet::{BlockFacet, Facet, Facets, ParseFacetError};
+use std::fmt;
 pub use view::{Framing, RESOLUTIONS, View, ViewError};
 pub use weights::{WeightsError, sha256, sha256_of_reader};
 

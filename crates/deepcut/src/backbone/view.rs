@@ -1,12 +1,12 @@
 //! The view of an image: how it becomes a network's input, and how the network's output becomes features.
 
-use std::cell::RefCell;
 use super::{Backbone, BackboneError, Input, facet};
 use crate::features::FeatureMap;
 use crate::image::{Filter, Image, ImageError, size_keeping_aspect};
 use crate::progress::{Cancelled, Observer, Step, begin, go_on};
 use crate::setting::{OptionError, builders, check};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 
 /// Smallest and largest [`View::resolution`].
 pub const RESOLUTIONS: std::ops::RangeInclusive<usize> = 16..=2048;

@@ -73,7 +73,7 @@ pub use ordered::{WORKER_THREAD, Workers};
 pub use outputs::Target;
 pub use progress::{Event, Left, Outcome, PolygonFit, Stopped, Summary};
 pub use run::Prepared;
-pub use segment::settings;
+pub use segment::{settings, usual_formats};
 pub use stopwatch::Stopwatch;
 pub use task::{Job, Task};
 

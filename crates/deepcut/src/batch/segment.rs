@@ -3,8 +3,9 @@
 use super::{Job, JobError, Settings, Task};
 use crate::cpu::Precision;
 use crate::export::annotation::Regions;
-use crate::export::{Export, ExportError, File, Page, Provenance, Report};
+use crate::export::{Export, ExportError, File, Format, Page, Provenance, Report};
 use crate::options::Options;
+use crate::segment::Mode;
 use crate::segmenter::Segmenter;
 use serde::Serialize;
 use serde_json::Value;
@@ -31,6 +32,13 @@ pub fn settings(segmenter: &Segmenter) -> Settings {
         settings.insert("precision".into(), segmenter.precision_asked().name().into());
     }
     settings
+}
+
+/// The formats to write for an image where nobody names any: the mask of one object, or the labels of several regions; and the overlay.
+#[must_use]
+pub fn usual_formats(options: &Options) -> [Format; 2] {
+    let several = options.recipe.mode == Mode::Objects || options.recipe.meanings(0.0).len() > 2;
+    [if several { Format::Labels } else { Format::Mask }, Format::Overlay]
 }
 
 /// The value as JSON; of what is serialized here nothing can fail.

@@ -1,8 +1,6 @@
 //! The formats known by name, and their exporters.
 
 use super::{Export, ExportError, File, Page, png};
-use crate::options::Options;
-use crate::segment::Mode;
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,13 +42,6 @@ impl Format {
             Self::Cutout => "cutout",
             Self::Json => "json",
         }
-    }
-
-    /// The formats to write for an image where nobody names any: the mask of one object, or the labels of several regions; and the overlay.
-    #[must_use]
-    pub fn usual(options: &Options) -> [Self; 2] {
-        let several = options.recipe.mode == Mode::Objects || options.recipe.meanings(0.0).len() > 2;
-        [if several { Self::Labels } else { Self::Mask }, Self::Overlay]
     }
 
     /// What follows the image's name in the name of its file, after a dot.
