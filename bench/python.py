@@ -42,6 +42,16 @@ def timed(work):
     return time.perf_counter() - begin, result
 
 
+def processors():
+    """Seconds that all processors worked so far, and those that this program and the ones it started did; Linux only."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, idle, wait, *rest = map(int, file.readline().split()[1:])
+    except OSError:
+        return None
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4])
+
+
 def is_lent(array):
     """Whether the memory of an array belongs to something other than numpy, here to a Rust value."""
     base = np.asarray(array)
@@ -58,6 +68,7 @@ def turns(names, turn):
 
 
 # Part 1: the call.
+begin, worked = time.perf_counter(), processors()
 WRITING = {"write", "checksum"}  # stages that only the command has
 overhead, copies = {}, {}
 
@@ -149,7 +160,10 @@ median = statistics.median
 cpu = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
 kernels = result.report()["kernels"]
 blas = sorted({f"{pool['internal_api']} {pool.get('version') or ''} {pool.get('architecture') or ''}".strip() for pool in threadpoolctl.threadpool_info()})
-load = os.getloadavg()[1]
+others = None
+if worked:
+    (all_before, own_before), (all_after, own_after) = worked, processors()
+    others = max(all_after - all_before - own_after + own_before, 0) / (time.perf_counter() - begin) / os.cpu_count()
 titles = {"deepcut": ("DeepCut's network, 10 epochs", "PyTorch Geometric"), "tokencut": ("TokenCut", "SciPy, `eigh`"),
           "deep-spectral": ("Deep Spectral", "SciPy, `eigsh` at 0")}
 table = []
@@ -159,7 +173,7 @@ for name, (title, tool) in titles.items():
 lines = ["# The Python package", "",
          f"Printed by `bench/python.py --rounds {args.rounds} --calls {args.calls} --threads {args.threads}` on {time.strftime('%Y-%m-%d')}: {cpu}, "
          f"{os.cpu_count()} cores, kernels `{kernels}`, Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, PyTorch {torch.__version__}, "
-         f"PyTorch Geometric {torch_geometric.__version__}. Medians; load over the last five minutes: {load:.1f}, this program included.", "",
+         f"PyTorch Geometric {torch_geometric.__version__}. Medians." + (f" Other programs took {others:.0%} of the processors' time." if others is not None else ""), "",
          "## A call beside the Rust code that it runs", "",
          "`model.segment(image)` on a photograph with the embedded network, " + f"{precision}. *Stages* are the times that the Rust code itself takes, `result.seconds`; for a path, "
          "*file* reads and decodes the path by the Rust code alone, between the calls. *Beyond* is what a call takes more than both: the median difference over the "
@@ -184,6 +198,6 @@ lines += [f"| {row['title']} | {ms(row['ours'])} | {ms(row['theirs'])} | {row['t
 lines += ["", f"The default profile, whose graph has one bit for an edge, takes {ms(median(contest['ours default']))}."]
 open(os.path.join(here, "PYTHON.md"), "w", encoding="utf-8").write("\n".join(lines) + "\n")
 values = {"overhead": overhead, "beyond": beyond, "contest": contest, "agreement": agree, "table": table, "nodes": sorted(nodes), "threads": args.threads, "cpu": cpu,
-          "kernels": kernels, "cores": os.cpu_count(), "load": load, "copies": {name: bool(shared) for name, shared in copies.items()}}
+          "kernels": kernels, "cores": os.cpu_count(), "share of other programs": others, "copies": {name: bool(shared) for name, shared in copies.items()}}
 json.dump(values, open(os.path.join(here, "python.json"), "w"), indent=1)
 print("\n".join(lines))
