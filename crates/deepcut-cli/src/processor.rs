@@ -24,10 +24,10 @@ pub fn cpu(portable: bool) -> anyhow::Result<Cpu> {
     Ok(builder(portable)?.build()?)
 }
 
-/// As [`cpu`], with threads yet to be chosen.
+/// The processor with its kernels and rates, and threads yet to be chosen; with the portable kernels if results are to be the same on every processor.
 ///
 /// # Errors
-/// As [`cpu`].
+/// If `DEEPCUT_ISA` names kernels that this machine does not run.
 pub fn builder(portable: bool) -> anyhow::Result<CpuBuilder> {
     let isa = match std::env::var(ISA_VARIABLE) {
         _ if portable => Isa::portable(),
