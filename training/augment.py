@@ -44,7 +44,8 @@ def emptiest(x, masks, tries=6):
 
 
 def views(pictures, masks, size, paste, narrow=0.5, wide=2.5):
-    """Views of `size` pixels of a batch of pictures and of their masks, at half of it.
+    """Views of `size` pixels of a batch of pictures, of their masks at half of it, and a function that moves features of the pictures (B, C, h, w), of whatever
+    grid, as the views move the pictures.
 
     Of twelve views, three show their picture, four a part of it, `narrow` of its sides or more, or little more, and five have small objects: two show up to
     `wide` times the picture's sides, mirrored at its borders, and three a part with little foreground, into which the foreground of the next picture is
@@ -53,7 +54,7 @@ def views(pictures, masks, size, paste, narrow=0.5, wide=2.5):
     kind, far = uniform(pictures, 0, 1), torch.exp(uniform(pictures, 0.18, math.log(wide)))
     part, plain = (kind > 3 / 12).float(), kind > 9 / 12
     zoom = torch.where(kind > 7 / 12, far, 1 + part * (uniform(pictures, narrow, 1.2) - 1))
-    frame = torch.where(plain.view(-1, 1, 1), emptiest(pictures, masks), frames(pictures, zoom, 0.1 * part))
+    own = frame = torch.where(plain.view(-1, 1, 1), emptiest(pictures, masks), frames(pictures, zoom, 0.1 * part))
     # A picture made much smaller is read from one of half the size, lest fine texture become a pattern.
     coarse = F.avg_pool2d(pictures, 2)
 
@@ -67,4 +68,10 @@ def views(pictures, masks, size, paste, narrow=0.5, wide=2.5):
     sharp = lambda mask: contrast(mask, 3) * pasted
     other = sharp(look(masks.roll(-1, 0), frame, size, "zeros"))
     x = torch.lerp(x, seen(pictures.roll(-1, 0), coarse.roll(-1, 0), frame), other)
-    return x, s + (1 - s) * sharp(look(masks.roll(-1, 0), frame, half, "zeros"))
+
+    def moved(features):
+        grid = features.shape[2:]
+        below, above = look(features, own, grid), look(features.roll(-1, 0), frame, grid)
+        return torch.lerp(below, above, sharp(look(masks.roll(-1, 0), frame, grid, "zeros")))
+
+    return x, s + (1 - s) * sharp(look(masks.roll(-1, 0), frame, half, "zeros")), moved

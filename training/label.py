@@ -1,7 +1,7 @@
-"""Trains the labeller on the pseudo-masks.
+"""Trains the labeller on the pseudo-masks, and labels all pictures once.
 
 First two labellers learn from one half of the pictures each, for a quarter of the minutes, and label the other half, which they have not seen: their
-answers are averaged with the pseudo-masks. The labeller that is kept learns from all.
+answers are averaged with the pseudo-masks. A third labeller learns from these, of all pictures; a picture's label is the mean of these and of what it says.
 
 Loss: binary cross-entropy against the labels, and 1 - IoU of the two, soft."""
 import math, os, time
@@ -13,6 +13,8 @@ from refine import fit, guided, measure
 from teacher import RADIUS
 
 BATCH, RATE, TUNE = 64, 1e-3, 5e-5
+# Directions that are kept of the features of each of the labeller's transformers: those of its largest products.
+DIRECTIONS = 64
 # Share of pictures learned from, those where the teacher's networks agree most.
 KEEP = 0.93
 
@@ -41,7 +43,7 @@ def learn(name, data, indices, develop, a, minutes, note):
         if not queue:
             queue = batches(indices, size, a.seed * 1000 + epoch); epoch += 1
         shape, pick = queue.pop()
-        x, mask = views(*batch(data[shape], pick), scaled(shape, 1.25, 32), a.paste)
+        x, mask, _ = views(*batch(data[shape], pick), scaled(shape, 1.25, 32), a.paste)
         with autocast(a.device):
             logits = net(colours(x), GRIDS[shape])[0]
         logits = logits.float(); mask = F.interpolate(mask, logits.shape[2:], mode="area")
@@ -71,22 +73,54 @@ def kept(name, a, learned):
     return net
 
 
+@torch.no_grad()
+def blend(net, data, shape, indices):
+    """Averages the masks of these pictures with what a labeller says of them."""
+    of, size = data[shape], half(SHAPES[shape])
+    for pick in indices.split(64):
+        x, mask = batch(of, pick)
+        label = guided(fit(answer(net, x, shape), size), fit(x, size), RADIUS).clamp(0, 1)
+        of["masks"][pick] = ((mask + label) / 2 * 255).round().byte()[:, 0]
+
+
+@torch.no_grad()
+def describe(net, data, device, note):
+    """Adds to `data` what the labeller's two transformers see in each picture, (N, 2 DIRECTIONS, h, w) in f16: their features in their largest directions."""
+    def seen(shape, pick):
+        with autocast(device):
+            _, kernel, deep = net(batch(data[shape], pick)[0], GRIDS[shape])
+        return kernel.float(), deep.float()
+
+    products = [0.0, 0.0]
+    for shape, of in data.items():
+        for pick in torch.arange(len(of["pictures"]), device=device)[:192].split(32):
+            for i, v in enumerate(seen(shape, pick)):
+                products[i] = products[i] + torch.einsum("bchw,bdhw->cd", v, v)
+    bases = []
+    for product in products:
+        values, vectors = torch.linalg.eigh(product.double())
+        bases.append(vectors[:, -DIRECTIONS:].float())
+        note(directions=DIRECTIONS, kept=round((values[-DIRECTIONS:].sum() / values.sum()).item(), 4))
+    for shape, of in data.items():
+        of["features"] = torch.empty(len(of["pictures"]), 2 * DIRECTIONS, *GRIDS[shape], dtype=torch.float16, device=device)
+        for pick in torch.arange(len(of["pictures"]), device=device).split(64):
+            moved = [torch.einsum("bchw,cd->bdhw", v, basis) for v, basis in zip(seen(shape, pick), bases)]
+            of["features"][pick] = torch.cat(moved, 1).half()
+
+
 def labelled(data, develop, a, minutes, note):
-    """The labeller that learned from all."""
+    """Replaces the masks of all pictures by their labels, and adds what the labeller's transformers see in them."""
     indices, _ = split(data, KEEP)
+    every = {shape: torch.arange(len(of["pictures"]), device=a.device) for shape, of in data.items()}
     part = lambda of, which: {shape: some[some // 2 % 2 == which] for shape, some in of.items()}
-
-    def averaged():
-        """Learns from the masks in `data` averaged with what a labeller says that has not seen the picture."""
-        every = {shape: torch.arange(len(of["pictures"]), device=a.device) for shape, of in data.items()}
-        fresh = {shape: of | {"masks": torch.empty_like(of["masks"])} for shape, of in data.items()}
-        for which in (0, 1):
-            net = kept(which, a, lambda: learn(f"half {which}", data, part(indices, which), develop, a, minutes / 4, note))
-            for shape, unseen in part(every, 1 - which).items():
-                for pick in unseen.split(64):
-                    x, mask = batch(data[shape], pick)
-                    label = guided(fit(answer(net, x, shape), half(SHAPES[shape])), fit(x, half(SHAPES[shape])), RADIUS).clamp(0, 1)
-                    fresh[shape]["masks"][pick] = ((mask + label) / 2 * 255).round().byte()[:, 0]
-        return learn("all", fresh, indices, develop, a, minutes / 2, note)
-
-    return kept("all", a, averaged)
+    pseudo = {shape: of["masks"].clone() for shape, of in data.items()}
+    learners = {which: kept(which, a, lambda: learn(f"half {which}", data, part(indices, which), develop, a, minutes / 4, note)) for which in (0, 1)}
+    for which, net in learners.items():
+        for shape, unseen in part(every, 1 - which).items():
+            blend(net, data, shape, unseen)
+    net = kept("all", a, lambda: learn("all", data, indices, develop, a, minutes / 2, note))
+    for shape, all_of in every.items():
+        blend(net, data, shape, all_of)
+    describe(net, data, a.device, note)
+    moved = torch.cat([(of["masks"].float() - pseudo[shape].float()).abs().mean((1, 2)) / 255 for shape, of in data.items()])
+    note(labels="ready", moved=round(moved.mean().item(), 4))

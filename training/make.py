@@ -2,8 +2,8 @@
 
     make.py PACKED OUT TEACHER.safetensors DEPTH.safetensors --start NETWORK.safetensors [--minutes 9] [--develop ECSSD]
 
-PACKED is what prepare.py wrote. OUT gets the pseudo-masks (masks.pt), the labellers (labeller.{0,1,all}.pt), the student's checkpoint (student.pt) and, of the last and every --every
-minutes, network.safetensors; what is there is not made again. log.jsonl says how it goes: losses, the same on pictures that were held out, and the
+PACKED is what prepare.py wrote. OUT gets the pseudo-masks (masks.pt), the labellers (labeller.{0,1,all}.pt), the labels (labels.pt), the student's checkpoint (student.pt) and
+network.safetensors, as it was at the look, one every --every minutes, where held-out pictures liked it best; what is there is not made again. log.jsonl says how it goes: losses, the same on pictures that were held out, and the
 development set's mean IoU, one half and the other."""
 import argparse, json, os, time
 import torch
@@ -37,18 +37,28 @@ if __name__ == "__main__":
 
     data, develop = packed(a.packed, a.device), annotated(a.develop, a.device) if a.develop else []
     note(pictures={shape: len(of["pictures"]) for shape, of in data.items()}, cut=sum(int(of["cut"].sum()) for of in data.values()), device=a.device)
-    masks = f"{a.out}/masks.pt"
-    if os.path.exists(masks):
-        for shape, kept in torch.load(masks, map_location=a.device).items():
-            data[shape].update(kept)
-    else:
+
+    def restored(path):
+        if os.path.exists(path):
+            for shape, kept in torch.load(path, map_location=a.device).items():
+                data[shape].update(kept)
+            return True
+
+    def keep(path, *names):
+        # A GPU's minutes are better spent than on gigabytes that nothing will read.
+        if a.device == "cpu":
+            store({shape: {name: of[name] for name in names} for shape, of in data.items()}, path)
+
+    if not restored(f"{a.out}/masks.pt"):
         teacher = Teacher(a.start, a.teacher, a.depth, a.device)
         teacher.learn(data)
         note(teacher=measure(lambda x: teacher.answer(x, shape_of(*x.shape[:1:-1]))[0], develop))
         teacher.label(data)
         del teacher
-        store({shape: {name: of[name] for name in ("masks", "trust")} for shape, of in data.items()}, masks)
+        keep(f"{a.out}/masks.pt", "masks", "trust")
         note(trust=torch.cat([of["trust"] for of in data.values()]).mean().item())
-    labeller = labelled(data, develop, a, (a.minutes - (time.time() - begin) / 60) / 5, note)
-    Trainer(data, labeller, develop, a, note).run(a.minutes - (time.time() - begin) / 60)
+    if not restored(f"{a.out}/labels.pt"):
+        labelled(data, develop, a, (a.minutes - (time.time() - begin) / 60) / 5, note)
+        keep(f"{a.out}/labels.pt", "masks", "trust", "features")
+    Trainer(data, develop, a, note).run(a.minutes - (time.time() - begin) / 60)
     note(end=True)

@@ -5,7 +5,8 @@
 //! y  = blocks₃(down(x))                                stride 16
 //! out = head(mix(lateral(x) + upsample₂(top(y))))      stride 8
 //! block(x) = x + project(GELU(expand(depthwise(x))))
-//! objectness = plane · out                             where the file has a plane
+//! objectness = plane · out                             where the file has a plane, or
+//!            = out₁(blocks(lateral₁(x₄) + upsample₂(top₁(z))))   stride 4, where it has a mask head
 //! ```
 //!
 //! where `stem` is a 4 × 4 convolution of stride 4, `down` a 2 × 2 one of stride 2, `depthwise` has one k × k kernel a channel
@@ -58,6 +59,14 @@ struct Architecture {
     mean: [f32; 3],
     std: [f32; 3],
     activation: String,
+    /// The head that draws the object's mask, where the file has one.
+    mask: Option<MaskArchitecture>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct MaskArchitecture {
+    width: usize,
+    depth: usize,
 }
 
 impl Architecture {
@@ -69,12 +78,13 @@ impl Architecture {
         if self.activation != "gelu (erf)" || self.stride != STRIDE {
             return wrong(format!("activation `{}`, stride {}; expected `gelu (erf)`, {STRIDE}", self.activation, self.stride));
         }
-        let widths = self.widths.iter().chain([&self.output, &self.ratio]);
+        let mask = self.mask.unwrap_or(MaskArchitecture { width: 1, depth: 0 });
+        let widths = self.widths.iter().chain([&self.output, &self.ratio, &mask.width]);
         if !widths.clone().all(|w| (1..=MAX_WIDTH).contains(w)) {
             return wrong(format!("widths {:?} outside 1..={MAX_WIDTH}", widths.collect::<Vec<_>>()));
         }
-        if self.depths.iter().chain([&self.mix]).any(|&depth| depth > MAX_DEPTH) {
-            return wrong(format!("depths {:?} and {} above {MAX_DEPTH}", self.depths, self.mix));
+        if self.depths.iter().chain([&self.mix, &mask.depth]).any(|&depth| depth > MAX_DEPTH) {
+            return wrong(format!("depths {:?}, {} and {} above {MAX_DEPTH}", self.depths, self.mix, mask.depth));
         }
         if self.kernel.is_multiple_of(2) || self.kernel > MAX_KERNEL {
             return wrong(format!("kernel {}; expected an odd number up to {MAX_KERNEL}", self.kernel));
@@ -95,6 +105,22 @@ struct Block {
     project: Linear,
 }
 
+/// The head that draws the object's mask: log-odds at the stride of the stem, from stage 1 and from what the last layer reads.
+struct MaskHead {
+    lateral: Linear,
+    top: Linear,
+    mix: Vec<Block>,
+    out: Linear,
+}
+
+/// Where the network says how much a patch belongs to an object.
+enum Objectness {
+    Nowhere,
+    /// In a plane through its features: weights and bias.
+    Plane(Vec<f32>, f32),
+    Mask(MaskHead),
+}
+
 /// The network. See the module's documentation.
 pub struct ConvNet {
     cpu: Cpu,
@@ -107,8 +133,7 @@ pub struct ConvNet {
     top: Linear,
     mix: Vec<Block>,
     head: Linear,
-    /// Weights and bias of the plane through the features that tells objects from background; empty if there is none.
-    plane: Vec<f32>,
+    objectness: Objectness,
 }
 
 /// Takes the tensors of one file in the layout the kernels read.
@@ -160,6 +185,31 @@ impl Loader<'_> {
     fn blocks(&mut self, name: &str, depth: usize, channels: usize) -> Result<Vec<Block>, WeightsError> {
         (0..depth).map(|i| self.block(&format!("{name}.{i}"), channels)).collect()
     }
+
+    /// A 1 × 1 convolution of a coarser plane: without bias, as it is added to another one that has one.
+    fn top(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, WeightsError> {
+        let tensor = self.weights.take(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
+        Ok(Linear::new(self.float, &tensor, vec![0.0; outputs], inputs))
+    }
+
+    /// A file has a mask head or a plane, not both.
+    fn objectness(&mut self) -> Result<Objectness, WeightsError> {
+        let Architecture { widths: [fine, ..], output, mask, .. } = self.architecture;
+        if let Some(MaskArchitecture { width, depth }) = mask {
+            return Ok(Objectness::Mask(MaskHead {
+                lateral: self.pointwise("mask.lateral", fine, width)?,
+                top: self.top("mask.top", output, width)?,
+                mix: self.blocks("mask.mix", depth, width)?,
+                out: self.pointwise("mask.out", width, 1)?,
+            }));
+        }
+        if !self.weights.names().any(|name| name == PLANE) {
+            return Ok(Objectness::Nowhere);
+        }
+        let mut plane = self.weights.take(PLANE, &[output + 1])?;
+        let bias = plane.pop().unwrap_or_default();
+        Ok(Objectness::Plane(plane, bias))
+    }
 }
 
 impl ConvNet {
@@ -198,20 +248,16 @@ impl ConvNet {
         let stages = [load.blocks("stage1", d1, w1)?, load.blocks("stage2", d2, w2)?, load.blocks("stage3", d3, w3)?];
         let down = [load.patches("down1", w1, w2, 2)?, load.patches("down2", w2, w3, 2)?];
         let lateral = load.pointwise("lateral", w2, output)?;
-        let top = load.weights.take("top.weight", &[output, w3, 1, 1])?;
-        let top = Linear::new(float, &top, vec![0.0; output], w3);
+        let top = load.top("top", w3, output)?;
         let mix = load.blocks("mix", mix, output)?;
         let head = load.pointwise("head", output, output)?;
-        let mut plane = Vec::new();
-        if load.weights.names().any(|name| name == PLANE) {
-            plane = load.weights.take(PLANE, &[output + 1])?;
-        }
+        let objectness = load.objectness()?;
         load.weights.finish()?;
         let Architecture { mean, std, .. } = load.architecture;
         let (name, features) = (name.into(), "output".into());
         let identity = Identity { name, features, stride: STRIDE, precision, mean, std, ..Identity::default() };
         let cpu = cpu.clone();
-        Ok(Self { cpu, identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head, plane })
+        Ok(Self { cpu, identity, architecture: load.architecture, stem, stages, down, lateral, top, mix, head, objectness })
     }
 }
 
@@ -240,28 +286,32 @@ impl ConvNet {
         let mut forward = |x: &Plane, linear: &Linear, size: usize, blocks: &[Block]| {
             run(cpu, blocks, x.patches(cpu, linear, size, pad, scratch), scratch)
         };
-        let x = forward(&image, &self.stem, STEM, &self.stages[0]);
-        let x = forward(&x, &self.down[0], 2, &self.stages[1]);
+        let fine = forward(&image, &self.stem, STEM, &self.stages[0]);
+        let x = forward(&fine, &self.down[0], 2, &self.stages[1]);
         let y = forward(&x, &self.down[1], 2, &self.stages[2]);
         let coarse = y.patches(cpu, &self.top, 1, 0, scratch);
         let mut z = x.patches(cpu, &self.lateral, 1, pad, scratch);
         add_upsampled(&mut z, &coarse);
         let z = run(cpu, &self.mix, z, scratch);
-        let Plane { height, width, channels: dim, data, .. } = z.patches(cpu, &self.head, 1, 0, scratch);
-
-        // Patches that lie wholly in the padding are dropped.
-        let (grid_height, grid_width) = (input.height.div_ceil(STRIDE), input.width.div_ceil(STRIDE));
-        let data = if (grid_height, grid_width) == (height, width) {
-            data
-        } else {
-            data.chunks_exact(width * dim).take(grid_height).flat_map(|row| &row[..grid_width * dim]).copied().collect()
-        };
-        let Some((bias, plane)) = self.plane.split_last() else {
-            return Ok(FeatureMap::new(grid_height, grid_width, dim, data)?);
-        };
-        let logit = |row: &[f32]| row.iter().zip(plane).fold(*bias, |sum, (x, w)| sum + x * w);
-        let objectness = data.chunks_exact(dim).map(logit).collect();
-        Ok(FeatureMap::new(grid_height, grid_width, dim, data)?.with_objectness(objectness)?)
+        let features = z.patches(cpu, &self.head, 1, 0, scratch);
+        let (height, width) = (input.height.div_ceil(STRIDE), input.width.div_ceil(STRIDE));
+        let map = FeatureMap::new(height, width, features.channels, features.cropped(height, width))?;
+        Ok(match &self.objectness {
+            Objectness::Nowhere => map,
+            Objectness::Plane(plane, bias) => {
+                let logit = |row: &[f32]| row.iter().zip(plane).fold(*bias, |sum, (x, w)| sum + x * w);
+                let objectness = map.data().chunks_exact(map.dim()).map(logit).collect();
+                map.with_objectness(objectness)?
+            }
+            Objectness::Mask(head) => {
+                const SCALE: usize = STRIDE / STEM;
+                let coarse = z.patches(cpu, &head.top, 1, 0, scratch);
+                let mut mask = fine.patches(cpu, &head.lateral, 1, pad, scratch);
+                add_upsampled(&mut mask, &coarse);
+                let mask = run(cpu, &head.mix, mask, scratch).patches(cpu, &head.out, 1, 0, scratch);
+                map.with_fine_objectness(SCALE, mask.cropped(height * SCALE, width * SCALE))?
+            }
+        })
     }
 }
 
@@ -304,6 +354,14 @@ impl Plane {
 
     fn row(&self, y: usize) -> &[f32] {
         &self.data[self.at(y, 0)..self.at(y, self.width)]
+    }
+
+    /// The values of the first rows and columns, without the border: what lies wholly in the input's padding is dropped.
+    fn cropped(self, height: usize, width: usize) -> Vec<f32> {
+        if (self.height, self.width, self.pad) == (height, width, 0) {
+            return self.data;
+        }
+        (0..height).flat_map(|y| &self.row(y)[..width * self.channels]).copied().collect()
     }
 
     /// Number of rows in a task.
