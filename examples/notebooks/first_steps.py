@@ -77,9 +77,9 @@ with tempfile.TemporaryDirectory() as folder:
         print(f"{path.name}: {path.stat().st_size} bytes")
 
 # %% [markdown]
-# ## Sharper edges
+# ## Edges
 #
-# The network sees patches of 8 × 8 pixels, so thin parts suffer. `refine="bilateral"` moves the edges of the mask to the edges of the image.
+# The network sees patches of 8 × 8 pixels, so thin parts suffer. A guided filter moves the edges of the mask to the edges of the image; `refine="bilateral"` is another way, which is slower.
 
 # %%
 refined = dc.segment(pictures / "mug.jpg", refine="bilateral")
@@ -88,7 +88,7 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
 result.plot(ax=axes[0])
 refined.plot(ax=axes[1])
 axes[0].set_title("default")
-axes[1].set_title("refined")
+axes[1].set_title("bilateral solver")
 figure.tight_layout()
 
 # %% [markdown]

@@ -15,7 +15,7 @@ class Engine:
     def cluster(self, /, features: Incomplete, objectness: Incomplete | None, colors: Incomplete | None, constant: bool, options: Options, image: Image | Incomplete | None = None, size: tuple[SupportsIndex, SupportsIndex] | None = None) -> Found:
         """
         Clusters features, of this network or any other. Labels are those of the image's pixels; without an image, of `size` = (height, width)
-        pixels; without both, of the patches.
+        pixels; without both, of the patches. Without an image the guided filter is left out.
         """
     def features(self, /, image: Image | Incomplete, options: Options) -> tuple[Incomplete, Incomplete | None, Incomplete | None, bool]:
         """

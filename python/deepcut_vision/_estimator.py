@@ -62,8 +62,9 @@ class DeepCut:
         For the method deep-spectral: weight of nearness in color and place, 0 to 1000.
     resolution : int, optional
         Side of the network's input in pixels, 16 to 2048.
-    refine : {'none', 'bilateral'}, optional
-        'bilateral' moves the mask's edges to the image's edges.
+    refine : {'guided', 'none', 'bilateral'}, optional
+        How the mask's edges move to the image's edges. 'guided' is the default profile's; without an image to follow it does nothing. 'none' is
+        the profile paper's. 'bilateral' is slower.
     largest_component : bool, default=False
         Keep only the largest connected component of the foreground.
     max_objects : int, optional

@@ -32,7 +32,8 @@ class FeatureMap(_Array):
     values : array_like
         Shape (h, w, d): a vector of d numbers for each patch of a grid of h rows and w columns. They become float32.
     objectness : array_like, optional
-        Shape (h, w): log-odds that a patch belongs to an object, if the network says so.
+        Shape (h, w): log-odds that a patch belongs to an object, if the network says so. Or on a grid a whole number of times finer, as the network
+        gives them: the edges of the foreground are drawn there.
     patch_colors : array_like, optional
         Shape (h, w, 3): mean color of each patch, 0 to 1; needed by `color` of the method deep-spectral.
     constant : bool, default=False
@@ -40,7 +41,7 @@ class FeatureMap(_Array):
 
     Attributes
     ----------
-    objectness : ndarray of shape (h, w), float32, or None
+    objectness : ndarray of shape (h, w) or a multiple of it, float32, or None
     patch_colors : ndarray of shape (h, w, 3), float32, or None
     constant : bool
     image : Picture or None
@@ -77,7 +78,7 @@ class FeatureMap(_Array):
         if array.ndim != 3 or 0 in array.shape:
             raise ValueError(f"features have shape {array.shape}; expected (h, w, d), a vector for each patch of a grid")
         made = array.view(cls)
-        made.objectness = _of_grid("objectness", objectness, array.shape[:2])
+        made.objectness = _of_grid("objectness", objectness, array.shape[:2], finer=True)
         made.patch_colors = _of_grid("patch_colors", patch_colors, (*array.shape[:2], 3))
         made.constant = bool(constant)
         return made
@@ -102,10 +103,11 @@ class FeatureMap(_Array):
             setattr(self, name, extras[name])
 
 
-def _of_grid(name: str, values: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def _of_grid(name: str, values: ArrayLike | None, shape: tuple[int, ...], *, finer: bool = False) -> NDArray[np.float32] | None:
     if values is None:
         return None
     array = np.ascontiguousarray(values, dtype=np.float32)
-    if array.shape != shape:
+    scale = max(array.shape[0] // shape[0], 1) if finer and array.ndim == len(shape) else 1
+    if array.shape != tuple(side * scale for side in shape):
         raise ValueError(f"{name} has shape {array.shape}; expected {shape}, that of the features' grid")
     return array

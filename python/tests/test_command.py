@@ -48,6 +48,7 @@ def rounded(value: Any) -> Any:
         (["--mode", "parts", "-k", "3", "--seed", "5"], {"mode": "parts", "n_clusters": 3, "random_state": 5}),
         (["--profile", "paper"], {"profile": "paper"}),
         (["--profile", "paper", "--refine", "bilateral"], {"profile": "paper", "refine": "bilateral"}),
+        (["--refine", "none"], {"refine": "none"}),
         (["--method", "tokencut", "--profile", "paper"], {"method": "tokencut", "profile": "paper"}),
         (["--objective", "correlation", "--alpha", "2"], {"objective": "correlation", "alpha": 2}),
         (["--largest-component", "-r", "224", "--log-bin"], {"largest_component": True, "resolution": 224, "log_bin": True}),

@@ -159,6 +159,7 @@ def test_features_once_and_clusters_many_times(mug: Path) -> None:
         {"mode": "parts"},
         {"mode": "objects"},
         {"method": "deep-spectral", "color": 10},
+        {"refine": "none"},
         {"refine": "bilateral"},
     ):
         same = dc.segment(mug, **options)
@@ -206,7 +207,7 @@ def test_features_from_elsewhere() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             model.cluster(wrong)
-    with pytest.raises(ValueError, match="refine"):
+    with pytest.raises(ValueError, match="bilateral solver follows the edges"):
         model.cluster(features, refine="bilateral")
     with pytest.raises(ValueError, match="size"):
         model.cluster(features, size=(0, 5))
@@ -229,6 +230,26 @@ def test_a_feature_map_is_an_array_that_forgets_where_it_is_from_when_changed(mu
     assert np.array_equal(model.cluster(again).labels, model.cluster(features).labels)
     with pytest.raises(ValueError, match="objectness has shape"):
         dc.FeatureMap(np.zeros((3, 4, 2)), objectness=np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="objectness has shape"):
+        dc.FeatureMap(np.zeros((3, 4, 2)), objectness=np.zeros((6, 9)))
+
+
+def test_log_odds_on_a_finer_grid_draw_the_edge() -> None:
+    values = np.array([[(1.0, 0.0), (1.0, 0.0), (0.0, 1.0)]])
+    # Four cells a patch; the edge lies a quarter of a patch before the third.
+    fine = np.array([[-4] * 7 + [4] * 5] * 4, np.float32)
+    coarse = fine.reshape(1, 4, 3, 4).mean((1, 3))
+    assert np.array_equal(coarse, [[-4, -2, 4]])
+    model = dc.DeepCut()
+
+    def start(objectness: np.ndarray) -> int:
+        labels = model.cluster(dc.FeatureMap(values, objectness=objectness), size=(64, 192)).labels
+        assert (labels == labels[0]).all()
+        return int(labels[0].argmax())
+
+    assert start(fine) < start(coarse)
+    again = pickle.loads(pickle.dumps(dc.FeatureMap(values, objectness=fine)))
+    assert np.array_equal(again.objectness, fine)
 
 
 def test_an_image_of_one_color_has_no_object_on_either_way() -> None:

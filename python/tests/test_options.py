@@ -38,6 +38,7 @@ def test_every_parameter_reaches_its_option() -> None:
     assert flat(learning_rate=np.float32(0.5))["learning_rate"] == 0.5
     assert flat(method="deep-spectral", color=10)["color"] == 10.0
     assert flat(resolution=224)["resolution"] == 224
+    assert (flat()["refine"], flat(profile="paper")["refine"]) == ("guided", "none")
     assert flat(refine="bilateral")["refine"] == "bilateral"
     assert flat(refine="bilateral", profile="paper")["refine"] == "bilateral-published"
     assert flat(largest_component=True)["largest_component"] is flat(largest_component=True)["single_object"] is True

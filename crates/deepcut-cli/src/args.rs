@@ -212,9 +212,9 @@ pub struct MethodArgs {
     /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one; paper: 280]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Method")]
     pub resolution: Option<usize>,
-    /// Move the mask's edges to the image's edges
-    #[arg(long, value_enum, default_value = "none", help_heading = "Method")]
-    pub refine: RefineArg,
+    /// Move the mask's edges to the image's edges [default: guided; paper: none]
+    #[arg(long, value_enum, help_heading = "Method")]
+    pub refine: Option<RefineArg>,
     /// Keep only the largest connected component of the foreground
     #[arg(long, help_heading = "Method")]
     pub largest_component: bool,
@@ -534,7 +534,11 @@ pub enum ObjectiveArg {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum RefineArg {
+    /// Leave the edges as the patches have them
     None,
+    /// The guided filter
+    Guided,
+    /// The bilateral solver: slower
     Bilateral,
 }
 
@@ -594,7 +598,7 @@ impl MethodArgs {
             ("color", self.color.into()),
             ("learning_rate", self.lr.into()),
             ("resolution", self.resolution.into()),
-            ("refine", self.refine.to_possible_value().map_or(Value::Null, word)),
+            ("refine", self.refine.and_then(|refine| refine.to_possible_value()).map_or(Value::Null, word)),
             ("largest_component", self.largest_component.into()),
             ("max_objects", self.max_objects.into()),
             ("min_area", self.min_area.into()),

@@ -151,14 +151,18 @@ impl Engine {
             maps.into_iter().next().ok_or(Error::Cancelled)
         })?;
         let ((height, width), dim, constant) = (map.grid(), map.dim(), map.is_of_constant_image());
-        let objectness = map.objectness().map(|values| values.to_vec().into_pyarray(py).reshape([height, width]));
+        let (scale, objectness) = match map.fine_objectness() {
+            Some((scale, values)) => (scale, Some(values)),
+            None => (1, map.objectness()),
+        };
+        let objectness = objectness.map(|values| values.to_vec().into_pyarray(py).reshape([height * scale, width * scale]));
         let colors = map.colors().map(|values| values.to_vec().into_pyarray(py).reshape([height, width, 3]));
         let features = map.into_data().into_pyarray(py).reshape([height, width, dim])?;
         Ok((features, objectness.transpose()?, colors.transpose()?, constant))
     }
 
     /// Clusters features, of this network or any other. Labels are those of the image's pixels; without an image, of `size` = (height, width)
-    /// pixels; without both, of the patches.
+    /// pixels; without both, of the patches. Without an image the guided filter is left out.
     #[pyo3(signature = (features, objectness, colors, constant, options, image = None, size = None))]
     #[expect(clippy::too_many_arguments, reason = "a feature map in parts")]
     fn cluster(
@@ -174,15 +178,20 @@ impl Engine {
     ) -> PyResult<Found> {
         let segmenter = self.segmenter(&options.options)?;
         let &[height, width, dim] = features.shape() else { return Err(PyValueError::new_err("expected (h, w, d) features")) };
+        let cells = |array: &PyReadonlyArray2<'_, f32>| -> PyResult<_> {
+            let &[rows, columns] = array.shape() else { return Err(PyValueError::new_err("expected (h, w) log-odds")) };
+            Ok((rows, columns, array.as_slice()?.to_vec()))
+        };
         let (data, objectness, colors) = (
             features.as_slice()?,
-            objectness.as_ref().map(PyReadonlyArray2::as_slice).transpose()?,
+            objectness.as_ref().map(cells).transpose()?,
             colors.as_ref().map(PyReadonlyArray3::as_slice).transpose()?,
         );
         let seen = image.as_ref().map(ImageArgument::seen).transpose()?;
         let image = seen.as_ref().map(|seen| seen.image());
-        if image.is_none() && options.options.finish.refine != Refine::None {
-            return Err(PyValueError::new_err("refine follows the edges of the image; give the image as well"));
+        let needs_image = !matches!(options.options.finish.refine, Refine::None | Refine::Guided);
+        if image.is_none() && needs_image {
+            return Err(PyValueError::new_err("the bilateral solver follows the edges of the image; give the image as well"));
         }
         if size
             .is_some_and(|(height, width)| height.checked_mul(width).is_none_or(|area| area == 0 || area > isize::MAX as usize))
@@ -191,8 +200,10 @@ impl Engine {
         }
         let (found, seconds) = observed(py, |observe| {
             let mut map = FeatureMap::new(height, width, dim, data.to_vec())?.with_constant_image(constant);
-            if let Some(values) = objectness {
-                map = map.with_objectness(values.to_vec())?;
+            if let Some((rows, columns, values)) = objectness {
+                // Another shape is refused, as a scale of zero is.
+                let scale = if rows / height * width == columns { rows / height } else { 0 };
+                map = if scale == 1 { map.with_objectness(values)? } else { map.with_fine_objectness(scale, values)? };
             }
             if let Some(values) = colors {
                 map = map.with_colors(values.to_vec())?;

@@ -3,13 +3,15 @@
 #![allow(clippy::expect_used, reason = "a bench without its input has nothing to say")]
 
 use deepcut::backbone::{Backbone, Input, embedded};
+use deepcut::image::Filter;
 use deepcut::internals::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA};
 use deepcut::internals::gnn::{Network, Propagated};
 use deepcut::internals::graph::{Graph, NodeFeatures};
 use deepcut::internals::kernels::packed::Float::{self, Bf16, F32};
 use deepcut::internals::train::{Schedule, train};
-use deepcut::{Cpu, Image, Objective, Options, Precision, Segmenter};
+use deepcut::{Cpu, FeatureMap, Finish, Image, Objective, Options, Precision, Recipe, Refine, Segmenter, Start};
 use divan::Bencher;
+use divan::counter::ItemsCount;
 use std::ops::ControlFlow;
 
 fn main() {
@@ -61,6 +63,24 @@ fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, u
 fn bilateral_solver(bencher: Bencher<'_, '_>) {
     let image = Image::decode(&bytes()).expect("the example picture");
     bencher.bench_local(|| BilateralGrid::new(&image).solve(LAMBDA, |at| if at % 7 < 3 { 1.0 } else { 0.0 }, |_| CONFIDENCE));
+}
+
+/// The guided filter, at most a few percent of it upsampling.
+#[divan::bench(args = [1, 4])]
+fn guided_filter(bencher: Bencher<'_, '_>, times: usize) {
+    let image = Image::decode(&bytes()).expect("the example picture");
+    let (height, width) = (image.height() * times, image.width() * times);
+    let image = image.resize(height, width, Filter::Bilinear).expect("a size");
+    let map = FeatureMap::new(
+        40,
+        40,
+        2,
+        (0..1600).flat_map(|at| if at % 40 < 15 && at > 400 { [1.0, 0.1] } else { [0.1, 1.0] }).collect(),
+    );
+    let cpu = Cpu::default();
+    let found = Recipe::default().cluster(&cpu, &[map.expect("features")], Start::Seed(0)).expect("a clustering");
+    let finish = Finish::default().refine(Refine::Guided);
+    bencher.counter(ItemsCount::new(height * width)).bench_local(|| finish.to_pixels(&cpu, &image, &found[0]));
 }
 
 #[divan::bench]

@@ -31,6 +31,7 @@ pub struct FeatureMap {
     data: Vec<f32>,
     colors: Option<Vec<f32>>,
     objectness: Option<Vec<f32>>,
+    fine_objectness: Option<(usize, Vec<f32>)>,
     constant: bool,
 }
 
@@ -51,7 +52,7 @@ pub enum FeatureMapError {
     /// The values are not those of the shape.
     #[error("{got} {what} for a grid of {grid_height} × {grid_width} patches; expected {expected} a patch")]
     Shape {
-        /// `features`, `colors` or `log-odds of an object`.
+        /// `features`, `colors`, `log-odds of an object` or `fine log-odds of an object`.
         what: &'static str,
         /// Rows of patches.
         grid_height: usize,
@@ -73,7 +74,7 @@ pub enum FeatureMapError {
     /// NaN or infinity among the values.
     #[error("the {what} of patch {patch} are not finite")]
     NotFinite {
-        /// `features`, `colors` or `log-odds of an object`.
+        /// `features`, `colors`, `log-odds of an object` or `fine log-odds of an object`.
         what: &'static str,
         /// Index of the first such patch.
         patch: usize,
@@ -86,7 +87,8 @@ impl FeatureMap {
     /// # Errors
     /// [`FeatureMapError`] if there are none, not as many as the shape says, or one is not finite.
     pub fn new(grid_height: usize, grid_width: usize, dim: usize, data: Vec<f32>) -> Result<Self, FeatureMapError> {
-        let map = Self { grid_height, grid_width, dim, data, colors: None, objectness: None, constant: false };
+        let (colors, objectness, fine_objectness) = (None, None, None);
+        let map = Self { grid_height, grid_width, dim, data, colors, objectness, fine_objectness, constant: false };
         if [grid_height, grid_width, dim].contains(&0) {
             return Err(FeatureMapError::Empty { grid_height, grid_width, dim });
         }
@@ -104,13 +106,50 @@ impl FeatureMap {
     }
 
     /// With the log-odds that each patch belongs to an object, `[grid_height, grid_width]`, if the network says:
-    /// [`Mode::Objects`](crate::Mode) tells objects apart by it.
+    /// [`Mode::Objects`](crate::Mode) tells objects apart by it. Log-odds on a finer grid are forgotten.
     ///
     /// # Errors
     /// [`FeatureMapError`] if there is not one value a patch, or one is not finite.
     pub fn with_objectness(self, objectness: Vec<f32>) -> Result<Self, FeatureMapError> {
         self.check("log-odds of an object", &objectness, 1)?;
-        Ok(Self { objectness: Some(objectness), ..self })
+        Ok(Self { objectness: Some(objectness), fine_objectness: None, ..self })
+    }
+
+    /// With the log-odds that each cell of a finer grid belongs to an object, `[grid_height * scale, grid_width * scale]`: every patch has
+    /// `scale` × `scale` cells. Those of a patch are the mean of its cells'. The edges of the foreground are drawn on this grid.
+    ///
+    /// ```
+    /// use deepcut::FeatureMap;
+    ///
+    /// let map = FeatureMap::new(1, 2, 1, vec![0.0, 1.0])?;
+    /// #[rustfmt::skip]
+    /// let map = map.with_fine_objectness(2, vec![
+    ///     -5.0, -3.0, 1.0, 2.0,
+    ///     -5.0, -3.0, 2.0, 3.0,
+    /// ])?;
+    /// assert_eq!(map.objectness(), Some(&[-4.0, 2.0][..]));
+    /// # Ok::<(), deepcut::features::FeatureMapError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`FeatureMapError`] if `scale` is zero, if there are not `scale` × `scale` values a patch, or if one is not finite.
+    pub fn with_fine_objectness(self, scale: usize, values: Vec<f32>) -> Result<Self, FeatureMapError> {
+        let what = "fine log-odds of an object";
+        let Self { grid_height, grid_width, .. } = self;
+        let expected = scale.max(1).saturating_mul(scale.max(1));
+        if scale == 0 || !is_shape(values.len(), [grid_height, grid_width, expected]) {
+            return Err(FeatureMapError::Shape { what, grid_height, grid_width, expected, got: values.len() });
+        }
+        let columns = grid_width * scale;
+        let patch_of = |cell: usize| cell / columns / scale * grid_width + cell % columns / scale;
+        if let Some(cell) = first_not_finite(&values, 1) {
+            return Err(FeatureMapError::NotFinite { what, patch: patch_of(cell) });
+        }
+        // In f64, where the sum of finite values is finite.
+        let mut means = vec![0.0f64; grid_height * grid_width];
+        values.iter().enumerate().for_each(|(cell, x)| means[patch_of(cell)] += f64::from(*x) / expected as f64);
+        let objectness = means.into_iter().map(|mean| mean as f32).collect();
+        Ok(Self { objectness: Some(objectness), fine_objectness: Some((scale, values)), ..self })
     }
 
     /// Says whether the image has nothing to cut: one color, or nearly. Then clustering finds no object, whatever the features.
@@ -182,6 +221,13 @@ impl FeatureMap {
         self.objectness.as_deref()
     }
 
+    /// Cells of a finer grid along a patch's side, and the log-odds that each belongs to an object, `[grid_height * scale, grid_width * scale]`, if
+    /// the network says.
+    #[must_use]
+    pub fn fine_objectness(&self) -> Option<(usize, &[f32])> {
+        self.fine_objectness.as_ref().map(|(scale, values)| (*scale, &**values))
+    }
+
     /// Whether the image is known to be of one color, or nearly: see [`FeatureMap::with_constant_image`].
     #[must_use]
     pub fn is_of_constant_image(&self) -> bool {
@@ -222,6 +268,26 @@ mod tests {
         assert!(map.clone().with_colors(vec![f32::INFINITY; 6]).is_err());
         assert_eq!(map.clone().with_objectness(vec![-1.0, 2.0]).unwrap().objectness(), Some(&[-1.0, 2.0][..]));
         assert!(map.clone().with_objectness(vec![0.0; 4]).is_err() && map.with_objectness(vec![f32::NAN; 2]).is_err());
+    }
+
+    #[test]
+    fn fine_log_odds_are_checked_and_averaged() {
+        let map = || FeatureMap::new(2, 2, 1, vec![0.0; 4]).unwrap();
+        let cells: Vec<f32> = (0..16u8).map(f32::from).collect();
+        let fine = map().with_fine_objectness(2, cells.clone()).unwrap();
+        assert_eq!((fine.fine_objectness(), fine.objectness()), (Some((2, &cells[..])), Some(&[2.5, 4.5, 10.5, 12.5][..])));
+        // Of the same patches again.
+        assert_eq!(fine.with_objectness(vec![0.0; 4]).unwrap().fine_objectness(), None);
+        for (scale, count) in [(0, 0), (0, 4), (1, 16), (2, 4), (3, 16), (usize::MAX, 16)] {
+            let error = map().with_fine_objectness(scale, vec![0.0; count]).unwrap_err();
+            assert!(matches!(error, FeatureMapError::Shape { what: "fine log-odds of an object", .. }), "{scale} {count}");
+        }
+        let mut nan = cells;
+        nan[6] = f32::NAN;
+        let error = map().with_fine_objectness(2, nan).unwrap_err();
+        assert_eq!(error, FeatureMapError::NotFinite { what: "fine log-odds of an object", patch: 1 });
+        let most = map().with_fine_objectness(2, vec![f32::MAX; 16]).unwrap();
+        assert_eq!(most.objectness(), Some(&[f32::MAX; 4][..]));
     }
 
     #[test]

@@ -210,7 +210,7 @@ mod tests {
         assert!(error("taus", json!(1)).starts_with("there is no option `taus`; the options are resolution"));
         assert!(error("view", json!({})).starts_with("there is no option `view`"));
         assert!(error("tau", json!("high")).starts_with("edges cannot be {\"threshold\":\"high\"}: invalid type"));
-        assert!(error("refine", json!("bilinear")).contains("expected one of `none`, `bilateral`"));
+        assert!(error("refine", json!("bilinear")).contains("expected one of `none`, `guided`, `bilateral`"));
     }
 
     #[test]

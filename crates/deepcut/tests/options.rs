@@ -66,7 +66,7 @@ fn every_combination_is_labels_or_an_error() {
         ("tau", json!([null, 0.2, -1.0, 1.0])),
     ];
     let others = [
-        ("refine", json!(["none", "bilateral", "bilateral-published"])),
+        ("refine", json!(["guided", "none", "bilateral", "bilateral-published"])),
         ("foreground", json!(["border", "corner"])),
         ("upsampling", json!(["soft", "nearest"])),
         ("largest_component", json!([false, true])),

@@ -204,15 +204,16 @@ fn picture(height: usize, width: usize) -> Image<'static> {
 #[test]
 fn one_thread_equals_many_byte_for_byte() {
     let image = picture(120, 170);
-    for (mode, objective) in [
-        (Mode::Object, Objective::NormalizedCut),
-        (Mode::Scene, Objective::Correlation),
-        (Mode::Parts, Objective::Mincut),
-        (Mode::Objects, Objective::NormalizedCut),
+    for (mode, objective, refine) in [
+        (Mode::Object, Objective::NormalizedCut, Refine::Guided),
+        (Mode::Object, Objective::NormalizedCut, Refine::Bilateral),
+        (Mode::Scene, Objective::Correlation, Refine::Guided),
+        (Mode::Parts, Objective::Mincut, Refine::Bilateral),
+        (Mode::Objects, Objective::NormalizedCut, Refine::Guided),
     ] {
         let mut options = if objective == Objective::Mincut { Options::paper() } else { Options::default() };
         options.recipe = options.recipe.mode(mode).objective(objective);
-        options.finish.refine = Refine::Bilateral;
+        options.finish.refine = refine;
         let segmenter = Segmenter::load(options).unwrap();
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -220,7 +221,7 @@ fn one_thread_equals_many_byte_for_byte() {
         };
         let one = run(1);
         for threads in [2, 3, 7] {
-            assert!(run(threads) == one, "{mode:?} {objective:?} on {threads} threads");
+            assert!(run(threads) == one, "{mode:?} {objective:?} {refine:?} on {threads} threads");
         }
     }
 }

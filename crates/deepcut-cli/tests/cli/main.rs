@@ -226,6 +226,8 @@ fn every_mode_objective_and_refinement_runs() {
     let cases: &[&[&str]] = &[
         &["--profile", "paper"],
         &["--profile", "paper", "--refine", "bilateral"],
+        &["--profile", "paper", "--refine", "guided", "--mode", "scene"],
+        &["--refine", "none"],
         &["--profile", "paper", "--mode", "parts", "--epochs", "3,4,5"],
         &["--objective", "correlation", "--alpha", "2.5"],
         &["--objective", "modularity", "-k", "3"],

@@ -143,9 +143,10 @@ pub fn log_bin(map: &FeatureMap) -> Result<FeatureMap, FeatureMapError> {
         }
     }
     let binned = FeatureMap::new(height, width, 17 * dim, data)?;
-    match map.objectness() {
-        Some(objectness) => binned.with_objectness(objectness.to_vec()),
-        None => Ok(binned),
+    match (map.fine_objectness(), map.objectness()) {
+        (Some((scale, values)), _) => binned.with_fine_objectness(scale, values.to_vec()),
+        (None, Some(objectness)) => binned.with_objectness(objectness.to_vec()),
+        (None, None) => Ok(binned),
     }
 }
 
@@ -200,6 +201,15 @@ mod tests {
     #[test]
     fn a_single_cell_is_its_own_surroundings() {
         assert_eq!(log_bin(&map(1, 1, 2, &[1.0, 2.0])).unwrap().data(), [1.0, 2.0].repeat(17));
+    }
+
+    #[test]
+    fn what_the_network_says_of_objects_stays() {
+        let plain = map(1, 2, 1, &[1.0, 2.0]);
+        let said = plain.clone().with_objectness(vec![-1.0, 3.0]).unwrap();
+        assert_eq!(log_bin(&said).unwrap().objectness(), said.objectness());
+        let fine = plain.with_fine_objectness(2, vec![0.5; 8]).unwrap();
+        assert_eq!(log_bin(&fine).unwrap().fine_objectness(), fine.fine_objectness());
     }
 
     /// Cells 0, 1, 2 in a row: the middle one's nine near bins, then the means (0.5, 1, 1.5) three to the left and right, clamped.

@@ -10,8 +10,9 @@ pub const SUFFIX: &str = "features.safetensors";
 /// The key of the metadata that says that the image was of one color.
 const CONSTANT: &str = "constant";
 
-/// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`, and
-/// `objectness`, `[grid_height, grid_width, 1]`, if the map has them, with `metadata`.
+/// A file of the tensor `features`, `[grid_height, grid_width, dim]` in f32, and `colors`, `[grid_height, grid_width, 3]`,
+/// `objectness`, `[grid_height, grid_width, 1]`, and `fine_objectness`, `[grid_height * scale, grid_width * scale, 1]`, if the map has them, with
+/// `metadata`.
 ///
 /// # Errors
 /// [`ExportError::Tensors`] if the map is too large for such a file.
@@ -26,6 +27,11 @@ pub fn features(map: &FeatureMap, metadata: impl Iterator<Item = (String, String
     }
     if let Some(objectness) = &objectness {
         tensors.push(("objectness", view(1, objectness)?));
+    }
+    let fine = map.fine_objectness().map(|(scale, values)| (scale, bytes(values)));
+    if let Some((scale, fine)) = &fine {
+        let shape = vec![grid_height * scale, grid_width * scale, 1];
+        tensors.push(("fine_objectness", TensorView::new(Dtype::F32, shape, fine)?));
     }
     let constant = map.is_of_constant_image().then(|| (CONSTANT.to_owned(), "true".to_owned()));
     Ok(serialize(tensors, Some(metadata.chain(constant).collect()))?)
@@ -49,6 +55,15 @@ pub fn read_features(file: &[u8]) -> Result<FeatureMap, ExportError> {
     let map = FeatureMap::new(grid_height, grid_width, dim, values(&view))?.with_constant_image(constant);
     let others = |name| tensors.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32).map(|view| values(&view));
     let map = if let Some(colors) = others("colors") { map.with_colors(colors)? } else { map };
+    if let Some(fine) = others("fine_objectness") {
+        let (rows, columns) = tensors.tensor("fine_objectness").map_or((0, 0), |view| match *view.shape() {
+            [rows, columns, 1] => (rows, columns),
+            _ => (0, 0),
+        });
+        // A scale of zero is refused.
+        let scale = if rows / grid_height * grid_width == columns { rows / grid_height } else { 0 };
+        return Ok(map.with_fine_objectness(scale, fine)?);
+    }
     Ok(if let Some(objectness) = others("objectness") { map.with_objectness(objectness)? } else { map })
 }
 
@@ -71,6 +86,16 @@ mod tests {
         assert_eq!(read_features(&bytes).unwrap(), map);
         let colored = map.with_colors(vec![0.25; 6]).unwrap().with_objectness(vec![1.0, -3.0]).unwrap().with_constant_image(true);
         assert_eq!(read_features(&features(&colored, std::iter::empty()).unwrap()).unwrap(), colored);
+        let fine = colored.with_fine_objectness(3, (0..18u8).map(f32::from).collect()).unwrap();
+        let file = features(&fine, std::iter::empty()).unwrap();
+        assert_eq!(SafeTensors::deserialize(&file).unwrap().tensor("fine_objectness").unwrap().shape(), [6, 3, 1]);
+        assert_eq!(read_features(&file).unwrap(), fine);
+        // As many values, but of another grid.
+        let name = |shape: &str| file.windows(shape.len()).position(|bytes| bytes == shape.as_bytes()).unwrap();
+        let mut other = file.clone();
+        let at = name("[6,3,1]");
+        other[at..at + 7].copy_from_slice(b"[3,6,1]");
+        assert!(matches!(read_features(&other), Err(ExportError::Features(_))));
         assert!(read_features(&bytes[..bytes.len() - 1]).is_err());
         let mut broken = bytes.clone();
         let at = broken.len() - 4;

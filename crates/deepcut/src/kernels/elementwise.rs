@@ -28,6 +28,18 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(scale)
 }
 
+/// `eˣ` for x in [−87, 88], the same on every processor.
+#[inline(always)]
+pub(crate) fn exponential(x: f32) -> f32 {
+    exp::<false>(x)
+}
+
+/// `1 / (1 + e⁻ˣ)`, the same on every processor.
+#[inline(always)]
+pub(crate) fn logistic(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<false>(-x))
+}
+
 /// `2ˣ` for x in [−126, 0] (clamped from below): `2ⁿ · p(r)`, `x = n + r`, with Cephes' polynomial of degree 6 for `p`.
 #[inline(always)]
 fn exp2<const FMA: bool>(x: f32) -> f32 {

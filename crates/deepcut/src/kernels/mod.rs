@@ -31,7 +31,7 @@
 //! | `int8.rs`             | products in int8                                                    |
 //! | [`rates`]             | products timed on this processor                                    |
 //! | [`attention`]         | streamed attention: products and softmax, a block at a time         |
-//! | `widest.rs`           | loops over integers, compiled for AVX2 too                          |
+//! | `widest.rs`           | loops that are the same to the bit, compiled for AVX2 too           |
 //!
 //! The rest of the library takes a [`Kernels`] as an argument, so that two sets can be compared in one process. A kernel computes each output in an order
 //! that depends on neither the number of threads nor the position in a block: results are the same to the last bit on one thread or many.
@@ -76,10 +76,10 @@ mod shape;
 mod table;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tiles;
-#[cfg(feature = "decode")]
 #[allow(unsafe_code)]
 pub(crate) mod widest;
 
+pub(crate) use elementwise::{exponential, logistic};
 pub use isa::Kernels;
 pub use operands::{Adam, Depthwise, Left, Right, Start};
 pub(crate) use shape::{first_not_finite, is_shape, volume};

@@ -1,4 +1,4 @@
-//! Loops over integers, compiled for AVX2 too. Their results do not depend on the instruction set.
+//! Loops over integers, or over floats without fused multiply-adds, compiled for AVX2 too. Their results do not depend on the instruction set.
 
 /// Work that is compiled more than once: [`Work::run`] and the functions it calls must be `#[inline(always)]`.
 pub(crate) trait Work {

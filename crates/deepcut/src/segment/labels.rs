@@ -39,6 +39,29 @@ impl Group {
     }
 }
 
+/// The foreground on a grid finer than that of the patches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FineForeground {
+    /// Cells along a patch's side.
+    pub(crate) scale: usize,
+    /// Log-odds of the foreground, `[height * scale, width * scale]`.
+    pub(crate) odds: Vec<f32>,
+}
+
+impl FineForeground {
+    /// Cells along a patch's side.
+    #[must_use]
+    pub fn scale(&self) -> usize {
+        self.scale
+    }
+
+    /// Log-odds of the foreground, `[height * scale, width * scale]`.
+    #[must_use]
+    pub fn odds(&self) -> &[f32] {
+        &self.odds
+    }
+}
+
 /// Soft labels of a grid of patches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridLabels {
@@ -48,6 +71,8 @@ pub struct GridLabels {
     pub(crate) width: usize,
     /// The groups, the background first; a patch's group is the most probable.
     pub(crate) groups: Vec<Group>,
+    /// Where the foreground is known on a finer grid; there are two groups then.
+    pub(crate) fine: Option<FineForeground>,
 }
 
 impl GridLabels {
@@ -61,6 +86,12 @@ impl GridLabels {
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// The foreground on a finer grid, if the network says: its edges are drawn there if upsampling is soft, its labels are those of the patches.
+    #[must_use]
+    pub fn fine(&self) -> Option<&FineForeground> {
+        self.fine.as_ref()
     }
 
     /// The label of every patch, `[height, width]`.

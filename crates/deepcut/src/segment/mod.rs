@@ -5,21 +5,27 @@
 //! | `recipe.rs` | [`Recipe`]: how an image is cut |
 //! | `stage.rs` | cuts nodes: a graph, then a network trained on it or a classical method |
 //! | `arrange.rs`, `polarity.rs`, `labels.rs` | lays clusters on the grid: background, object, labels |
+//! | `fine.rs` | the foreground on a finer grid, where the network says |
 //! | `objects.rs`, `basins.rs` | tells objects apart within the foreground |
 //! | `select.rs` | which objects stay, without holes and specks |
-//! | `finish.rs`, `upsample.rs`, `refine.rs`, `bilateral.rs` | [`Finish`]: from the grid to pixels |
+//! | `finish.rs`, `upsample.rs` | [`Finish`]: from the grid to pixels |
+//! | `shares.rs`, `guided.rs` | soft labels follow the image's edges: the guided filter |
+//! | `refine.rs`, `bilateral.rs` | labels follow the image's edges: the bilateral solver |
 
 mod arrange;
 mod basins;
 pub(crate) mod bilateral;
 mod distance;
+mod fine;
 mod finish;
+mod guided;
 mod labels;
 mod objects;
 mod polarity;
 mod recipe;
 mod refine;
 mod select;
+mod shares;
 mod stage;
 mod upsample;
 
@@ -33,8 +39,9 @@ use crate::progress::{Cancelled, Observer, Step, begin, go_on};
 use crate::segmentation::{Kind, Meaning};
 use crate::setting::OptionError;
 use arrange::{arrange, spread};
+use fine::fine_foreground;
 pub use finish::{Finish, Refine};
-pub use labels::{GridLabels, Group};
+pub use labels::{FineForeground, GridLabels, Group};
 use objects::{Field, Objects};
 use recipe::{BACKGROUND_CLUSTERS, DEFAULT_TAU};
 pub use recipe::{Edges, ForegroundRule, Mode, Recipe};
@@ -261,7 +268,10 @@ impl Recipe {
             }
             vec![background, foreground]
         };
-        Ok(self.clustering(grid, groups, confidence, start.seed(), networks))
+        let fine = fine_foreground(map, &groups, &arranged.dropped);
+        let mut clustering = self.clustering(grid, groups, confidence, start.seed(), networks);
+        clustering.grid.fine = fine;
+        Ok(clustering)
     }
 
     fn clustering(
@@ -272,7 +282,7 @@ impl Recipe {
         seed: u64,
         networks: Networks,
     ) -> Clustering {
-        let grid = GridLabels { height, width, groups };
+        let grid = GridLabels { height, width, groups, fine: None };
         Clustering { grid, meanings: self.meanings(confidence), confidence, seed, networks, has_objects: false }
     }
 }

@@ -160,7 +160,7 @@ fn above_half(odds: &[f32], width: usize) -> Vec<f32> {
 }
 
 /// Gives every patch without an object that of the nearest patch with one, `[patches, n]`: pixels between patches look at both.
-fn spread(membership: &mut [f32], n: usize, width: usize) {
+pub(super) fn spread(membership: &mut [f32], n: usize, width: usize) {
     if n == 0 {
         return;
     }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn labels(found: &Objects) -> Vec<u8> {
-        GridLabels { height: GRID.0, width: GRID.1, groups: found.groups.clone() }.hard()
+        GridLabels { height: GRID.0, width: GRID.1, groups: found.groups.clone(), fine: None }.hard()
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
         let specks: Vec<f32> = (0..60 * 60).map(|cell| if cell % 2 == 0 && cell / 60 % 2 == 0 { 5.0 } else { -5.0 }).collect();
         let found = Objects::of_field(&Field::of_odds(specks, 60), (60, 60));
         assert_eq!(found.scores.len(), MAX_OBJECTS);
-        let hard = GridLabels { height: 60, width: 60, groups: found.groups }.hard();
+        let hard = GridLabels { height: 60, width: 60, groups: found.groups, fine: None }.hard();
         assert_eq!(hard.iter().filter(|label| **label > 0).count(), MAX_OBJECTS, "the others are background");
     }
 
@@ -249,7 +249,7 @@ mod tests {
         let cut = |inside: [bool; 3], score| CutObject { inside: inside.to_vec(), score };
         let found = Objects::of_cuts(&[cut([true, false, false], 0.2), cut([false, false, true], 0.6)], 3);
         assert_eq!(found.scores, [0.6, 0.2]);
-        assert_eq!(GridLabels { height: 1, width: 3, groups: found.groups }.hard(), [2, 0, 1]);
+        assert_eq!(GridLabels { height: 1, width: 3, groups: found.groups, fine: None }.hard(), [2, 0, 1]);
         assert!(Objects::of_cuts(&[], 3).scores.is_empty());
     }
 

@@ -1,14 +1,15 @@
 //! From labels on the patch grid to labels on pixels.
 
-use super::labels::GridLabels;
+use super::labels::{FineForeground, GridLabels};
 use crate::kernels::parallel;
 use crate::train::argmax;
+use std::borrow::Cow;
 
 /// How a grid becomes an image.
 ///
 /// ```
 /// use deepcut::segment::Upsampling;
-/// use deepcut::{Cpu, FeatureMap, Finish, Image, Recipe, Start};
+/// use deepcut::{Cpu, FeatureMap, Finish, Image, Recipe, Refine, Start};
 ///
 /// // Two rows of two patches, each of which is a block of 2 × 3 pixels.
 /// let map = FeatureMap::new(2, 2, 2, vec![0.0, 1.0, /**/ 0.0, 1.0, /**/ 0.0, 1.0, /**/ 1.0, 0.0])?;
@@ -16,7 +17,8 @@ use crate::train::argmax;
 /// let cpu = Cpu::default();
 /// let found = Recipe::default().cluster(&cpu, &[map], Start::Seed(0))?;
 /// #[rustfmt::skip]
-/// assert_eq!(Finish::default().upsampling(Upsampling::Nearest).to_pixels(&cpu, &image, &found[0]).labels(), [
+/// let finish = Finish::default().upsampling(Upsampling::Nearest).refine(Refine::None);
+/// assert_eq!(finish.to_pixels(&cpu, &image, &found[0]).labels(), [
 ///     0, 0, 0, 0, 0, 0,
 ///     0, 0, 0, 0, 0, 0,
 ///     0, 0, 0, 1, 1, 1,
@@ -40,7 +42,7 @@ pub enum Upsampling {
 /// Shares below this are taken as this: training leaves them no meaning.
 const LEAST_SHARE: f32 = 1e-6;
 
-fn log_share(share: f32) -> f32 {
+pub(super) fn log_share(share: f32) -> f32 {
     share.max(LEAST_SHARE).ln()
 }
 
@@ -70,21 +72,62 @@ pub(crate) fn upsample(grid: &GridLabels, height: usize, width: usize, how: Upsa
 #[must_use]
 pub fn foreground(grid: &GridLabels, height: usize, width: usize) -> Vec<u8> {
     let mut out = vec![0; height * width];
-    let Some(group) = grid.groups.first() else { return out };
-    if height == 0 || width == 0 {
-        return out;
+    if !grid.groups.is_empty() {
+        let odds = odds(grid, (height, width), Upsampling::Soft);
+        odds.each_pixel(&mut out, |out, odds| *out = (255.0 / (1.0 + (-odds).exp())).round() as u8);
     }
-    let odds: Vec<f32> = group.probability.iter().map(|&back| log_share(back) - log_share(1.0 - back)).collect();
-    let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
-    parallel::for_each(out.chunks_mut(width).enumerate(), |(y, row)| {
-        let (top, bottom, down) = position(y, height, grid.height);
-        let [above, below] = [top, bottom].map(|line| &odds[line * grid.width..][..grid.width]);
-        for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
-            let [a, b] = [left, right].map(|x| above[x] + (below[x] - above[x]) * down);
-            *out = (255.0 / (1.0 + (a + (b - a) * across).exp())).round() as u8;
-        }
-    });
     out
+}
+
+/// The log-odds of the foreground, which is what the first group leaves, at the pixels of a `(height, width)` image: on the fine grid where there is
+/// one.
+pub(super) fn odds(grid: &GridLabels, size: (usize, usize), how: Upsampling) -> Field<'_> {
+    match (&grid.fine, how) {
+        (Some(FineForeground { scale, odds }), Upsampling::Soft) => {
+            Field::new(odds.into(), (grid.height * scale, grid.width * scale), size, how)
+        }
+        _ => {
+            let odds = |&back: &f32| log_share(1.0 - back) - log_share(back);
+            let odds: Vec<f32> = grid.groups.first().iter().flat_map(|group| group.probability.iter().map(odds)).collect();
+            Field::new(odds.into(), (grid.height, grid.width), size, how)
+        }
+    }
+}
+
+/// Values of a grid, at the pixels of an image.
+pub(super) struct Field<'a> {
+    values: Cow<'a, [f32]>,
+    /// Columns of the grid.
+    cells: usize,
+    rows: Vec<Place>,
+    columns: Vec<Place>,
+}
+
+impl<'a> Field<'a> {
+    /// Values of a `(rows, columns)` grid for a `(height, width)` image.
+    pub fn new(values: Cow<'a, [f32]>, cells: (usize, usize), size: (usize, usize), how: Upsampling) -> Self {
+        let (rows, columns) = (places(size.0, cells.0, how), places(size.1, cells.1, how));
+        Self { values, cells: cells.1, rows, columns }
+    }
+
+    /// The values of a row of pixels.
+    pub fn row(&self, y: usize) -> impl Iterator<Item = f32> {
+        let (top, bottom, down) = self.rows[y];
+        let [above, below] = [top, bottom].map(|line| &self.values[line * self.cells..][..self.cells]);
+        self.columns.iter().map(move |&(left, right, across)| {
+            let [a, b] = [left, right].map(|x| above[x] + (below[x] - above[x]) * down);
+            a + (b - a) * across
+        })
+    }
+
+    /// Calls `put` for every pixel of `out`, `[height, width]`, with its value.
+    pub fn each_pixel<T: Send>(&self, out: &mut [T], put: impl Fn(&mut T, f32) + Sync) {
+        if !self.columns.is_empty() {
+            parallel::for_each(out.chunks_mut(self.columns.len()).enumerate(), |(y, out)| {
+                out.iter_mut().zip(self.row(y)).for_each(|(out, value)| put(out, value));
+            });
+        }
+    }
 }
 
 fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
@@ -109,6 +152,7 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
         }
     }
     let columns: Vec<_> = (0..width).map(|x| position(x, width, grid.width)).collect();
+    let fine = grid.fine.as_ref().map(|_| odds(grid, (height, width), Upsampling::Soft));
     let line = grid.width * channels;
     parallel::for_each_with(
         out.chunks_mut(width).enumerate(),
@@ -119,10 +163,12 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
             let (top, bottom, down) = position(y, height, grid.height);
             let lines = values[top * line..][..line].iter().zip(&values[bottom * line..][..line]);
             blend.iter_mut().zip(lines).for_each(|(out, (a, b))| *out = a + (b - a) * down);
+            let mut fine = fine.as_ref().map(|odds| odds.row(y));
             for (out, &(left, right, across)) in row.iter_mut().zip(&columns) {
                 let ends = blend[left * channels..][..channels].iter().zip(&blend[right * channels..][..channels]);
                 pixel.iter_mut().zip(ends).for_each(|(out, (a, b))| *out = a + (b - a) * across);
-                let chosen = argmax(&pixel[..groups]);
+                let of_two = fine.as_mut().and_then(|odds| odds.next()).map(|odds| usize::from(odds > 0.0));
+                let chosen = of_two.unwrap_or_else(|| argmax(&pixel[..groups]));
                 let labels = &grid.groups[chosen].labels;
                 let within = if labels.len() > 1 { argmax(&pixel[first_share[chosen]..][..labels.len()]) } else { 0 };
                 *out = labels[within];
@@ -133,16 +179,8 @@ fn soft(grid: &GridLabels, height: usize, width: usize, out: &mut [u8]) {
 
 /// Values of a grid at the centers of the cells of a finer one, bilinearly.
 pub(super) fn interpolate(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
-    let columns: Vec<_> = (0..to.1).map(|x| position(x, to.1, from.1)).collect();
-    let row = |y: usize| {
-        let (top, bottom, down) = position(y, to.0, from.0);
-        let [above, below] = [top, bottom].map(|line| &values[line * from.1..][..from.1]);
-        columns.iter().map(move |&(left, right, across)| {
-            let [a, b] = [left, right].map(|x| above[x] + (below[x] - above[x]) * down);
-            a + (b - a) * across
-        })
-    };
-    (0..to.0).flat_map(row).collect()
+    let field = Field::new(values.into(), from, to, Upsampling::Soft);
+    (0..to.0).flat_map(|y| field.row(y)).collect()
 }
 
 /// The cell of pixel `at` as OpenCV computes it: a product with the rounded inverse of the scale, which can fall short of the cell whose first
@@ -152,8 +190,20 @@ fn nearest(at: usize, size: usize, cells: usize) -> usize {
     ((at as f64 * step) as usize).min(cells - 1)
 }
 
+/// Two cells in a line, and the weight of the second.
+type Place = (usize, usize, f32);
+
+/// The cells that each of `size` pixels in a line takes its value from.
+fn places(size: usize, cells: usize, how: Upsampling) -> Vec<Place> {
+    let place = |at| match how {
+        Upsampling::Nearest => (nearest(at, size, cells), nearest(at, size, cells), 0.0),
+        Upsampling::Soft => position(at, size, cells),
+    };
+    (0..size).map(place).collect()
+}
+
 /// The two cells between whose centers pixel `at` lies, and the weight of the second.
-fn position(at: usize, size: usize, cells: usize) -> (usize, usize, f32) {
+fn position(at: usize, size: usize, cells: usize) -> Place {
     let exact = ((at as f64 + 0.5) * cells as f64 / size as f64 - 0.5).clamp(0.0, (cells - 1) as f64);
     let first = exact as usize;
     (first, (first + 1).min(cells - 1), (exact - first as f64) as f32)
@@ -167,7 +217,7 @@ mod tests {
     fn two_groups(height: usize, width: usize, foreground: &[f32]) -> GridLabels {
         let background = Group::of_one(0, foreground.iter().map(|f| 1.0 - f).collect());
         let foreground = Group::of_one(1, foreground.to_vec());
-        GridLabels { height, width, groups: vec![background, foreground] }
+        GridLabels { height, width, groups: vec![background, foreground], fine: None }
     }
 
     #[test]
