@@ -76,6 +76,10 @@ class Found:
         """
         The label of every pixel, (height, width): always the same array.
         """
+    def main_box(self, /) -> tuple[int, int, int, int] | None:
+        """
+        The box of the main object, (left, top, width, height), or None.
+        """
     def mask(self, /) -> Incomplete:
         """
         Whether each pixel is foreground, (height, width): a new array.

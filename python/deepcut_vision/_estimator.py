@@ -55,7 +55,8 @@ class DeepCut:
     alpha : float, optional
         For the objective correlation: patches repel each other if their affinity is below the largest divided by `alpha`.
     epochs : int or sequence of three, optional
-        Training epochs: one number, or those of image, parts and background.
+        Training epochs: one number, or those of image, parts and background. An image's cut that begins at a prior, as with the embedded network,
+        trains for half as many.
     learning_rate : float, optional
         Learning rate.
     color : float, optional

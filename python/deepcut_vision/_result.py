@@ -164,6 +164,11 @@ class Result:
         return self._found.confidence
 
     @property
+    def bbox(self) -> tuple[int, int, int, int] | None:
+        """x, y, width and height of the main object's box, or None: `box` of the JSON report."""
+        return self._found.main_box()
+
+    @property
     def has_object(self) -> bool:
         """Whether any pixel belongs to the foreground."""
         return self._found.has_object

@@ -215,6 +215,7 @@ def test_the_report_is_the_commands(parts: dc.Result, pictures: Path) -> None:
     assert report["input"] == str(pictures / "ducks1.jpg") and (report["height"], report["width"]) == parts.shape
     assert report["confidence"] == parts.confidence and report["options"]["recipe"]["n_clusters"] == 3
     assert [label["area"] for label in report["labels"]] == [region.area for region in parts.regions]
+    assert parts.bbox is not None and report["box"] == list(parts.bbox)
 
 
 def test_pickles_hold_everything(parts: dc.Result, image: NDArray[np.uint8]) -> None:

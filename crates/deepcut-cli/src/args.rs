@@ -200,7 +200,7 @@ pub struct MethodArgs {
     /// Threshold of the graph: patches with a larger cosine are joined; `none` weighs every edge by its affinity [default: 0.2; paper: none]
     #[arg(long, value_name = "COSINE", allow_hyphen_values = true, help_heading = "Method")]
     pub tau: Option<String>,
-    /// Training epochs: one number, or three for image,parts,background [default: 10,50,50; paper: 10,100,10]
+    /// Training epochs: one number, or three for image,parts,background; a prior, as the embedded network has one, halves the image's [default: 10,50,50; paper: 10,100,10]
     #[arg(long, value_delimiter = ',', help_heading = "Method")]
     pub epochs: Vec<usize>,
     /// For deep-spectral: weight of nearness in color and place, 0 to 1000; its authors use 0 and 10 [default: 0]

@@ -55,6 +55,7 @@ pub struct Found {
     regions: Vec<Region>,
     confidence: f32,
     grid: (usize, usize),
+    main_object: Option<Vec<bool>>,
     about: About,
     seconds: Vec<(String, f64)>,
 }
@@ -64,8 +65,9 @@ impl Found {
     pub fn new(py: Python<'_>, found: Segmentation, about: About, seconds: Vec<(String, f64)>) -> PyResult<Self> {
         let (height, width, regions) = (found.height(), found.width(), found.regions().to_vec());
         let (confidence, grid) = (found.confidence(), found.grid());
+        let main_object = found.main_object().map(<[bool]>::to_vec);
         let labels = found.into_labels().into_pyarray(py).reshape([height, width])?.unbind();
-        Ok(Self { labels, height, width, regions, confidence, grid, about, seconds })
+        Ok(Self { labels, height, width, regions, confidence, grid, main_object, about, seconds })
     }
 
     /// The segmentation of the labels as they are now: they are the caller's to change.
@@ -79,7 +81,7 @@ impl Found {
         let meanings: Vec<Meaning> = self.regions.iter().map(meaning).collect();
         detached(py, || {
             let found = Segmentation::new(self.height, self.width, labels.to_vec(), &meanings).map_err(errors::value)?;
-            Ok(found.with_cut(self.confidence, self.grid))
+            Ok(found.with_cut(self.confidence, self.grid).with_main_object(self.main_object.clone()))
         })
     }
 
@@ -170,6 +172,13 @@ impl Found {
         let labels = labels.as_slice()?;
         let mask: Vec<bool> = detached(py, || Ok(labels.iter().map(|&label| inside[usize::from(label)]).collect()))?;
         mask.into_pyarray(py).reshape([self.height, self.width])
+    }
+
+    /// The box of the main object, (left, top, width, height), or None.
+    fn main_box(&self, py: Python<'_>) -> PyResult<Option<(usize, usize, usize, usize)>> {
+        let found = self.segmentation(py)?;
+        let bounds = detached(py, || Ok(found.main_box()))?;
+        Ok(bounds.map(|BoundingBox { top, left, height, width }| (left, top, width, height)))
     }
 
     /// The labels that occur, in order, and what they are.

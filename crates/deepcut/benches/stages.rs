@@ -48,6 +48,20 @@ fn graph_and_propagation(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usi
     bencher.bench_local(|| Graph::threshold(&Cpu::default(), &features, 0.2).propagate(&features));
 }
 
+/// Of the embedded network at its own resolution, and of ViT-S/8 at stride 4.
+#[divan::bench(args = [(1936, 128, F32), (1936, 128, Bf16), (4761, 384, F32)])]
+fn threshold(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usize, usize, Float)) {
+    let features = features(nodes, dim).in_precision(precision);
+    bencher.bench_local(|| Graph::threshold(&Cpu::default(), &features, 0.2));
+}
+
+/// The same, and what a prior is averaged over.
+#[divan::bench(args = [(1936, 128, F32), (1936, 128, Bf16), (4761, 384, F32)])]
+fn threshold_and_nearest(bencher: Bencher<'_, '_>, (nodes, dim, precision): (usize, usize, Float)) {
+    let features = features(nodes, dim).in_precision(precision);
+    bencher.bench_local(|| Graph::threshold_and_nearest(&Cpu::default(), &features, 0.2, 10));
+}
+
 #[divan::bench(args = [(784, 128, 50, F32), (1225, 384, 10, F32), (1225, 384, 50, F32), (1225, 384, 50, Bf16)])]
 fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, usize, usize, Float)) {
     let features = features(nodes, dim).in_precision(precision);
@@ -56,7 +70,7 @@ fn training(bencher: Bencher<'_, '_>, (nodes, dim, epochs, precision): (usize, u
     let initial = Network::initial(dim, 2, 0);
     let schedule =
         Schedule { objective: Objective::NormalizedCut, epochs, learning_rate: 3e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };
-    bencher.bench_local(|| train(&Cpu::default(), &graph, &z, &initial, schedule, &mut |_| ControlFlow::Continue(())));
+    bencher.bench_local(|| train(&Cpu::default(), &graph, &z, &initial, schedule, None, &mut |_| ControlFlow::Continue(())));
 }
 
 #[divan::bench]

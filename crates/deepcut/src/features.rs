@@ -105,8 +105,9 @@ impl FeatureMap {
         Ok(Self { colors: Some(colors), ..self })
     }
 
-    /// With the log-odds that each patch belongs to an object, `[grid_height, grid_width]`, if the network says:
-    /// [`Mode::Objects`](crate::Mode) tells objects apart by it. Log-odds on a finer grid are forgotten.
+    /// With the log-odds that each patch belongs to an object, `[grid_height, grid_width]`, if the network says: the cut begins there
+    /// ([`Recipe::prior_weight`](crate::Recipe)), and [`Mode::Objects`](crate::Mode) tells objects apart by it. Log-odds on a finer
+    /// grid are forgotten.
     ///
     /// # Errors
     /// [`FeatureMapError`] if there is not one value a patch, or one is not finite.

@@ -3,7 +3,7 @@
 //! ```text
 //! H₁ = ELU(Z Θ + b₀)        d → 64       Z = Â F, computed once an image
 //! H₂ = ELU(H₁ A₁ + b₁)      64 → 32      dropout on H₂
-//! S  = softmax(H₂ A₂ + b₂)  32 → k
+//! S  = softmax(H₂ A₂ + b₂ + L)  32 → k    L: logits that are given, as a prior's; usually none
 //! ```
 //!
 //! | symbol | code            | shape     | meaning                                         |
@@ -160,6 +160,12 @@ impl Network {
         network
     }
 
+    /// With zeros in the output layer: S is then what the logits given to the pass make of it.
+    #[must_use]
+    pub fn with_zero_output(self) -> Self {
+        Self { output: Layer::zeros(HIDDEN_WIDTH, self.n_clusters()), ..self }
+    }
+
     /// Length of a feature vector, d.
     #[must_use]
     pub fn dim(&self) -> usize {
@@ -204,6 +210,7 @@ impl Network {
             kept.copy_from_slice(h2);
             drop_out(dropout, task, kept);
             self.output.apply(cpu, kept, assignment);
+            add_rows(assignment, pass.logits.get(task * TASK_NODES * k..).unwrap_or_default());
             cpu.isa.softmax(assignment, k);
         });
     }
@@ -273,6 +280,11 @@ enum GradientPart<'a> {
     Bias(&'a mut [f32]),
 }
 
+/// Adds as many of the values as there are.
+fn add_rows(rows: &mut [f32], values: &[f32]) {
+    rows.iter_mut().zip(values).for_each(|(x, value)| *x += value);
+}
+
 /// Multiplies the hidden layer's rows by dropout's factors; `task` is the index of their task.
 fn drop_out(dropout: Option<Dropout>, task: usize, rows: &mut [f32]) {
     if let Some(dropout) = dropout {
@@ -295,6 +307,8 @@ pub struct Pass {
     dropout: Option<Dropout>,
     /// `h2` after dropout.
     kept: Vec<f32>,
+    /// Logits added to the output layer's, `[n, k]`; empty if there are none.
+    logits: Vec<f32>,
     /// S, `[n, k]`.
     pub assignment: Vec<f32>,
     /// The bf16 copy of Θ, then of the gradient of Z Θ.
@@ -314,12 +328,23 @@ impl Pass {
             h2: zeros(HIDDEN_WIDTH),
             dropout: None,
             kept: zeros(HIDDEN_WIDTH),
+            logits: Vec::new(),
             assignment: zeros(n_clusters),
             pairs: Vec::new(),
             d_output: zeros(n_clusters),
             d_h2: zeros(HIDDEN_WIDTH),
             d_h1: zeros(CONVOLUTION_WIDTH),
         }
+    }
+
+    /// With logits that are added to those of the output layer, `[nodes, n_clusters]`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn with_logits(self, logits: Vec<f32>) -> Self {
+        assert_eq!(logits.len(), self.assignment.len(), "logits of another assignment");
+        Self { logits, ..self }
     }
 }
 

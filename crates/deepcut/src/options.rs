@@ -163,7 +163,7 @@ impl Options {
 const SECTIONS: [&str; 3] = ["view", "recipe", "finish"];
 
 /// The names of all options; a test compares them with the fields.
-const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, method, n_clusters, objective, edges, epochs, learning_rate, weight_decay, dropout, feature_norm, color, own_draws, center_parts, foreground, single_object, precision, upsampling, refine, largest_component, min_confidence, max_objects, min_area, max_area, fill_holes, drop_border, seed";
+const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, method, n_clusters, objective, edges, epochs, learning_rate, weight_decay, dropout, feature_norm, color, own_draws, center_parts, prior_weight, least_peak, foreground, single_object, precision, upsampling, refine, largest_component, min_confidence, max_objects, min_area, max_area, fill_holes, drop_border, seed";
 
 #[cfg(test)]
 mod tests {

@@ -111,6 +111,7 @@ pub struct Segmentation {
     regions: Vec<Region>,
     confidence: f32,
     grid: (usize, usize),
+    main_object: Option<Vec<bool>>,
 }
 
 impl Segmentation {
@@ -130,7 +131,7 @@ impl Segmentation {
             };
             regions.push(Region { label, kind, part_of, score, area, bounds });
         }
-        Ok(Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0) })
+        Ok(Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0), main_object: None })
     }
 
     /// An image in which there is nothing to find: all background.
@@ -141,7 +142,7 @@ impl Segmentation {
         let regions = measure(&labels, width).into_iter();
         let Meaning { kind, part_of, score, .. } = background;
         let regions = regions.map(|(label, area, bounds)| Region { label, kind, part_of, score, area, bounds }).collect();
-        Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0) }
+        Self { height, width, labels, regions, confidence: 0.0, grid: (0, 0), main_object: None }
     }
 
     /// The labels alone. [`Segmentation::new`] and [`Segmentation::with_cut`] make a segmentation of them again.
@@ -154,6 +155,55 @@ impl Segmentation {
     #[must_use]
     pub fn with_cut(self, confidence: f32, grid: (usize, usize)) -> Self {
         Self { confidence, grid, ..self }
+    }
+
+    /// With the patches of the main object, `[grid]`, where the cut tells ([`Clustering::main_object`](crate::Clustering::main_object)). Call it after
+    /// [`Segmentation::with_cut`]; patches of another grid are not taken.
+    #[must_use]
+    pub fn with_main_object(self, patches: Option<Vec<bool>>) -> Self {
+        let is_of_grid = |patches: &Vec<bool>| !patches.is_empty() && self.grid.0.checked_mul(self.grid.1) == Some(patches.len());
+        Self { main_object: patches.filter(is_of_grid), ..self }
+    }
+
+    /// The patches of the main object, where the cut tells.
+    #[must_use]
+    pub fn main_object(&self) -> Option<&[bool]> {
+        self.main_object.as_deref()
+    }
+
+    /// The box of the main object: of the foreground's largest connected component, or where the cut tells the main object's patches, of the largest
+    /// within them. None if there is no foreground.
+    ///
+    /// ```
+    /// use deepcut::{Kind, Meaning, Segmentation};
+    ///
+    /// let meaning = |label, kind| Meaning { label, kind, part_of: None, score: 1.0 };
+    /// let labels = vec![
+    ///     0, 1, 1, 1, 1, 0,
+    ///     0, 0, 0, 0, 1, 0,
+    /// ];
+    /// let found = Segmentation::new(2, 6, labels, &[meaning(0, Kind::Background), meaning(1, Kind::Object)])?;
+    /// assert_eq!(found.main_box().unwrap().width, 4);
+    /// // A grid of 1 × 3 patches; the object goes on in the last, where another begins.
+    /// let found = found.with_cut(0.9, (1, 3)).with_main_object(Some(vec![true, true, false]));
+    /// assert_eq!(found.main_box().unwrap().width, 3);
+    /// # Ok::<(), deepcut::segmentation::SegmentationError>(())
+    /// ```
+    #[must_use]
+    pub fn main_box(&self) -> Option<BoundingBox> {
+        let whole = || self.components().first().map(|component| component.bounds);
+        let Some(patches) = &self.main_object else { return whole() };
+        let table = self.foreground();
+        // The patch that a row or column lies in.
+        let of = |at: usize, patches: usize, pixels: usize| at * patches / pixels;
+        let columns: Vec<usize> = (0..self.width).map(|x| of(x, self.grid.1, self.width)).collect();
+        let mut inside: Vec<bool> = self.labels.iter().map(|&label| table[usize::from(label)]).collect();
+        for (y, row) in inside.chunks_exact_mut(self.width.max(1)).enumerate() {
+            let patches = &patches[of(y, self.grid.0, self.height) * self.grid.1..];
+            row.iter_mut().zip(&columns).for_each(|(inside, &column)| *inside &= patches[column]);
+        }
+        let found = Components::find(self.height, self.width, |at| inside[at]);
+        found.largest().map(|largest| found.list()[largest].bounds).or_else(whole)
     }
 
     /// Rows.
@@ -249,7 +299,7 @@ impl Segmentation {
             let kind = kinds[usize::from(label)];
             Region { label, kind, part_of: None, score: self.confidence, area, bounds }
         });
-        Self { regions: regions.collect(), labels, ..*self }
+        Self { regions: regions.collect(), labels, main_object: None, ..*self }
     }
 
     /// The foreground's connected components, largest first; pixels touch at their sides.
@@ -347,6 +397,32 @@ mod tests {
         let twice = [&meanings[..], &meanings[..1]].concat();
         assert_eq!(Segmentation::new(3, 4, labels.clone(), &twice), Err(SegmentationError::Meaning { label: 0, meanings: 2 }));
         assert!(matches!(Segmentation::new(3, 5, labels, &meanings), Err(SegmentationError::Shape { got: 12, .. })));
+    }
+
+    #[test]
+    fn the_main_box_is_within_the_main_objects_patches() {
+        #[rustfmt::skip]
+        let labels = vec![
+            1, 1, 1, 0, 0, 0, 0,
+            1, 1, 1, 0, 2, 2, 0,
+            0, 0, 0, 0, 0, 2, 0,
+            0, 0, 0, 0, 2, 0, 3,
+        ];
+        let meaning = |(label, kind)| Meaning { label, kind, part_of: None, score: 1.0 };
+        let meanings = [(0, Kind::Background), (1, Kind::Part), (2, Kind::Part), (3, Kind::Background)].map(meaning);
+        let found = Segmentation::new(4, 7, labels, &meanings).unwrap().with_cut(0.5, (2, 3));
+        let bounds = |found: &Segmentation| found.main_box().map(|b| [b.top, b.left, b.height, b.width]);
+        let with = |patches: &[bool]| found.clone().with_main_object(Some(patches.to_vec()));
+        assert_eq!(bounds(&found), Some([0, 0, 2, 3]), "the largest component");
+        // Columns 0 to 2, 3 and 4, 5 and 6: 7 pixels for 3 patches.
+        assert_eq!(bounds(&with(&[false, true, true, false, true, true])), Some([1, 4, 2, 2]));
+        assert_eq!(bounds(&with(&[false, false, false, true, true, true])), Some([2, 5, 1, 1]), "the first of two pixels");
+        // Patches without a pixel of the mask, and patches of another grid, tell nothing.
+        assert_eq!(bounds(&with(&[false, false, false, true, false, false])), Some([0, 0, 2, 3]));
+        assert_eq!((with(&[true; 4]), with(&[])), (found.clone(), found.clone()));
+        assert_eq!(with(&[true; 6]).complement().main_object(), None);
+        assert_eq!(bounds(&Segmentation::empty(2, 3).with_cut(0.0, (1, 1)).with_main_object(Some(vec![true]))), None);
+        assert_eq!(bounds(&Segmentation::empty(0, 0)), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::cpu::Cpu;
 use crate::gnn::{AdamW, Dropout, Network, Pass, Propagated};
 use crate::graph::Graph;
-use crate::objective::Objective;
+use crate::objective::{Objective, cross_entropy};
 use std::ops::ControlFlow;
 
 /// How to train.
@@ -26,6 +26,19 @@ pub struct Schedule {
     pub seed: u64,
 }
 
+/// What is known of the assignment before training: it begins there, and is held near.
+///
+/// ```text
+/// S = softmax(network + logits),   L = objective(S) + weight · CE(softmax(logits), S)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prior<'a> {
+    /// Logits of each cluster for each node, `[nodes, n_clusters]`.
+    pub logits: &'a [f32],
+    /// Weight of the cross-entropy beside the objective, at least 0.
+    pub weight: f32,
+}
+
 /// A soft clustering of the nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
@@ -33,7 +46,7 @@ pub struct Assignment {
     pub n_clusters: usize,
     /// The probability of each cluster for each node, `[nodes, n_clusters]`; each row sums to one.
     pub soft: Vec<f32>,
-    /// The objective's value at `soft`.
+    /// The value of what was minimized at `soft`.
     pub loss: f32,
 }
 
@@ -65,12 +78,12 @@ pub struct Trained {
     pub network: Network,
 }
 
-/// Trains a copy of `initial` on `graph`; `propagated` holds the graph's features.
+/// Trains a copy of `initial` on `graph`; `propagated` holds the graph's features. To begin at a `prior`, `initial` has an output of zeros.
 ///
 /// `observe` is called with each epoch's index as it begins. If it returns `Break`, training stops and the result is None.
 ///
 /// # Panics
-/// If `propagated` is of another graph or of another dimension than `initial`.
+/// If `propagated` is of another graph or of another dimension than `initial`, or `prior` of another number of nodes or clusters.
 #[must_use]
 pub fn train(
     cpu: &Cpu,
@@ -78,6 +91,7 @@ pub fn train(
     propagated: &Propagated,
     initial: &Network,
     schedule: Schedule,
+    prior: Option<Prior<'_>>,
     observe: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Trained> {
     cpu.together(|| {
@@ -86,6 +100,12 @@ pub fn train(
         let mut gradient = Network::zeros(network.dim(), k);
         let mut optimizer = AdamW::new(&network, schedule.learning_rate, schedule.weight_decay);
         let mut pass = Pass::new(graph.nodes(), k);
+        let mut target = Vec::new();
+        if let Some(prior) = prior {
+            pass = pass.with_logits(prior.logits.to_vec());
+            target = prior.logits.to_vec();
+            cpu.isa.softmax(&mut target, k);
+        }
         let mut assignment_gradient = vec![0.0; graph.nodes() * k];
         let mut loss = f32::NAN;
         for epoch in 0..schedule.epochs.max(1) {
@@ -95,6 +115,9 @@ pub fn train(
             let dropout = Dropout { probability: schedule.dropout, seed: schedule.seed, epoch };
             network.forward(cpu, propagated, &mut pass, (schedule.dropout > 0.0).then_some(dropout));
             loss = schedule.objective.evaluate(graph, &pass.assignment, k, &mut assignment_gradient);
+            if let Some(Prior { weight, .. }) = prior {
+                loss += cross_entropy::add(&pass.assignment, &target, k, weight, &mut assignment_gradient);
+            }
             if epoch + 1 < schedule.epochs {
                 network.backward(cpu, propagated, &mut pass, &assignment_gradient, &mut gradient);
                 optimizer.step(cpu, &mut network, &gradient);

@@ -115,7 +115,7 @@ fn training_matches_the_published_code() {
             let initial = network(&file, &format!("{run}_init"));
             for epochs in [1, 10, 100] {
                 let schedule = Schedule { objective, epochs, learning_rate: 1e-3, weight_decay: 1e-2, dropout: 0.0, seed: 0 };
-                let result = train(cpu, &graph, &z, &initial, schedule, &mut |_| Continue(())).unwrap().assignment;
+                let result = train(cpu, &graph, &z, &initial, schedule, None, &mut |_| Continue(())).unwrap().assignment;
                 let at = |what: &str| tensor(&file, &format!("{run}_{what}_epoch{}", epochs - 1)).1;
                 let what = format!("{} {run} after {epochs} epochs", isa.name());
                 assert_close(&format!("{what}: S"), &result.soft, &at("S"), TRAINING_TOLERANCE);

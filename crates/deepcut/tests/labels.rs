@@ -17,6 +17,11 @@ fn options(what: &str) -> Options {
         None if what == "tokencut" => (what, Refine::Bilateral),
         None => (what, Refine::None),
     };
+    // The version before had no prior.
+    let (what, prior_weight) = match what.strip_prefix("prior ") {
+        Some(what) => (what, Recipe::default().prior_weight),
+        None => (what, 0.0),
+    };
     let mut options = match what {
         "object" => Options::default(),
         "parts" => Options::default().recipe(default().mode(Mode::Parts)),
@@ -32,6 +37,7 @@ fn options(what: &str) -> Options {
     options.finish.largest_component = what == "five";
     options.view.resolution = Some(160);
     options.recipe.precision = Precision::F32;
+    options.recipe.prior_weight = prior_weight;
     options
 }
 

@@ -211,7 +211,8 @@ fn memory_is_measured() {
     let nodes = side * side;
     let data = (0..nodes * dim).map(|i| ((i * 7919 + i / dim * 31) % 997) as f32 / 997.0 - 0.4).collect();
     let colors = (0..nodes * 3).map(|i| (i * 7 % 101) as f32 / 101.0).collect();
-    let map = FeatureMap::new(side, side, dim, data).unwrap().with_colors(colors).unwrap();
+    let objectness = (0..nodes).map(|i| (i % 7) as f32 - 3.0).collect();
+    let map = FeatureMap::new(side, side, dim, data).unwrap().with_colors(colors).unwrap().with_objectness(objectness).unwrap();
     let of_method =
         |method| Recipe::default().method(method).mode(if method == Method::Maskcut { Mode::Objects } else { Mode::Object });
     let recipes = Method::ALL.map(of_method).into_iter();

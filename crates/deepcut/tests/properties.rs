@@ -7,7 +7,7 @@ use deepcut::internals::evaluate;
 use deepcut::internals::gnn::{Dropout, Network, Pass, Propagated};
 use deepcut::internals::graph::{Graph, GraphError, NodeFeatures};
 use deepcut::internals::kernels::packed::Float;
-use deepcut::internals::train::{Schedule, train};
+use deepcut::internals::train::{Assignment, Prior, Schedule, train};
 use deepcut::segment::ClusterError;
 use deepcut::{
     Cpu, FeatureMap, Idle, Image, Isa, Kind, Method, Mode, Objective, Options, Precision, Recipe, Refine, Segmenter, View,
@@ -45,7 +45,7 @@ fn graph(cpu: &Cpu, objective: Objective, features: &NodeFeatures) -> Graph {
     }
 }
 
-/// Central differences of the loss in some of the parameters of every layer, with dropout on.
+/// Central differences of the loss in some of the parameters of every layer, with dropout on and given logits.
 #[test]
 fn the_gradient_of_the_whole_network_matches_central_differences() {
     let cpu = &Cpu::default();
@@ -56,10 +56,11 @@ fn the_gradient_of_the_whole_network_matches_central_differences() {
         let k = 3;
         let dropout = Some(Dropout { probability: 0.25, seed: 3, epoch: 1 });
         let network = Network::initial(8, k, 7);
-        let mut pass = Pass::new(30, k);
+        let logits: Vec<f32> = (0..30 * k).map(|i| (i * 5 % 7) as f32 / 4.0 - 0.8).collect();
+        let mut pass = Pass::new(30, k).with_logits(logits.clone());
         let mut d_assignment = vec![0.0; 30 * k];
         let loss = |network: &Network| {
-            let mut pass = Pass::new(30, k);
+            let mut pass = Pass::new(30, k).with_logits(logits.clone());
             network.forward(cpu, &z, &mut pass, dropout);
             f64::from(evaluate(objective, &graph, &pass.assignment, k, &mut vec![0.0; 30 * k]))
         };
@@ -100,9 +101,8 @@ fn training_is_equivariant_and_descends() {
     for objective in OBJECTIVES {
         let run = |features: &NodeFeatures, epochs| {
             let graph = graph(cpu, objective, features);
-            train(cpu, &graph, &Propagated::new(&graph, features), &initial, schedule(objective, epochs), &mut |_| Continue(()))
-                .unwrap()
-                .assignment
+            let z = Propagated::new(&graph, features);
+            train(cpu, &graph, &z, &initial, schedule(objective, epochs), None, &mut |_| Continue(())).unwrap().assignment
         };
         let (before, after, other) = (run(&features, 1), run(&features, 20), run(&renamed, 20));
         assert!(after.loss < before.loss, "{objective:?}: {} to {}", before.loss, after.loss);
@@ -112,6 +112,36 @@ fn training_is_equivariant_and_descends() {
             assert!((a.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         }
     }
+}
+
+/// An output of zeros begins at the prior; a larger weight stays nearer to it, on one thread as on several.
+#[test]
+fn training_begins_at_the_prior_and_stays_near() {
+    let n = 70;
+    let features = features(n, 16, 2);
+    let logits: Vec<f32> = (0..n).flat_map(|i| [0.0, (i * 13 % 9) as f32 / 2.0 - 2.0]).collect();
+    let probability: Vec<f32> = logits.chunks_exact(2).map(|row| 1.0 / (1.0 + (-row[1]).exp())).collect();
+    let run = |threads: usize, epochs: usize, weight: f32| {
+        let cpu = &Cpu::builder().threads(threads).build().unwrap();
+        let graph = Graph::threshold(cpu, &features, 0.2);
+        let z = Propagated::new(&graph, &features);
+        let initial = Network::initial(16, 2, 1).with_zero_output();
+        let (schedule, prior) = (schedule(Objective::NormalizedCut, epochs), Prior { logits: &logits, weight });
+        train(cpu, &graph, &z, &initial, schedule, Some(prior), &mut |_| Continue(())).unwrap().assignment
+    };
+    let away =
+        |found: &Assignment| found.soft.chunks_exact(2).zip(&probability).map(|(row, p)| (row[1] - p).abs()).fold(0.0, f32::max);
+    assert!(away(&run(1, 1, 1.0)) < 1e-6, "the first pass is the prior");
+    let [free, held, fixed] = [0.0, 1.0, 100.0].map(|weight| run(1, 40, weight));
+    assert!(
+        away(&free) > 2.0 * away(&held) && away(&held) > 2.0 * away(&fixed),
+        "{} {} {}",
+        away(&free),
+        away(&held),
+        away(&fixed)
+    );
+    assert!(held.loss < run(1, 1, 1.0).loss);
+    assert_eq!(held, run(3, 40, 1.0));
 }
 
 /// Rounding the large products to bf16 turns hardly a label over.
@@ -126,7 +156,7 @@ fn training_in_bf16_finds_the_same_clusters() {
             let [a, b] = [&single, &rounded].map(|features| {
                 let graph = graph(cpu, objective, features);
                 let z = Propagated::new(&graph, features);
-                train(cpu, &graph, &z, &initial, schedule(objective, 50), &mut |_| Continue(())).unwrap().assignment
+                train(cpu, &graph, &z, &initial, schedule(objective, 50), None, &mut |_| Continue(())).unwrap().assignment
             });
             let same = a.labels().iter().zip(b.labels()).filter(|(a, b)| **a == *b).count();
             assert!(same >= 148, "{objective:?} on {}: {same} of 150 labels", isa.name());

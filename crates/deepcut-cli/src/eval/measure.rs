@@ -141,8 +141,7 @@ fn compare(sample: &Sample, truth: &Known, found: &Segmentation, soft: &[u8], se
         Known::Boxes(boxes) => {
             let hit = |b: Option<BoundingBox>| b.is_some_and(|b| boxes.iter().any(|&truth| box_iou(b, truth) >= 0.5));
             let share = |hit: bool| f64::from(u8::from(hit));
-            let largest = |found: &Segmentation| found.components().first().map(|c| c.bounds);
-            let (chosen, other) = (largest(found), largest(&found.complement()));
+            let (chosen, other) = (found.main_box(), found.complement().main_box());
             (vec![("CorLoc".into(), share(hit(chosen))), ("CorLoc, oracle side".into(), share(hit(chosen) || hit(other)))], None)
         }
         _ => (vec![], None),

@@ -65,7 +65,7 @@ pub struct Report {
     pub labels: Vec<LabelReport>,
     /// Pixels of the foreground.
     pub area: usize,
-    /// Box of the largest component of the foreground.
+    /// Box of the main object: see [`Segmentation::main_box`].
     #[serde(rename = "box")]
     pub bounds: Option<[usize; 4]>,
     /// The foreground's connected components, largest first.
@@ -154,7 +154,7 @@ impl Report {
             confidence: segmentation.confidence(),
             labels: labels.collect(),
             area: components.iter().map(|component| component.area).sum(),
-            bounds: components.first().map(|component| component.bounds),
+            bounds: segmentation.main_box().map(xywh),
             components,
             seconds,
             backbone,

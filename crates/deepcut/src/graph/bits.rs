@@ -8,6 +8,7 @@
 //!
 //! Cost: O(n²d) time for half of the bits, n² bits of memory.
 
+use super::neighbors::{Near, Neighbors};
 use super::node_features::{NodeFeatures, TASK_ROWS};
 use super::propagation::{inverse_roots, scale_rows, scaled_rows};
 use crate::cpu::Cpu;
@@ -59,6 +60,35 @@ impl Bits {
         );
         mirror(&mut bits, words);
         Self::new(n, bits)
+    }
+
+    /// The same, and the `count` nearest nodes of each node: both look at the same cosines.
+    pub fn threshold_and_nearest(cpu: &Cpu, features: &NodeFeatures, tau: f32, count: usize) -> (Self, Neighbors) {
+        let (n, dim) = (features.nodes(), features.dim());
+        let mut neighbors = Neighbors::none(n, count);
+        if n == 1 || count == 0 {
+            return (Self::threshold(cpu, features, tau), neighbors);
+        }
+        let words = n.div_ceil(64);
+        let cosines = features.normalized(1.0);
+        let right = cosines.packed_columns();
+        let mut bits = vec![0u64; n * words];
+        let bounds = vec![tau; n];
+        parallel::for_each_with(
+            bits.chunks_mut(TASK_ROWS * words).zip(neighbors.tasks_mut(TASK_ROWS)).enumerate(),
+            &mut Vec::new(),
+            |(block, best): &mut (Vec<f32>, Vec<Near>), (task, (bits, nearest))| {
+                let rows = bits.len() / words;
+                block.resize(rows * n, 0.0);
+                let left = Left::row_major(&cosines.data()[task * TASK_ROWS * dim..], rows, dim);
+                cpu.isa.gemm(left, &right, Start::Zero, block);
+                for (row, bits) in block.chunks_exact(n).zip(bits.chunks_exact_mut(words)) {
+                    cpu.isa.above(row, 1.0, &bounds, bits);
+                }
+                nearest.find(block, best);
+            },
+        );
+        (Self::new(n, bits), neighbors)
     }
 
     /// Number of nodes.
@@ -191,6 +221,9 @@ mod tests {
                     assert_eq!(bit(&graph, i, j), bit(&other, i, j), "{n} nodes, {i}, {j}: {cosine}");
                     assert!(bit(&graph, i, j) == (cosine > 0.2) || (cosine - 0.2).abs() < 1e-5, "{n} nodes, {i}, {j}: {cosine}");
                 }
+                // Whole rows give the same bits as halves.
+                let (whole, nearest) = Bits::threshold_and_nearest(cpu, &features, 0.2, 10);
+                assert!(whole == graph && nearest == Neighbors::nearest(cpu, &features, 10), "{n} nodes");
                 // No bit lies beyond the last node.
                 assert_eq!(graph, other);
                 assert_eq!(graph.degree(), other.degree());

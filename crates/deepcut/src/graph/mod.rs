@@ -21,6 +21,8 @@
 //! | `bits.rs`        | `threshold`                 | n² bits                                 |
 //! | `factored.rs`    | `correlation`               | F alone                                 |
 //!
+//! `neighbors.rs` finds each node's nearest: a graph that no method cuts, over which values are averaged.
+//!
 //! Sources: DeepCut (arXiv 2212.05853), `util.create_adj`, for `relu` and `correlation`; TokenCut (arXiv 2202.11539) for `threshold`.
 //! `max(F Fᵀ)` is the largest squared norm of a row: no inner product exceeds the larger of its two vectors' squared norms.
 
@@ -28,6 +30,7 @@ mod bits;
 mod dense;
 mod error;
 mod factored;
+mod neighbors;
 mod node_features;
 mod propagation;
 
@@ -38,6 +41,7 @@ use bits::Bits;
 use dense::Dense;
 pub use error::GraphError;
 use factored::Factored;
+pub use neighbors::Neighbors;
 pub use node_features::NodeFeatures;
 
 /// W in the storage that suits it.
@@ -76,6 +80,15 @@ impl Graph {
     #[must_use]
     pub fn threshold(cpu: &Cpu, features: &NodeFeatures, tau: f32) -> Self {
         cpu.together(|| Self::new(cpu, Affinity::Bits(Bits::threshold(cpu, features, tau))))
+    }
+
+    /// [`Graph::threshold`] and [`Neighbors::nearest`] at once: both look at the same cosines.
+    #[must_use]
+    pub fn threshold_and_nearest(cpu: &Cpu, features: &NodeFeatures, tau: f32, count: usize) -> (Self, Neighbors) {
+        cpu.together(|| {
+            let (bits, neighbors) = Bits::threshold_and_nearest(cpu, features, tau, count);
+            (Self::new(cpu, Affinity::Bits(bits)), neighbors)
+        })
     }
 
     /// `W = F Fᵀ − max(F Fᵀ) / alpha`, the signed graph of correlation clustering. A larger `alpha` gives fewer clusters.

@@ -7,9 +7,12 @@
 //! | [`correlation`]        | `correlation.rs`       | at most k          |
 //! | [`modularity`]         | `modularity.rs`        | at most k          |
 //!
+//! [`cross_entropy`] is added to one of them where a prior says what the assignment should be near.
+//!
 //! Sums over nodes are computed in f64, so that their rounding does not grow with the number of nodes.
 
 pub mod correlation;
+pub(crate) mod cross_entropy;
 pub mod mincut;
 pub mod modularity;
 pub mod normalized_cut;

@@ -85,6 +85,29 @@ fn a_graph_without_edges_or_a_cluster_without_nodes_is_defined() {
     }
 }
 
+#[test]
+fn a_cross_entropy_is_added_to_value_and_gradient() {
+    let (assignment, target) = ([0.5f32, 0.5, 0.25, 0.75], [1.0, 0.0, 0.5, 0.5]);
+    let value = |assignment: &[f32]| cross_entropy::add(assignment, &target, 2, 3.0, &mut [0.0; 4]);
+    let expected = 1.5 * (2f32.ln() + 0.5 * 4f32.ln() + 0.5 * (4.0f32 / 3.0).ln());
+    assert!((value(&assignment) - expected).abs() < 1e-6);
+    let mut gradient = [10.0; 4];
+    cross_entropy::add(&assignment, &target, 2, 3.0, &mut gradient);
+    for at in 0..4 {
+        let shifted = |by: f32| {
+            let mut moved = assignment;
+            moved[at] += by;
+            value(&moved)
+        };
+        let numeric = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
+        assert!((gradient[at] - 10.0 - numeric).abs() < 1e-2, "[{at}]: {} for {numeric}", gradient[at] - 10.0);
+    }
+    // Where the assignment rules out what the target has, both stay finite.
+    let mut gradient = [0.0; 2];
+    assert!(cross_entropy::add(&[0.0, 1.0], &[1.0, 0.0], 2, 1e3, &mut gradient).is_finite());
+    assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -4,7 +4,7 @@
 use super::labels::Group;
 use super::polarity::{ForegroundRule, background};
 use super::stage::Cut;
-use crate::components::{keep_component, keep_largest};
+use crate::components::{Components, keep_component, keep_largest};
 use crate::train::Assignment;
 
 /// The first stage's clusters on the grid.
@@ -21,7 +21,16 @@ pub(super) struct Arranged {
 
 /// Lays the first stage's clusters on the grid, `(height, width)`. Where a method grew the object from a node, what does not touch it is
 /// taken from the object's cluster.
-pub(super) fn arrange(cut: &mut Cut, (height, width): (usize, usize), rule: ForegroundRule, largest: bool) -> Arranged {
+///
+/// Where a prior joined the cut, components of the foreground without a patch whose log-odds reach the share `least_peak` of the highest are
+/// dropped. With `largest`, all components but the largest of those left are.
+pub(super) fn arrange(
+    cut: &mut Cut,
+    (height, width): (usize, usize),
+    rule: ForegroundRule,
+    least_peak: f32,
+    largest: bool,
+) -> Arranged {
     let k = cut.assignment.n_clusters;
     let mut labels = cut.assignment.labels();
     if let (Some(seed), Some(back)) = (cut.seed_node, cut.background) {
@@ -40,11 +49,23 @@ pub(super) fn arrange(cut: &mut Cut, (height, width): (usize, usize), rule: Fore
     // A patch is foreground if its cluster is, however its probability is spread over the others.
     let found: Vec<bool> = labels.iter().map(|&label| label != back).collect();
     let mut inside = found.clone();
+    if let Some(log_odds) = &cut.log_odds {
+        drop_low(&mut inside, (height, width), log_odds, least_peak);
+    }
     if largest {
         keep_largest(&mut inside, height, width);
     }
     let dropped = found.iter().zip(&inside).map(|(found, inside)| *found && !inside).collect();
     Arranged { background: back, foreground, inside, dropped }
+}
+
+/// Takes components out of a mask whose highest value is below the share `least` of the highest of all.
+fn drop_low(mask: &mut [bool], (height, width): (usize, usize), values: &[f32], least: f32) {
+    let found = Components::find(height, width, |at| mask[at]);
+    let mut peaks = vec![f32::NEG_INFINITY; found.list().len()];
+    found.each_cell(|component, cell| peaks[component] = peaks[component].max(values[cell]));
+    let highest = peaks.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    found.for_cells(|component| peaks[component] < least * highest, |cell| mask[cell] = false);
 }
 
 impl Arranged {

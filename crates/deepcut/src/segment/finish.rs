@@ -202,7 +202,10 @@ impl Finish {
             let selected = clustering.has_objects().then(|| select(self, &mut labels, (height, width), clustering.meanings()));
             // Every label of a grid has a meaning.
             let found = Segmentation::new(height, width, labels, selected.as_deref().unwrap_or(clustering.meanings()));
-            found.unwrap_or_else(|_| Segmentation::empty(height, width)).with_cut(clustering.confidence(), (rows, columns))
+            found
+                .unwrap_or_else(|_| Segmentation::empty(height, width))
+                .with_cut(clustering.confidence(), (rows, columns))
+                .with_main_object(clustering.main_object().map(<[bool]>::to_vec))
         };
         begin(observe, Step::Upsample)?;
         if !clustering.has_objects() && clustering.confidence() < self.min_confidence {

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `recipe.rs` | [`Recipe`]: how an image is cut |
 //! | `stage.rs` | cuts nodes: a graph, then a network trained on it or a classical method |
+//! | `prior.rs` | joins what the network says of objects to the cut |
 //! | `arrange.rs`, `polarity.rs`, `labels.rs` | lays clusters on the grid: background, object, labels |
 //! | `fine.rs` | the foreground on a finer grid, where the network says |
 //! | `objects.rs`, `basins.rs` | tells objects apart within the foreground |
+//! | `main_object.rs` | which of the foreground's patches are the main object |
 //! | `select.rs` | which objects stay, without holes and specks |
 //! | `finish.rs`, `upsample.rs` | [`Finish`]: from the grid to pixels |
 //! | `shares.rs`, `guided.rs` | soft labels follow the image's edges: the guided filter |
@@ -20,8 +22,10 @@ mod fine;
 mod finish;
 mod guided;
 mod labels;
+mod main_object;
 mod objects;
 mod polarity;
+mod prior;
 mod recipe;
 mod refine;
 mod select;
@@ -42,11 +46,12 @@ use arrange::{arrange, spread};
 use fine::fine_foreground;
 pub use finish::{Finish, Refine};
 pub use labels::{FineForeground, GridLabels, Group};
+use main_object::main_object;
 use objects::{Field, Objects};
 use recipe::{BACKGROUND_CLUSTERS, DEFAULT_TAU};
 pub use recipe::{Edges, ForegroundRule, Mode, Recipe};
 pub use stage::Start;
-use stage::{Networks, Nodes, Stage, stage};
+use stage::{Networks, Nodes, Stage, slot, stage};
 pub use upsample::Upsampling;
 
 /// Why features could not be clustered.
@@ -118,6 +123,7 @@ pub struct Clustering {
     seed: u64,
     networks: Networks,
     has_objects: bool,
+    main_object: Option<Vec<bool>>,
 }
 
 impl Clustering {
@@ -136,6 +142,13 @@ impl Clustering {
     #[must_use]
     pub fn meanings(&self) -> &[Meaning] {
         &self.meanings
+    }
+
+    /// The patches that are nearer to the main object than to another, `[height, width]`: the basin of most log-odds, where a prior joined the
+    /// cut ([`Recipe::prior_weight`]). None without a prior, and where nothing or several objects were found.
+    #[must_use]
+    pub fn main_object(&self) -> Option<&[bool]> {
+        self.main_object.as_deref()
     }
 
     /// With objects of these scores, labeled from 1.
@@ -231,12 +244,13 @@ impl Recipe {
         let mut cut = |which: Stage, nodes: Nodes<'_>, k: usize| {
             let mut cut = stage(cpu, self, which, nodes, k, start, observe)?;
             if let Some(network) = cut.network.take() {
-                networks[which as usize] = Some(network);
+                networks[slot(which, cut.log_odds.is_some())] = Some(network);
             }
             Ok::<_, ClusterError>(cut)
         };
-        let mut whole = cut(Stage::Image, Nodes { features: &features, appearance }, n_clusters)?;
-        let arranged = arrange(&mut whole, grid, self.foreground, self.single_object);
+        let prior = map.objectness().filter(|_| self.takes_prior());
+        let mut whole = cut(Stage::Image, Nodes { features: &features, appearance, prior }, n_clusters)?;
+        let arranged = arrange(&mut whole, grid, self.foreground, self.least_peak, self.single_object);
         if self.mode == Mode::Objects {
             let field = Field::new(&arranged.foreground, map.objectness(), grid.1);
             return Ok(of_objects(&whole.graph, Objects::of_field(&field, grid), networks));
@@ -253,7 +267,7 @@ impl Recipe {
                     return Ok(vec![0.0; nodes * k]);
                 }
                 let selected = features.select(&some)?;
-                let cut = cut(which, Nodes { features: &selected, appearance: None }, k)?;
+                let cut = cut(which, Nodes { features: &selected, appearance: None, prior: None }, k)?;
                 Ok::<_, ClusterError>(spread(&cut.assignment, &some, nodes))
             };
             let [mut background, mut foreground] = arranged.two_groups();
@@ -268,10 +282,14 @@ impl Recipe {
             }
             vec![background, foreground]
         };
+        let main_object = whole.log_odds.and_then(|log_odds| {
+            let inside = log_odds.iter().zip(&arranged.inside).map(|(&l, &inside)| if inside { l } else { l.min(0.0) });
+            main_object(&inside.collect::<Vec<_>>(), grid.1)
+        });
         let fine = fine_foreground(map, &groups, &arranged.dropped);
         let mut clustering = self.clustering(grid, groups, confidence, start.seed(), networks);
         clustering.grid.fine = fine;
-        Ok(clustering)
+        Ok(Clustering { main_object, ..clustering })
     }
 
     fn clustering(
@@ -283,7 +301,15 @@ impl Recipe {
         networks: Networks,
     ) -> Clustering {
         let grid = GridLabels { height, width, groups, fine: None };
-        Clustering { grid, meanings: self.meanings(confidence), confidence, seed, networks, has_objects: false }
+        Clustering {
+            grid,
+            meanings: self.meanings(confidence),
+            confidence,
+            seed,
+            networks,
+            has_objects: false,
+            main_object: None,
+        }
     }
 }
 

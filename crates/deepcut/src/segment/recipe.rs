@@ -81,7 +81,8 @@ pub struct Recipe {
     pub objective: Objective,
     /// The graph.
     pub edges: Edges,
-    /// Training epochs of the image, the parts and the background, each at least 1.
+    /// Training epochs of the image, the parts and the background, each at least 1. Where the image's cut begins at a prior it trains for half as
+    /// many, rounded up: there is less to learn.
     pub epochs: [usize; 3],
     /// AdamW's learning rate, above 0.
     pub learning_rate: f32,
@@ -100,6 +101,16 @@ pub struct Recipe {
     pub own_draws: bool,
     /// Whether the second and third stage subtract the mean of their patches' features first.
     pub center_parts: bool,
+    /// Weight of the prior, 0 to 1000: of what the backbone says of objects ([`FeatureMap::objectness`](crate::FeatureMap::objectness)), if it says
+    /// anything. The first stage's cut begins at the prior and is held near it by a cross-entropy of this weight. The prior also says which side
+    /// is the object, whatever `foreground` is. 0: the cut without a prior.
+    ///
+    /// It joins the normalized cut into two clusters by the method deepcut, in every mode but [`Mode::Objects`]. Where it finds no object at all, the
+    /// image is cut without it.
+    pub prior_weight: f32,
+    /// Components of the foreground's patches whose highest log-odds are below this share of the image's highest are dropped, in [0, 1]. 0 keeps
+    /// all. Only with a prior.
+    pub least_peak: f32,
     /// Which cluster is the background.
     pub foreground: ForegroundRule,
     /// Whether the object is one: the largest connected component of the foreground's patches. Parts are cut from it alone.
@@ -109,7 +120,8 @@ pub struct Recipe {
 }
 
 impl Default for Recipe {
-    /// The exact normalized cut on the thresholded graph, without dropout; the border decides which side is background.
+    /// The exact normalized cut on the thresholded graph, without dropout. The backbone's prior decides which side is the object; without one the
+    /// border decides which is background.
     fn default() -> Self {
         Self {
             mode: Mode::Object,
@@ -125,6 +137,8 @@ impl Default for Recipe {
             color: 0.0,
             own_draws: false,
             center_parts: true,
+            prior_weight: 1.0,
+            least_peak: 0.6,
             foreground: ForegroundRule::Border,
             single_object: false,
             precision: Precision::Auto,
@@ -154,6 +168,10 @@ impl Recipe {
         own_draws: bool,
         /// Sets whether parts are cut without their mean.
         center_parts: bool,
+        /// Sets the weight of the prior.
+        prior_weight: f32,
+        /// Sets how high a component must peak.
+        least_peak: f32,
         /// Sets which cluster is the background.
         foreground: ForegroundRule,
         /// Sets whether the object is only the largest component.
@@ -192,6 +210,7 @@ impl Recipe {
             feature_norm: None,
             own_draws: true,
             center_parts: false,
+            prior_weight: 0.0,
             foreground: ForegroundRule::Corner,
             precision: Precision::F32,
             ..Self::default()
@@ -208,6 +227,14 @@ impl Recipe {
     #[must_use]
     pub(crate) fn needs_colors(&self) -> bool {
         self.method == Method::DeepSpectral && self.color > 0.0
+    }
+
+    /// Whether what the network says of objects joins the first stage's cut, if it says anything.
+    #[must_use]
+    pub(crate) fn takes_prior(&self) -> bool {
+        let cuts = self.method == Method::Deepcut && self.objective == Objective::NormalizedCut && self.object_clusters() == 2;
+        // Where objects are told apart, what the network says joins after the cut.
+        cuts && self.mode != Mode::Objects && self.prior_weight > 0.0
     }
 
     /// k of the first stage: an object and its background before there are parts, whatever the objective.
@@ -273,6 +300,13 @@ impl Recipe {
         if self.method == Method::Lost {
             add(&["seed"], "the method draws nothing");
         }
+        if !self.takes_prior() {
+            let why = "a prior joins the normalized cut in two by the method deepcut, in every mode but objects, if prior_weight is above 0";
+            add(&["least_peak"], why);
+            if self.prior_weight > 0.0 {
+                add(&["prior_weight"], why);
+            }
+        }
         if matches!(self.mode, Mode::Object | Mode::Objects) {
             add(&["center_parts", "own_draws"], "it belongs to the modes parts and scene");
         }
@@ -330,6 +364,8 @@ impl Recipe {
         }
         let signed = matches!(self.edges, Edges::Correlation { .. });
         check("objective", "correlation", !correlates || signed, "another, or the edges correlation (alpha)")?;
+        check_range("prior_weight", self.prior_weight, 0.0, 1e3, "0 to 1000")?;
+        check_range("least_peak", self.least_peak, 0.0, 1.0, "0 to 1")?;
         if let Some(norm) = self.feature_norm {
             check_range("feature_norm", norm, f32::MIN_POSITIVE, 1e3, "above 0, at most 1000")?;
         }
@@ -400,6 +436,31 @@ mod tests {
         assert_eq!(name(with().weight_decay(-1.0)), "weight_decay");
         assert_eq!(name(with().dropout(1.0)), "dropout");
         assert_eq!(name(with().feature_norm(0.0)), "feature_norm");
+        assert_eq!(name(with().prior_weight(-1.0)), "prior_weight");
+        assert_eq!(name(with().prior_weight(f32::NAN)), "prior_weight");
+        assert_eq!(name(with().least_peak(1.5)), "least_peak");
+    }
+
+    #[test]
+    fn a_prior_joins_the_normalized_cut_in_two() {
+        let default = Recipe::default;
+        for mode in [Mode::Object, Mode::Parts, Mode::Scene] {
+            assert!(default().mode(mode).takes_prior());
+        }
+        assert!(default().mode(Mode::Parts).n_clusters(5).takes_prior(), "five parts of one object");
+        let without = [
+            Recipe::paper(),
+            default().prior_weight(0.0),
+            default().mode(Mode::Objects),
+            default().n_clusters(3),
+            default().objective(Objective::Mincut),
+            default().method(Method::Tokencut),
+        ];
+        for recipe in without {
+            assert!(!recipe.takes_prior(), "{recipe:?}");
+            assert!(recipe.without_effect().iter().any(|(name, _)| *name == "least_peak"));
+        }
+        assert!(default().without_effect().iter().all(|(name, _)| !["least_peak", "prior_weight"].contains(name)));
     }
 
     #[test]

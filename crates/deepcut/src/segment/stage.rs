@@ -1,14 +1,15 @@
 //! One stage of the method: cuts nodes, wherever they lie. The stages are the image, the parts of its foreground, the clusters of its
 //! background.
 
+use super::prior;
 use super::recipe::{DEFAULT_TAU, Edges, Recipe};
 use super::{ClusterError, Clustering};
 use crate::baseline::{self, Appearance, Found, Method, Problem};
 use crate::cpu::Cpu;
 use crate::gnn::{Network, Propagated, nth_seed};
-use crate::graph::{Graph, NodeFeatures};
+use crate::graph::{Graph, Neighbors, NodeFeatures};
 use crate::progress::{Observer, Step, begin};
-use crate::train::{Assignment, Schedule, Trained, train};
+use crate::train::{Assignment, Prior, Schedule, Trained, train};
 
 /// Which part of an image a stage cuts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,14 @@ pub(super) enum Stage {
     Background = 2,
 }
 
-/// The networks of the three stages, where they were trained.
-pub(super) type Networks = [Option<Network>; 3];
+/// The networks of the three stages, where they were trained; then the first stage's that began at a prior. It corrects the prior, where the
+/// other makes clusters without one, so neither can go on as the other.
+pub(super) type Networks = [Option<Network>; 4];
+
+/// Which of [`Networks`] a stage trains.
+pub(super) fn slot(which: Stage, has_prior: bool) -> usize {
+    if has_prior { 3 } else { which as usize }
+}
 
 /// Where training starts.
 ///
@@ -79,6 +86,8 @@ pub(super) struct Nodes<'a> {
     pub features: &'a NodeFeatures,
     /// Their colors and places, where they are a whole image.
     pub appearance: Option<Appearance<'a>>,
+    /// Log-odds of an object, where they join the cut.
+    pub prior: Option<&'a [f32]>,
 }
 
 /// What a stage made.
@@ -91,6 +100,8 @@ pub(super) struct Cut {
     pub background: Option<usize>,
     /// The node that the object grew from, if the method has one.
     pub seed_node: Option<usize>,
+    /// Log-odds of the object, `[nodes]`, if a prior said which cluster it is.
+    pub log_odds: Option<Vec<f32>>,
 }
 
 /// Cuts nodes into `n_clusters`: a graph of them, and the network trained on it or another method's clusters.
@@ -98,7 +109,7 @@ pub(super) fn stage(
     cpu: &Cpu,
     recipe: &Recipe,
     which: Stage,
-    Nodes { features, appearance }: Nodes<'_>,
+    Nodes { features, appearance, prior }: Nodes<'_>,
     n_clusters: usize,
     start: Start<'_>,
     observe: &mut Observer<'_>,
@@ -110,30 +121,32 @@ pub(super) fn stage(
         Some(norm) => &features.normalized(norm),
         None => features,
     };
-    let graph = match recipe.edges {
-        Edges::Threshold(tau) => Graph::threshold(cpu, features, tau),
-        // The graph that the confidence is measured on.
-        _ if !recipe.method.needs_edges() => Graph::threshold(cpu, features, DEFAULT_TAU),
-        Edges::Relu => Graph::relu(cpu, features),
-        Edges::Correlation { alpha } => Graph::correlation(cpu, features, alpha),
-    };
+    let (graph, neighbors) = graph(cpu, recipe, features, prior.is_some());
     if recipe.method != Method::Deepcut {
         begin(observe, Step::Train { epoch: 0 })?;
         let problem = Problem { cpu, features, appearance, color: recipe.color, graph: &graph, n_clusters, seed: start.seed() };
         let Found { assignment, background, seed_node } = baseline::cluster(recipe.method, problem)?;
-        return Ok(Cut { graph, assignment, network: None, background, seed_node });
+        return Ok(Cut { graph, assignment, network: None, background, seed_node, log_odds: None });
     }
+    let log_odds = prior.map(|log_odds| {
+        let neighbors = neighbors.unwrap_or_else(|| Neighbors::nearest(cpu, features, prior::NEIGHBORS));
+        prior::propagated(&neighbors, log_odds)
+    });
+    // Without a patch that is rather an object than not, the prior does not say where one is.
+    let prior = log_odds.filter(|log_odds| log_odds.iter().any(|&l| l > 0.0)).map(|log_odds| prior::logits(&log_odds));
     let propagated = Propagated::new(&graph, features);
     let seed = if recipe.own_draws { nth_seed(start.seed(), which as usize) } else { start.seed() };
+    let epochs = recipe.epochs[which as usize];
     let schedule = Schedule {
         objective: recipe.objective,
-        epochs: recipe.epochs[which as usize],
+        epochs: if prior.is_some() { epochs.div_ceil(2) } else { epochs },
         learning_rate: recipe.learning_rate,
         weight_decay: recipe.weight_decay,
         dropout: recipe.dropout,
         seed,
     };
-    let initial = match start.networks().and_then(|networks| networks[which as usize].as_ref()) {
+    let initial = match start.networks().and_then(|networks| networks[slot(which, prior.is_some())].as_ref()) {
+        None if prior.is_some() => &Network::initial(features.dim(), n_clusters, seed).with_zero_output(),
         None => &Network::initial(features.dim(), n_clusters, seed),
         Some(network) if (network.dim(), network.n_clusters()) == (features.dim(), n_clusters) => network,
         Some(network) => {
@@ -142,7 +155,26 @@ pub(super) fn stage(
         }
     };
     let each_epoch = &mut |epoch| observe(Step::Train { epoch });
-    let trained = train(cpu, &graph, &propagated, initial, schedule, each_epoch);
+    let given = prior.as_deref().map(|logits| Prior { logits, weight: recipe.prior_weight });
+    let trained = train(cpu, &graph, &propagated, initial, schedule, given, each_epoch);
     let Trained { assignment, network } = trained.ok_or(ClusterError::Cancelled)?;
-    Ok(Cut { graph, assignment, network: Some(network), background: None, seed_node: None })
+    let log_odds = prior.is_some().then(|| prior::log_odds(&assignment));
+    let background = prior.is_some().then_some(prior::BACKGROUND);
+    Ok(Cut { graph, assignment, network: Some(network), background, seed_node: None, log_odds })
+}
+
+/// The graph of the recipe, and the nearest nodes of each if it looked for them on the way.
+fn graph(cpu: &Cpu, recipe: &Recipe, features: &NodeFeatures, for_prior: bool) -> (Graph, Option<Neighbors>) {
+    let graph = match recipe.edges {
+        Edges::Threshold(tau) if for_prior => {
+            let (graph, neighbors) = Graph::threshold_and_nearest(cpu, features, tau, prior::NEIGHBORS);
+            return (graph, Some(neighbors));
+        }
+        Edges::Threshold(tau) => Graph::threshold(cpu, features, tau),
+        // The graph that the confidence is measured on.
+        _ if !recipe.method.needs_edges() => Graph::threshold(cpu, features, DEFAULT_TAU),
+        Edges::Relu => Graph::relu(cpu, features),
+        Edges::Correlation { alpha } => Graph::correlation(cpu, features, alpha),
+    };
+    (graph, None)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Objective;
 use crate::progress::Step;
 use std::ops::ControlFlow;
 
@@ -102,4 +103,113 @@ fn what_cannot_be_cut_is_an_error() {
     assert!(one(&colored, map(0).with_colors(vec![0.5; 192]).unwrap(), Start::Seed(0)).is_ok());
     let invalid = one(&Recipe::default().dropout(2.0), map(0), Start::Seed(0)).unwrap_err();
     assert!(matches!(invalid, ClusterError::Option(OptionError { name: "dropout", .. })));
+}
+
+/// Log-odds of the object of [`map`], and of a patch in the opposite corner of which the features say nothing.
+fn opinion(shift: usize, corner: f32) -> Vec<f32> {
+    let inside = |at: usize| (2..6).contains(&(at / 8)) && (2 + shift..6 + shift).contains(&(at % 8));
+    (0..64)
+        .map(|at| {
+            if inside(at) {
+                4.0
+            } else if at == 7 {
+                corner
+            } else {
+                -3.0
+            }
+        })
+        .collect()
+}
+
+/// A map with a patch of its own kind in the corner.
+fn map_with_prior(corner: f32) -> FeatureMap {
+    let mut data = map(0).data().to_vec();
+    data[7 * 8..8 * 8].copy_from_slice(&[-3.0, 1.0, 0.0, 1.0, 0.0, 1.0, -3.0, 1.0]);
+    FeatureMap::new(8, 8, 8, data).unwrap().with_objectness(opinion(0, corner)).unwrap()
+}
+
+#[test]
+fn the_prior_says_which_side_is_the_object() {
+    let labels = |found: &Clustering| found.labels().collect::<Vec<u8>>();
+    let around: Vec<f32> = opinion(0, -3.0).iter().map(|l| -l).collect();
+    let around = map(0).with_objectness(around).unwrap();
+    let without = one(&Recipe::default(), map(0), Start::Seed(0)).unwrap();
+    let with = one(&Recipe::default(), around.clone(), Start::Seed(0)).unwrap();
+    // The border, which votes where there is no prior, is the object here.
+    assert_eq!(labels(&with), labels(&without).iter().map(|label| 1 - label).collect::<Vec<_>>());
+    // Recipes that take no prior do not look at it.
+    let recipes = [
+        Recipe::default().prior_weight(0.0),
+        Recipe::paper(),
+        Recipe::default().n_clusters(3),
+        Recipe::default().objective(Objective::Modularity),
+        Recipe::default().method(Method::Kmeans),
+    ];
+    for recipe in recipes {
+        assert_eq!(one(&recipe, around.clone(), Start::Seed(0)), one(&recipe, map(0), Start::Seed(0)), "{recipe:?}");
+    }
+    // A graph that weighs its edges has the same neighbors.
+    let relu = one(&Recipe::default().edges(Edges::Relu), around, Start::Seed(0)).unwrap();
+    assert_eq!(labels(&relu), labels(&with));
+}
+
+#[test]
+fn low_components_are_dropped() {
+    let corner = |recipe: Recipe, odds: f32| {
+        let found = one(&recipe, map_with_prior(odds), Start::Seed(0)).unwrap();
+        let labels: Vec<u8> = found.labels().collect();
+        assert!(labels[2 * 8 + 2] > 0 && labels[63] == 0, "{labels:?}");
+        labels[7] > 0
+    };
+    let default = Recipe::default;
+    assert!(!corner(default(), 1.0) && corner(default(), 3.5) && !corner(default(), -3.0));
+    assert!(corner(default().least_peak(0.0), 1.0) && !corner(default().least_peak(1.0), 3.5));
+    // Parts are cut from what is left.
+    let parts = || default().mode(Mode::Parts).n_clusters(2);
+    assert!(!corner(parts(), 1.0) && corner(parts(), 3.5));
+    assert!(!corner(default().single_object(true), 3.5), "the larger one");
+}
+
+#[test]
+fn the_main_object_is_known_with_a_prior() {
+    let main = |recipe: Recipe, map: FeatureMap| one(&recipe, map, Start::Seed(0)).unwrap().main_object().map(<[bool]>::to_vec);
+    let found = main(Recipe::default(), map_with_prior(3.5)).unwrap();
+    assert!(found[3 * 8 + 3] && found[63] && !found[7], "{found:?}");
+    assert_eq!(main(Recipe::default(), map(0)), None);
+    assert_eq!(main(Recipe::default().mode(Mode::Objects), map_with_prior(3.5)), None);
+    // A prior that finds nothing is none.
+    let nothing = map(0).with_objectness(vec![-9.0; 64]).unwrap();
+    assert_eq!(one(&Recipe::default(), nothing, Start::Seed(0)), one(&Recipe::default(), map(0), Start::Seed(0)));
+}
+
+/// Half of the epochs, and a network that corrects the prior goes on as such only.
+#[test]
+fn training_from_a_prior_goes_on_by_itself() {
+    let recipe = |epochs: usize| Recipe::default().epochs([epochs; 3]);
+    let mut epochs = 0;
+    let mut observe = |step| {
+        epochs += usize::from(matches!(step, Step::Train { .. }));
+        ControlFlow::Continue(())
+    };
+    recipe(5).cluster_observed(&Cpu::default(), &[map_with_prior(1.0)], Start::Seed(0), &mut observe).unwrap();
+    assert_eq!(epochs, 3);
+    let cold = one(&recipe(1), map_with_prior(1.0), Start::Seed(2)).unwrap();
+    let without = one(&recipe(40), map(0), Start::Seed(2)).unwrap();
+    assert_eq!(one(&recipe(1), map_with_prior(1.0), Start::From(&without)).unwrap().grid(), cold.grid());
+    let with = one(&recipe(80), map_with_prior(1.0), Start::Seed(2)).unwrap();
+    let warm = one(&recipe(1), map_with_prior(1.0), Start::From(&with)).unwrap();
+    assert_eq!(warm.grid(), with.grid(), "one pass more without an update");
+    assert!(warm.grid() != cold.grid());
+}
+
+/// A prior needs no more than one patch, and says nothing of an image without anything.
+#[test]
+fn priors_of_little_are_defined() {
+    let two = FeatureMap::new(1, 2, 1, vec![0.0, 1.0]).unwrap().with_objectness(vec![f32::MAX, f32::MIN]).unwrap();
+    assert_eq!(one(&Recipe::default(), two, Start::Seed(0)).unwrap().labels().collect::<Vec<_>>(), [1, 0]);
+    let all = map(0).with_objectness(vec![f32::MAX; 64]).unwrap();
+    let found = one(&Recipe::default().mode(Mode::Scene), all, Start::Seed(0)).unwrap();
+    assert!(found.labels().all(|label| label > 0 && label < 5) && (0.0..=1.0).contains(&found.confidence()));
+    let constant = map(0).with_objectness(vec![9.0; 64]).unwrap().with_constant_image(true);
+    assert!(one(&Recipe::default(), constant, Start::Seed(0)).unwrap().labels().all(|label| label == 0));
 }
