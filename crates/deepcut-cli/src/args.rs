@@ -416,7 +416,7 @@ pub struct FeaturesArgs {
 /// What to learn from, for which network.
 #[derive(Args)]
 pub struct FitArgs {
-    /// Photographs, as many as there are of the kind the network is for: files, folders (with their sub-folders), or glob patterns
+    /// Images to learn from, some hundreds of one kind: files, folders (with their sub-folders), or glob patterns
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
     /// File for what was learned
