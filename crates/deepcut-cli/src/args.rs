@@ -34,6 +34,11 @@ pub enum Command {
     Sweep(Box<SweepArgs>),
     /// Write the patch features of images, for other tools
     Features(Box<FeaturesArgs>),
+    /// Fit a network to your own photographs, without labels: learn to tell objects from background in its features
+    ///
+    /// A teacher cuts the photographs, and a plane through the network's features learns what its objects have in common. The file is for --prior
+    /// of the other commands, with the same network.
+    Fit(Box<FitArgs>),
     /// List, download, find and verify feature networks
     Models {
         #[command(subcommand)]
@@ -89,7 +94,8 @@ pub struct NetworkArgs {
     #[arg(short, long, value_name = "NAME|PATH", default_value = "embedded", help_heading = "Network")]
     pub backbone: PathBuf,
     /// Activations to use as features: key, query, value, token or norm-token; with a block if not the last; several joined by + (value@6+key@8)
-    /// [default: dino: key; dinov2: norm-token; supervised: value of the middle block + key of the one after two thirds]
+    /// [default: dino: key; dinov2: norm-token, in `deepcut fit` the tokens of three blocks; supervised: value of the middle block + key of the one
+    /// after two thirds; with --prior: those that it was fitted for]
     #[arg(long, value_name = "FACETS", help_heading = "Network")]
     pub facet: Option<Facets>,
     /// Block for facets that name none, counted from 0 [default: the last]
@@ -119,6 +125,11 @@ pub struct NetworkArgs {
     /// Give the same labels on every processor: portable kernels in f32; several times slower
     #[arg(long, conflicts_with = "precision", help_heading = "Network")]
     pub deterministic: bool,
+    /// Tells objects from background in this network's features: a file that `deepcut fit` made
+    ///
+    /// The default facets and resolution are then those that it was fitted at; other facets, and other networks, are refused.
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub prior: Option<PathBuf>,
     /// Do not use the network: take only models that were downloaded before
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
@@ -136,6 +147,7 @@ impl NetworkArgs {
             family: self.family,
             facets: self.facet.clone(),
             layer: self.layer,
+            for_prior: false,
             stride: self.stride,
             heads: self.heads.map(usize::from),
             prefix: self.prefix.clone(),
@@ -399,6 +411,77 @@ pub struct FeaturesArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// What to learn from, for which network.
+#[derive(Args)]
+pub struct FitArgs {
+    /// Images to learn from, some hundreds of one kind: files, folders (with their sub-folders), or glob patterns
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// File for what was learned
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Whose masks to learn from: those of the embedded network, or those that the network itself cuts
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub teacher: TeacherArg,
+    /// Method that the teacher cuts with
+    #[arg(long, value_parser = method_parser(), default_value = "deepcut")]
+    pub method: Method,
+    /// Learn from N images at most, spread evenly over all
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = one_or_more)]
+    pub limit: usize,
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's]
+    #[arg(short, long, value_name = "PIXELS")]
+    pub resolution: Option<usize>,
+    /// Seed of the draw of patches, and of the teacher
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON objects to standard output: one per image, a summary, and what was learned
+    #[arg(long)]
+    pub json: bool,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Learn from what can be read of a damaged image, with a warning, instead of refusing it
+    #[arg(long)]
+    pub keep_damaged: bool,
+    /// Refuse images with more pixels than this [default: 268435456]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: Option<u64>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Whose masks a prior is learned from.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TeacherArg {
+    /// The embedded network's
+    Embedded,
+    /// The network's own
+    #[value(name = "self")]
+    Itself,
+}
+
+impl FitArgs {
+    /// The inputs, as the commands have them that write a result of each.
+    pub fn files(&self) -> FileArgs {
+        FileArgs {
+            inputs: self.inputs.clone(),
+            output: None,
+            json: self.json,
+            overwrite: self.overwrite,
+            checksum: false,
+            keep_damaged: self.keep_damaged,
+            max_pixels: self.max_pixels,
+        }
+    }
+}
+
+fn one_or_more(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".into())
 }
 
 #[derive(Subcommand)]

@@ -13,6 +13,7 @@ mod cache;
 pub mod embed;
 mod eval;
 mod features;
+mod fit;
 mod hub;
 mod memory;
 mod models;
@@ -41,6 +42,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Command::Eval(args) => eval::run(&args).map(status),
         Command::Sweep(args) => eval::sweep(&args).map(status),
         Command::Features(args) => features::run(&args),
+        Command::Fit(args) => fit::run(&args),
         Command::Models { command } => models::run(&command).map(status),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,7 +5,9 @@ use crate::hub::{Hub, Progress};
 use crate::{memory, processor, words};
 use anyhow::{Context, bail};
 use deepcut::backbone::catalogue::{ENTRIES, Entry, FILE};
-use deepcut::backbone::{self, Backbone, Config, Identity, foreign};
+use deepcut::backbone::convnet::ConvNet;
+use deepcut::backbone::vit::VitOptions;
+use deepcut::backbone::{self, Backbone, Config, Facets, Identity, Prior, WithPrior, foreign};
 use deepcut::cpu::Rates;
 use deepcut::{Cpu, Options, Precision, Segmenter};
 use std::io::ErrorKind;
@@ -19,6 +21,23 @@ const CONFIGS: [&str; 2] = ["config.json", "preprocessor_config.json"];
 /// # Errors
 /// If the network is not there or not whole, or an option does not suit it.
 pub fn segmenter(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow::Result<Segmenter> {
+    segmenter_with(args, run, options, load)
+}
+
+/// As [`segmenter`], of a network that is to get a prior: its default facets and resolution are others.
+///
+/// # Errors
+/// As [`segmenter`].
+pub fn segmenter_for_prior(args: &NetworkArgs, run: &RunArgs, options: Options) -> anyhow::Result<Segmenter> {
+    segmenter_with(args, run, options, |args, run, cpu| load_as(args, true, run, cpu))
+}
+
+fn segmenter_with(
+    args: &NetworkArgs,
+    run: &RunArgs,
+    options: Options,
+    load: impl FnOnce(&NetworkArgs, &RunArgs, &Cpu) -> anyhow::Result<Box<dyn Backbone>>,
+) -> anyhow::Result<Segmenter> {
     let cpu = processor::cpu(args.deterministic)?;
     let network = load(args, run, &cpu)?;
     if run.verbose {
@@ -49,6 +68,9 @@ fn description(identity: &Identity) -> String {
     if let (Some(family), Some(heads)) = (identity.family, identity.heads) {
         text += &format!(", family {family}, {heads} heads, mean {:?}, std {:?}", identity.mean, identity.std);
     }
+    if let Some(prior) = &identity.prior {
+        text += &format!(", prior {prior:.8}");
+    }
     for (what, list) in [("taken for granted", &identity.assumed), ("not used", &identity.ignored)] {
         if !list.is_empty() {
             text += &format!("; {what}: {}", list.join(", "));
@@ -62,8 +84,38 @@ fn description(identity: &Identity) -> String {
 /// # Errors
 /// If it is not there or not whole.
 pub fn load(args: &NetworkArgs, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<dyn Backbone>> {
+    load_as(args, false, run, cpu)
+}
+
+fn load_as(args: &NetworkArgs, for_prior: bool, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<dyn Backbone>> {
+    let Some(path) = &args.prior else { return load_plain(args, None, for_prior, run, cpu) };
+    let cannot = || format!("cannot use the prior {}", path.display());
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the prior {}", path.display()))?;
+    let prior = Prior::from_bytes(&bytes).with_context(cannot)?;
+    // Each of these facets names its block, so `--layer` would count for nothing.
+    let facets = prior.fitted().network.features.parse().ok().filter(|_| args.layer.is_none());
+    let network = load_plain(args, facets, for_prior, run, cpu)?;
+    Ok(Box::new(WithPrior::new(network, prior).with_context(cannot)?))
+}
+
+/// The network without a prior; with these facets if it is a vision transformer and the command line names none.
+fn load_plain(
+    args: &NetworkArgs,
+    facets: Option<Facets>,
+    for_prior: bool,
+    run: &RunArgs,
+    cpu: &Cpu,
+) -> anyhow::Result<Box<dyn Backbone>> {
     let name = args.backbone.to_string_lossy();
-    let from_bytes = |name: &str, bytes: &[u8], config| backbone::from_bytes(name, bytes, cpu, &args.vit_options(config));
+    let vit_options = |config| {
+        let options = args.vit_options(config);
+        VitOptions { facets: options.facets.or_else(|| facets.clone()), for_prior, ..options }
+    };
+    let from_bytes = |name: &str, bytes: &[u8], config| {
+        let is_other = facets.is_some() && ConvNet::is_described_by(bytes);
+        let options = if is_other { args.vit_options(config) } else { vit_options(config) };
+        backbone::from_bytes(name, bytes, cpu, &options)
+    };
     if name == "embedded" {
         return from_bytes("embedded", backbone::embedded::BYTES, Config::default()).context("cannot use the embedded network");
     }
@@ -73,7 +125,7 @@ pub fn load(args: &NetworkArgs, run: &RunArgs, cpu: &Cpu) -> anyhow::Result<Box<
             (false, true) => Progress::Lines,
             (false, false) => Progress::Bar,
         };
-        let vit = args.vit_options(Config::default());
+        let vit = vit_options(Config::default());
         return Ok(Box::new(Hub::from_env(args.offline, progress)?.load(entry, cpu, &vit)?));
     }
     if !args.backbone.exists() {

@@ -243,7 +243,8 @@ impl<'a> Reporter<'a> {
     fn summary(&self, summary: &Summary, seconds: f64) {
         let &Summary { images, skipped, left, differing, damaged, .. } = summary;
         if images > 1 {
-            let mut text = format!("{images} images, {} written, {} failed", count(summary.files, "file"), summary.failures);
+            let written = if self.writes { format!(", {} written", count(summary.files, "file")) } else { String::new() };
+            let mut text = format!("{images} images{written}, {} failed", summary.failures);
             if summary.annotated > 0 {
                 text.push_str(&format!(", {} segmented before", summary.annotated));
             }

@@ -91,6 +91,7 @@ impl Engine {
             log_bin: false,
             precision: known,
             deterministic,
+            prior: None,
             offline,
         };
         let memory: Option<MemoryArg> = max_memory.map(parse_memory).transpose().map_err(|expected| {

@@ -58,6 +58,7 @@ pub mod cpu;
 pub mod dataset;
 pub mod export;
 pub mod features;
+pub mod fit;
 mod gnn;
 mod graph;
 pub mod image;

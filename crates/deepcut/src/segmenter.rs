@@ -208,7 +208,7 @@ impl Segmenter {
         self.features_observed(image, view, &mut go_on)
     }
 
-    fn features_observed(&self, image: &Image, view: &View, observe: &mut Observer<'_>) -> Result<FeatureMap, Error> {
+    pub(crate) fn features_observed(&self, image: &Image, view: &View, observe: &mut Observer<'_>) -> Result<FeatureMap, Error> {
         let maps = view.features_observed(&*self.backbone, &[image], observe)?;
         let none = || backbone::BackboneError::Device("it gave no features for an image".into());
         Ok(maps.into_iter().next().ok_or_else(none)?)

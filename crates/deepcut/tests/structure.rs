@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "kernels",
     "random",
     "setting",
@@ -33,6 +33,7 @@ const ORDER: [&str; 27] = [
     "options",
     "profile",
     "segmenter",
+    "fit",
     "batch",
 ];
 

@@ -59,7 +59,7 @@ impl Outcome {
 }
 
 /// Says no before the work is done, if what an option names exists and may not be replaced, or cannot be written.
-fn check_free(option: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> {
+pub fn check_free(option: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> {
     if !overwrite && path.symlink_metadata().is_ok() {
         bail!("{} exists; pass --overwrite to replace it, or name another with {option}", path.display());
     }

@@ -6,6 +6,7 @@ mod annotation;
 mod batch;
 mod dialects;
 mod eval;
+mod fit;
 mod instances;
 mod models;
 mod objects;

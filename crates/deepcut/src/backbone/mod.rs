@@ -8,7 +8,9 @@ pub mod embedded;
 pub(crate) mod facet;
 pub mod foreign;
 mod linear;
+mod logistic;
 mod position;
+pub mod prior;
 mod view;
 pub mod vit;
 pub(crate) mod weights;
@@ -18,6 +20,7 @@ use crate::features::{FeatureMap, FeatureMapError};
 use crate::kernels::is_shape;
 pub use config::Config;
 pub use facet::{BlockFacet, Facet, Facets, ParseFacetError};
+pub use prior::{Prior, PriorError, WithPrior};
 use std::fmt;
 pub use view::{Framing, RESOLUTIONS, View, ViewError};
 pub use weights::{WeightsError, sha256, sha256_of_reader};
@@ -150,6 +153,9 @@ pub struct Identity {
     pub mean: [f32; 3],
     /// Standard deviation of the input's channels.
     pub std: [f32; 3],
+    /// SHA-256 of the file of the [`Prior`] in use. None: what is said of objects, if anything, is the network's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
     /// Assumptions made while loading, in words, each with the option that overrides it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
@@ -168,7 +174,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, options: &vit::VitOptions
     if !convnet::ConvNet::is_described_by(bytes) {
         return Ok(Box::new(vit::VisionTransformer::from_bytes(name, bytes, cpu, options)?));
     }
-    let plain = vit::VitOptions { precision: Precision::Auto, config: Config::default(), ..options.clone() };
+    let plain = vit::VitOptions { precision: Precision::Auto, config: Config::default(), for_prior: false, ..options.clone() };
     if plain != vit::VitOptions::default() {
         let what =
             "facet, layer, stride, family, heads and prefix are for vision transformers; this network has one kind of feature";

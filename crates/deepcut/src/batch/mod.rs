@@ -51,6 +51,7 @@ mod annotate;
 mod destination;
 mod error;
 pub mod files;
+mod fit;
 mod inputs;
 mod ordered;
 mod outputs;

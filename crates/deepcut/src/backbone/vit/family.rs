@@ -64,6 +64,27 @@ impl Family {
         })
     }
 
+    /// The default facets of a network with `depth` blocks that is to get a prior. DINOv2: the tokens at the ends of the second, third and
+    /// last quarter.
+    pub(super) fn prior_facets(self, depth: usize) -> Facets {
+        let token = |end: usize| BlockFacet { facet: Facet::Token, block: Some(end.saturating_sub(1)) };
+        match self {
+            Self::Dinov2 => Facets([depth / 2, depth * 3 / 4, depth].map(token).to_vec()),
+            Self::Dino | Self::Supervised => self.facets(depth),
+        }
+    }
+
+    /// Recommended side of a square input in pixels, for patches of this size, and for use with a prior or without.
+    pub(super) fn resolution(self, patch_size: usize, for_prior: bool) -> usize {
+        match (self, patch_size) {
+            (Self::Dinov2, patch) if for_prior => 36 * patch,
+            // 35 × 35 patches, as in the paper.
+            (_, 8) => 280,
+            // About 24 × 24.
+            (_, patch) => 24 * patch,
+        }
+    }
+
     /// Infers the family from what a file holds, with the evidence in words.
     ///
     /// Only DINOv2 combines LayerScale with patches of 14. Among the other networks, those with a classifier and those with 192
@@ -107,5 +128,23 @@ impl FromStr for Family {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|family| family.name() == text).ok_or_else(|| "expected dino, dinov2 or supervised".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prior_has_facets_and_a_resolution_of_its_own_where_they_are_better() {
+        let dinov2 = Family::Dinov2;
+        assert_eq!(dinov2.prior_facets(12).to_string(), "token@5+token@8+token@11");
+        assert_eq!(dinov2.prior_facets(24).to_string(), "token@11+token@17+token@23");
+        assert_eq!(dinov2.prior_facets(1).to_string(), "token@0+token@0+token@0");
+        assert_eq!((dinov2.resolution(14, true), dinov2.resolution(14, false)), (504, 336));
+        for family in [Family::Dino, Family::Supervised] {
+            assert_eq!(family.prior_facets(12), family.facets(12));
+            assert_eq!([8, 16].map(|patch| family.resolution(patch, true)), [280, 384]);
+        }
     }
 }

@@ -63,7 +63,10 @@ impl VisionTransformer {
                 family
             }
         };
-        let chosen = options.facets.clone().unwrap_or_else(|| family.facets(depth));
+        // A block that is given is that of the facets without a prior.
+        let for_prior = options.for_prior && options.layer.is_none();
+        let usual = if for_prior { family.prior_facets(depth) } else { family.facets(depth) };
+        let chosen = options.facets.clone().unwrap_or(usual);
         let facets: Vec<_> = chosen.0.iter().map(|f| (f.facet, f.block.or(options.layer).unwrap_or(depth - 1))).collect();
         if let Some((facet, block)) = facets.iter().find(|(_, block)| *block >= depth) {
             return unsuited(format!("{}@{block}: the network's blocks are 0 to {}", facet.name(), depth - 1));
@@ -96,6 +99,7 @@ impl VisionTransformer {
             mean,
             std,
             epsilon: Some(epsilon),
+            prior: None,
             assumed,
             ignored,
         };
@@ -106,6 +110,7 @@ impl VisionTransformer {
             facets,
             patch_size,
             stride,
+            resolution: family.resolution(patch_size, options.for_prior),
             heads,
             dim,
             prefix,

@@ -56,6 +56,8 @@ pub struct VitOptions {
     pub facets: Option<Facets>,
     /// The block of facets that name none. None: the last.
     pub layer: Option<usize>,
+    /// Whether the network is to get a [`Prior`](super::Prior): facets and resolution that are not given are those that suit one.
+    pub for_prior: bool,
     /// Pixels between patches; divides the patch size. None: the patch size.
     pub stride: Option<usize>,
     /// Attention heads. None: from [`VitOptions::config`], the file's metadata or the published network of the same size; loading fails if
@@ -78,6 +80,8 @@ pub struct VisionTransformer {
     facets: Vec<(Facet, usize)>,
     patch_size: usize,
     stride: usize,
+    /// Recommended side of the input in pixels.
+    resolution: usize,
     heads: usize,
     dim: usize,
     /// The class token with its position, then the registers: `[1 + registers, dim]`.
@@ -206,13 +210,8 @@ impl Backbone for VisionTransformer {
     }
 
     fn input(&self) -> InputSpec {
-        let resolution = match self.patch_size {
-            // 35 × 35 patches, as in the paper.
-            8 => 280,
-            // About 24 × 24.
-            patch => 24 * patch,
-        };
-        InputSpec { mean: self.identity.mean, std: self.identity.std, size_multiple: self.patch_size, resolution }
+        let Self { resolution, patch_size: size_multiple, .. } = *self;
+        InputSpec { mean: self.identity.mean, std: self.identity.std, size_multiple, resolution }
     }
 
     fn features(&self, inputs: &[Input<'_>]) -> Result<Vec<FeatureMap>, BackboneError> {
