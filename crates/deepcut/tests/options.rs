@@ -156,6 +156,8 @@ fn what_has_no_effect_is_known() {
     assert!(ignored(Recipe::default().mode(Mode::Scene)).is_empty());
     // What is said to have none has none on the labels.
     let (map, image) = (features(true), image());
+    let objectness = (0..map.patches()).map(|patch| (patch % 7) as f32 - 3.0).collect();
+    let map = map.with_objectness(objectness).unwrap();
     let labels = |options: &Options| {
         let clustering = cluster(&map, options).unwrap();
         options.finish.to_pixels(&Cpu::default(), &image, &clustering).labels().to_vec()
@@ -182,6 +184,8 @@ fn what_has_no_effect_is_known() {
                     "center_parts" => recipe.center_parts = false,
                     "own_draws" => recipe.own_draws = true,
                     "foreground" => recipe.foreground = ForegroundRule::Corner,
+                    "prior_weight" => recipe.prior_weight = 0.5,
+                    "least_peak" => recipe.least_peak = 0.0,
                     other => panic!("`{other}` is not tried"),
                 }
             }

@@ -10,7 +10,7 @@ use super::basins::{Basins, neighbors};
 use std::collections::VecDeque;
 
 /// Persistence of a peak of log-odds above its saddle, as a share of its height: a lower one belongs to a higher.
-const PERSISTENCE: f32 = 0.5;
+const PERSISTENCE: f32 = 0.7;
 
 /// The patches that are nearer to the main object than to any other, on a grid of so many columns; None if no patch is foreground.
 ///
