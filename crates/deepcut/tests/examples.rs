@@ -57,7 +57,7 @@ fn features_from_elsewhere_are_cut() {
 #[test]
 fn work_is_watched_and_cancelled() {
     let text = run("progress_and_cancel", &[]);
-    let steps = ["resize", "backbone", "graph", "train, epoch 0", "train, epoch 9", "upsample", "refine", "done"];
+    let steps = ["resize", "backbone", "graph", "train, epoch 0", "train, epoch 4", "upsample", "refine", "done"];
     assert!(steps.iter().all(|step| text.contains(step)), "{text}");
     assert!(text.contains("cancelled before the step "), "{text}");
     assert!(run("progress_and_cancel", &["600000"]).contains("with 600s: done"));
@@ -68,10 +68,10 @@ fn parts_are_the_same_in_three_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let text = run("parts_over_three_pictures", &[folder.path().to_str().unwrap()]);
     for name in ["ducks1", "ducks2", "ducks3"] {
-        // The body is the fourth part in each.
+        // The body is the fourth part in each, and the largest.
         let line = text.lines().find(|line| line.starts_with(name)).unwrap();
         let shares: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        assert!(shares.len() == 4 && shares[3] >= 35, "{text}");
+        assert!(shares.len() == 4 && shares[..3].iter().all(|share| *share < shares[3]), "{text}");
         let overlay = deepcut::image::Decoder::default().open(&folder.path().join(name).with_extension("overlay.png")).unwrap();
         assert!(overlay.width() > 100);
     }
