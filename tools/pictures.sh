@@ -9,7 +9,7 @@ segment() {
 }
 segment examples/pictures/ducks?.jpg --mode parts -o "$work"
 segment examples/pictures/mug.jpg -o "$work/mug.png"
-segment examples/pictures/mug.jpg --refine bilateral -o "$work/mug.refined.png"
+segment examples/pictures/mug.jpg --refine none -o "$work/mug.patches.png"
 mkdir -p docs/pictures
 python3 - "$work"/*.png << 'PYTHON'
 import os, sys

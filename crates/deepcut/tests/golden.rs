@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
+use deepcut::backbone::convnet::ConvNet;
 use deepcut::backbone::{Backbone, Input, InputSpec, embedded};
 use deepcut::image::Filter;
 use deepcut::internals::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA, finish_as_published};
@@ -147,6 +148,50 @@ fn the_embedded_network_matches_pytorch() {
             assert_close(&format!("{picture}, {} features", isa.name()), map.data(), &expected, 1e-5);
         }
     }
+}
+
+/// A small network with a mask head, on an input that is padded: its log-odds lie on a grid twice as fine, and patches have their means.
+#[test]
+fn a_mask_head_matches_pytorch() {
+    let bytes = fixture("mask_head_expected.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let (height, width, data) = channels_last(tensor(&file, "input"));
+    let (_, _, expected) = channels_last(tensor(&file, "features"));
+    let (_, _, mask) = channels_last(tensor(&file, "mask"));
+    let weights = fixture("mask_head_random.safetensors");
+    for isa in Isa::available() {
+        let cpu = &Cpu::builder().isa(isa).build().unwrap();
+        let load = |precision| ConvNet::from_bytes("mask head", &weights, cpu, precision).unwrap();
+        let map = features(&load(Precision::F32), height, width, &data);
+        assert_eq!((map.grid(), map.fine_objectness().map(|(scale, _)| scale)), ((5, 7), Some(2)));
+        assert_close(&format!("{} features", isa.name()), map.data(), &expected, 1e-5);
+        assert_close(&format!("{} mask", isa.name()), map.fine_objectness().unwrap().1, &mask, 1e-5);
+        let mean = |patch: usize| {
+            let first = patch / 7 * 2 * 14 + patch % 7 * 2;
+            (mask[first] + mask[first + 1] + mask[first + 14] + mask[first + 15]) / 4.0
+        };
+        let means: Vec<f32> = (0..35).map(mean).collect();
+        assert_close(&format!("{} objectness", isa.name()), map.objectness().unwrap(), &means, 1e-5);
+        let int8 = features(&load(Precision::Int8), height, width, &data);
+        assert_close(&format!("{} mask in int8", isa.name()), int8.fine_objectness().unwrap().1, &mask, 0.05);
+    }
+}
+
+/// A file says how much a patch belongs to an object in one way: with a mask head, a plane is a tensor that nobody reads.
+#[test]
+fn mask_heads_are_whole_and_alone() {
+    let weights = fixture("mask_head_random.safetensors");
+    let text = |from: &str, to: &str| {
+        let at = weights.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        let mut changed = weights.clone();
+        changed[at..at + from.len()].copy_from_slice(to.as_bytes());
+        ConvNet::from_bytes("changed", &changed, &Cpu::single(), Precision::F32).unwrap_err().to_string()
+    };
+    assert!(text("mask.out.bias", "mask.out.bies").contains("mask.out.bias"));
+    assert!(text("\\\"width\\\": 8", "\\\"width\\\": 0").contains("outside 1"));
+    assert!(text("\\\"depth\\\": 1", "\\\"depth\\\": 2").contains("mask.mix.1"));
+    // Without the word, its tensors are unknown.
+    assert!(text("\\\"mask\\\"", "\\\"musk\\\"").contains("mask."));
 }
 
 /// `[channels, height, width]` as PyTorch has it to `[height, width, channels]`.
