@@ -1,7 +1,7 @@
 //! All options that decide a result.
 
 use crate::backbone::View;
-use crate::segment::{Finish, Mode, Recipe};
+use crate::segment::{Edges, Finish, Mode, Recipe};
 pub use crate::setting::OptionError;
 use crate::setting::{builders, check};
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ impl Options {
     /// Sets one option by its name, whatever struct it is in. Values are not checked against their ranges until [`Options::validate`].
     ///
     /// Other spellings: `tau` is a threshold's edges, or relu's with `null`; `alpha` is correlation's edges; one number of `epochs` is that of
-    /// all stages. `objective` brings its own edges, as [`Recipe::objective`] does.
+    /// all stages. `objective` brings its own edges, as [`Recipe::objective`] does; `method` those of a threshold if it cuts no others, as TokenCut.
     ///
     /// # Errors
     /// [`SetError`] if there is no such option, or it cannot have such a value.
@@ -155,6 +155,9 @@ impl Options {
         if field == "objective" {
             self.recipe = self.recipe.clone().objective(objective);
         }
+        if field == "method" && self.recipe.method.needs_threshold() && self.recipe.edges == Edges::Relu {
+            self.recipe.edges = Recipe::default().edges;
+        }
         Ok(())
     }
 }
@@ -168,7 +171,7 @@ const NAMES: &str = "resolution, framing, filter, log_bin, patch_colors, mode, m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Edges, Method, Objective};
+    use crate::{Method, Objective};
     use serde_json::json;
 
     #[test]
@@ -202,6 +205,11 @@ mod tests {
         assert_eq!(with("alpha", json!(5)).unwrap().recipe.edges, Edges::Correlation { alpha: 5.0 });
         assert_eq!(with("epochs", json!(7)).unwrap().recipe.epochs, [7; 3]);
         assert_eq!(with("n-clusters", json!(3)).unwrap().recipe.n_clusters, Some(3));
+        let mut paper = Options::paper();
+        paper.set("method", &json!("spectral")).unwrap();
+        assert_eq!(paper.recipe.edges, Edges::Relu);
+        paper.set("method", &json!("tokencut")).unwrap();
+        assert_eq!(paper.recipe.edges, Recipe::default().edges);
         let correlation = with("objective", json!("correlation")).unwrap();
         assert_eq!(correlation.recipe, Recipe::default().objective(Objective::Correlation));
         assert!(with("largest_component", json!(true)).unwrap().finish.largest_component);

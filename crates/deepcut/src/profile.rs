@@ -1,8 +1,7 @@
 //! Options from a profile and values by name: what users of the command and of other languages state.
 
-use crate::baseline::Method;
 use crate::options::{Options, SetError};
-use crate::segment::{Edges, Recipe, Refine};
+use crate::segment::{Edges, Refine};
 use crate::setting::OptionError;
 use serde_json::{Map, Value};
 
@@ -87,16 +86,8 @@ impl Options {
         if is_correlation && let Some(alpha) = given("alpha") {
             options.set("alpha", alpha)?;
         }
-        if !is_correlation {
-            match given("tau") {
-                Some(tau) => options.set("tau", tau)?,
-                None if options.recipe.edges == Edges::Relu
-                    && matches!(options.recipe.method, Method::Tokencut | Method::Maskcut) =>
-                {
-                    options.recipe.edges = Recipe::default().edges;
-                }
-                None => {}
-            }
+        if !is_correlation && let Some(tau) = given("tau") {
+            options.set("tau", tau)?;
         }
         given("edges").map_or(Ok(()), |value| options.set("edges", value))?;
         for (name, value) in values.iter().filter(|(name, value)| !value.is_null() && !FIRST.contains(&&***name)) {
@@ -118,7 +109,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mode, Objective};
+    use crate::{Method, Mode, Objective, Recipe};
     use serde_json::json;
 
     fn named(profile: Profile, values: Value) -> Result<Options, NamedError> {

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
 use deepcut::backbone::convnet::ConvNet;
+use deepcut::backbone::vit::{Family, VisionTransformer, VitOptions};
 use deepcut::backbone::{Backbone, Input, InputSpec, embedded};
 use deepcut::image::Filter;
 use deepcut::internals::bilateral::{BilateralGrid, CONFIDENCE, LAMBDA, finish_as_published};

@@ -29,6 +29,9 @@ fn combine(base: &Options, profile: Profile, sets: &[(String, Vec<Value>)]) -> a
         bail!("--set: {count} combinations; {MAX_COMBINATIONS} at most");
     }
     let mut found = vec![(String::new(), base.clone())];
+    // What brings options of its own comes before those.
+    let mut sets: Vec<_> = sets.iter().collect();
+    sets.sort_by_key(|(name, _)| !matches!(&**name, "method" | "objective"));
     for (name, values) in sets {
         let mut next = Vec::with_capacity(found.len() * values.len());
         for (label, options) in &found {
@@ -90,5 +93,11 @@ mod tests {
         assert!(combine(&base, Profile::Default, std::slice::from_ref(&set)).is_err() && fails("precision=f32"));
         let deep_spectral = combine(&base, Profile::Default, &[parse_set("method=deep-spectral").unwrap(), set]).unwrap();
         assert_eq!(deep_spectral.iter().map(|c| c.options.recipe.color).collect::<Vec<_>>(), [0.0, 10.0]);
+        // Methods that cut the graph of a threshold bring it, but not where another is asked for.
+        let tokencut = |sets: &[&str]| {
+            combine(&Options::paper(), Profile::Paper, &sets.iter().map(|set| parse_set(set).unwrap()).collect::<Vec<_>>())
+        };
+        assert_eq!(tokencut(&["method=tokencut"]).unwrap()[0].options.recipe.edges, Edges::Threshold(0.2));
+        assert!(tokencut(&["tau=null", "method=tokencut"]).is_err());
     }
 }

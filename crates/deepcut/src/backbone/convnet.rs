@@ -118,7 +118,7 @@ enum Objectness {
     Nowhere,
     /// In a plane through its features: weights and bias.
     Plane(Vec<f32>, f32),
-    Mask(MaskHead),
+    Mask(Box<MaskHead>),
 }
 
 /// The network. See the module's documentation.
@@ -196,12 +196,13 @@ impl Loader<'_> {
     fn objectness(&mut self) -> Result<Objectness, WeightsError> {
         let Architecture { widths: [fine, ..], output, mask, .. } = self.architecture;
         if let Some(MaskArchitecture { width, depth }) = mask {
-            return Ok(Objectness::Mask(MaskHead {
+            let head = MaskHead {
                 lateral: self.pointwise("mask.lateral", fine, width)?,
                 top: self.top("mask.top", output, width)?,
                 mix: self.blocks("mask.mix", depth, width)?,
                 out: self.pointwise("mask.out", width, 1)?,
-            }));
+            };
+            return Ok(Objectness::Mask(Box::new(head)));
         }
         if !self.weights.names().any(|name| name == PLANE) {
             return Ok(Objectness::Nowhere);

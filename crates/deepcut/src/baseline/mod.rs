@@ -77,6 +77,12 @@ impl Method {
         matches!(self, Self::Deepcut | Self::Spectral | Self::Tokencut | Self::Maskcut)
     }
 
+    /// Whether the method cuts the graph of a threshold only.
+    #[must_use]
+    pub(crate) fn needs_threshold(self) -> bool {
+        matches!(self, Self::Tokencut | Self::Maskcut)
+    }
+
     /// Whether the method always gives two clusters.
     #[must_use]
     pub(crate) fn cuts_in_two(self) -> bool {

@@ -353,8 +353,8 @@ impl Recipe {
         }
         match self.edges {
             Edges::Relu => {
-                let suits = self.method != Method::Tokencut;
-                check("edges", "relu", suits, "a threshold: the method tokencut cuts the graph of a threshold")?;
+                let suits = !self.method.needs_threshold();
+                check("edges", "relu", suits, "a threshold: the methods tokencut and maskcut cut the graph of a threshold")?;
             }
             Edges::Threshold(tau) => check_range("tau", tau, -1.0, 1.0, "−1 to 1")?,
             Edges::Correlation { alpha } => {
