@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints BENCHMARKS.md: tools/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...] > BENCHMARKS.md
+# Prints BENCHMARKS.md: [PHOTOS=FOLDER] tools/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...] > BENCHMARKS.md, with priors of the networks if there is a folder of
+# unlabeled photographs
 set -euo pipefail
 ecssd=$(realpath "$1") voc=$(realpath "$2") davis=$(realpath "$3")
 networks=(embedded)
@@ -23,13 +24,23 @@ for network in "${networks[@]}"; do
     done
 done
 printf '\n## Several objects\n\nMeasured on %s.\n' "$(date +%F)"
-for options in '--mode object' '--mode objects' '--mode objects --method maskcut'; do
+for mode in '--mode object' '--mode objects' '--mode objects --method maskcut'; do
     # shellcheck disable=SC2086  # several words
-    run eval voc2007 --root "$voc" $(development "$voc" Segmentation) --task instances $options
+    run eval voc2007 --root "$voc" $(development "$voc" Segmentation) --task instances $mode
 done
 printf '\n## The embedded network\n'
 training/evaluate.sh "$ecssd" "$voc" "$davis"
 for network in "${networks[@]:1}"; do
     printf '\n## Parts on the features of %s\n' "$(basename "$network" .safetensors)"
     run eval davis --root "$davis" --mode parts --backbone "$network"
+done
+[ -n "${PHOTOS:-}" ] || exit 0
+printf '\n## Priors fitted on unlabeled photographs\n\nMeasured on %s.\n' "$(date +%F)"
+for network in "${networks[@]:1}"; do
+    prior=$(basename "$network" .safetensors).prior.safetensors
+    printf '\n```\n$ deepcut fit photos --backbone %s -o %s\n' "${network##*/}" "$prior"
+    "$deepcut" fit "$PHOTOS" --backbone "$network" -o "$cache/$prior" --no-progress 2>&1 | sed -n "s|^.*$prior: |$prior: |p"
+    printf '```\n'
+    run eval ecssd --root "$ecssd" --backbone "$network" --prior "$cache/$prior"
+    run eval voc2007 --root "$voc" $(development "$voc") --backbone "$network" --prior "$cache/$prior"
 done

@@ -6,6 +6,7 @@ source "$(dirname "$0")/../tools/run.sh"
 options=(--backbone "$network")
 run eval ecssd --root "$ecssd"
 run eval ecssd --root "$ecssd" --refine none
+run eval ecssd --root "$ecssd" --set prior_weight=0 --refine none
 run eval ecssd --root "$ecssd" --refine bilateral
 run eval ecssd --root "$ecssd" --seeds 5
 run eval voc2007 --root "$voc" $(development "$voc")
