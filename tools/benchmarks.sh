@@ -3,13 +3,14 @@
 # unlabeled photographs
 set -euo pipefail
 ecssd=$(realpath "$1") voc=$(realpath "$2") davis=$(realpath "$3")
+photos=${PHOTOS:+$(realpath "$PHOTOS")}
 networks=(embedded)
 for network in "${@:4}"; do networks+=("$(realpath "$network")"); done
 cd "$(dirname "$0")/.."
 cargo build --release --quiet
 source tools/run.sh
 kernels=$("$deepcut" segment examples/pictures/duck.jpg -o "$cache/duck" --json -q | sed -n 's/.*"kernels":"\([a-z0-9_]*\)".*/\1/p' | head -1)
-printf '# Benchmarks\n\nPrinted by `tools/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
+printf '# Benchmarks\n\nPrinted by `PHOTOS=… tools/benchmarks.sh ECSSD VOC2007 DAVIS [NETWORK...]` on %s, %s, %s cores, kernels %s.\n' \
     "$(date +%F)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)" "$kernels"
 printf '%s\n' '**These are development figures**: settings were chosen on the ECSSD set. ECSSD is every fifth of its images (200), VOC 2007 is 251 images of trainval, and' \
     'DAVIS is four of its sequences. Options are the defaults where none are named; Deep Spectral looks at no colors then. Features are computed once for each network and' \
@@ -34,12 +35,12 @@ for network in "${networks[@]:1}"; do
     printf '\n## Parts on the features of %s\n' "$(basename "$network" .safetensors)"
     run eval davis --root "$davis" --mode parts --backbone "$network"
 done
-[ -n "${PHOTOS:-}" ] || exit 0
+[ -n "$photos" ] || exit 0
 printf '\n## Priors fitted on unlabeled photographs\n\nMeasured on %s.\n' "$(date +%F)"
 for network in "${networks[@]:1}"; do
     prior=$(basename "$network" .safetensors).prior.safetensors
     printf '\n```\n$ deepcut fit photos --backbone %s -o %s\n' "${network##*/}" "$prior"
-    "$deepcut" fit "$PHOTOS" --backbone "$network" -o "$cache/$prior" --no-progress 2>&1 | sed -n "s|^.*$prior: |$prior: |p"
+    "$deepcut" fit "$photos" --backbone "$network" -o "$cache/$prior" --no-progress 2>&1 | sed -n "s|^.*$prior: |$prior: |p"
     printf '```\n'
     run eval ecssd --root "$ecssd" --backbone "$network" --prior "$cache/$prior"
     run eval voc2007 --root "$voc" $(development "$voc") --backbone "$network" --prior "$cache/$prior"

@@ -90,7 +90,9 @@ def split(data, keep):
         every = torch.arange(len(of["pictures"]), device=of["pictures"].device)
         trusted = every[of["trust"] >= least]
         learn[shape], held[shape] = trusted[trusted % HELD != 0], every[every % HELD == 0]
-    return learn, held
+    # A shape of few pictures would make all batches small.
+    most = max(map(len, learn.values()))
+    return {shape: some for shape, some in learn.items() if len(some) * 100 >= most}, held
 
 
 def batches(indices, size, seed):

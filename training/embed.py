@@ -9,4 +9,7 @@ if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("network"); ap.add_argument("out")
     a = ap.parse_args()
-    write({name: tensor for name, tensor in load_file(a.network).items() if not name.startswith("prior.")}, a.out, masks=True)
+    tensors = {name: tensor for name, tensor in load_file(a.network).items() if not name.startswith("prior.")}
+    if "mask.out.weight" not in tensors:
+        raise SystemExit(f"{a.network} has no mask head")
+    write(tensors, a.out, masks=True)

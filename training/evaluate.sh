@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what a network is worth, and its best options, as Markdown: training/evaluate.sh ECSSD VOC2007 DAVIS [NETWORK]
+# Prints what a network is worth, and its best options, as Markdown: training/evaluate.sh ECSSD VOC2007 DAVIS [NETWORK], a file as embed.py makes it
 set -euo pipefail
 ecssd=$1 voc=$2 davis=$3 network=${4:-embedded}
 source "$(dirname "$0")/../tools/run.sh"

@@ -38,6 +38,10 @@ if __name__ == "__main__":
     data, develop = packed(a.packed, a.device), annotated(a.develop, a.device) if a.develop else []
     note(pictures={shape: len(of["pictures"]) for shape, of in data.items()}, cut=sum(int(of["cut"].sum()) for of in data.values()), device=a.device)
 
+    def left():
+        """Minutes: a few seconds if there are none, so that what comes still ends with a network."""
+        return max(a.minutes - (time.time() - begin) / 60, 0.1)
+
     def restored(path):
         if os.path.exists(path):
             for shape, kept in torch.load(path, map_location=a.device).items():
@@ -58,7 +62,7 @@ if __name__ == "__main__":
         keep(f"{a.out}/masks.pt", "masks", "trust")
         note(trust=torch.cat([of["trust"] for of in data.values()]).mean().item())
     if not restored(f"{a.out}/labels.pt"):
-        labelled(data, develop, a, (a.minutes - (time.time() - begin) / 60) / 5, note)
+        labelled(data, develop, a, left() / 5, note)
         keep(f"{a.out}/labels.pt", "masks", "trust", "features")
-    Trainer(data, develop, a, note).run(a.minutes - (time.time() - begin) / 60)
+    Trainer(data, develop, a, note).run(left())
     note(end=True)

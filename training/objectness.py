@@ -1,8 +1,8 @@
-"""Finds the foreground's direction in the features of a network that foreground.py made before it wrote it down, and adds it to the file.
+"""Finds the foreground's direction in the features of a network that an earlier script (foreground.py, in the history) made, and adds it to the file.
 
     objectness.py NETWORK.safetensors FEATURES_FOLDER OUT.safetensors [--weight 3]
 
-foreground.py puts the logit of the foreground's plane, times `weight`, into one direction of the features. Nothing else in them is nearly as large, so it
+That script put the logit of the foreground's plane, times `weight`, into one direction of the features. Nothing else in them is nearly as large, so it
 is their first principal component over many pictures: FEATURES_FOLDER holds what `deepcut features PICTURES -o FEATURES_FOLDER` wrote. Its sign is that of the
 patches inside, against those of the border."""
 import argparse, glob

@@ -141,6 +141,17 @@ impl NetworkArgs {
         if self.deterministic { Precision::F32 } else { self.precision }
     }
 
+    /// What of it has no effect on a cut like this.
+    fn ignored(&self, options: &Options) -> Option<String> {
+        let reason = |(name, why): &(&str, &'static str)| (*name == "least_peak").then_some(*why);
+        let why = options
+            .without_effect()
+            .iter()
+            .find_map(reason)
+            .filter(|_| self.prior.is_some() && options.recipe.mode != deepcut::Mode::Objects)?;
+        Some(format!("--prior has no effect on the cut: {why}"))
+    }
+
     /// What of a vision transformer to use, if a config says so much of it.
     pub fn vit_options(&self, config: Config) -> VitOptions {
         VitOptions {
@@ -718,8 +729,8 @@ impl MethodArgs {
     }
 
     /// Says which of the options given have no effect beside the others.
-    pub fn warn_of_ignored(&self, options: &Options, sets: &[String]) {
-        for warning in self.ignored(options, sets) {
+    pub fn warn_of_ignored(&self, network: &NetworkArgs, options: &Options, sets: &[String]) {
+        for warning in self.ignored(options, sets).into_iter().chain(network.ignored(options)) {
             words::say(&format!("deepcut: {warning}"));
         }
     }
@@ -813,7 +824,7 @@ impl SegmentArgs {
 
     /// Says which of the options given have no effect beside the others.
     pub fn warn_of_ignored(&self, options: &Options, to: &Destination) {
-        self.method.warn_of_ignored(options, &self.sets);
+        self.method.warn_of_ignored(&self.network, options, &self.sets);
         for warning in self.annotation.ignored(&self.annotations(to), options) {
             words::say(&format!("deepcut: {warning}"));
         }

@@ -361,6 +361,7 @@ impl Found {
             regions: state["regions"].as_array().ok_or_else(broken)?.iter().map(region).collect::<PyResult<_>>()?,
             confidence: state["confidence"].as_f64().ok_or_else(broken)? as f32,
             grid: (number(&state["grid"][0])?, number(&state["grid"][1])?),
+            main_object: serde_json::from_value(state["main_object"].clone()).map_err(|_| broken())?,
             about: About {
                 mode: serde_json::from_value(state["mode"].clone()).map_err(|_| broken())?,
                 backbone: state["backbone"].clone(),
@@ -382,7 +383,7 @@ impl Found {
         };
         let state = json!({
             "height": self.height, "width": self.width, "regions": self.regions.iter().map(region).collect::<Vec<_>>(),
-            "confidence": self.confidence, "grid": self.grid, "mode": self.about.mode, "backbone": self.about.backbone,
+            "confidence": self.confidence, "grid": self.grid, "main_object": self.main_object, "mode": self.about.mode, "backbone": self.about.backbone,
             "kernels": self.about.kernels, "options": self.about.options, "seed": self.about.seed, "seconds": self.seconds,
         });
         let arguments = (self.labels.clone_ref(py), state.to_string()).into_pyobject(py)?;

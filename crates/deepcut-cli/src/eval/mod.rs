@@ -116,7 +116,7 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
     }
     let options = method.options_set(network, &args.sets)?;
     if !args.study.run.quiet {
-        method.warn_of_ignored(&options, &args.sets);
+        method.warn_of_ignored(network, &options, &args.sets);
     }
     let Some(seeds) = args.seeds else {
         return Ok(vec![Contender { name: options.recipe.method.name().into(), profile: method.profile, options }]);
@@ -139,7 +139,7 @@ fn named(name: &str, StudyArgs { method, network, run, .. }: &StudyArgs) -> anyh
     };
     let options = method.options_as(profile, kind, network)?;
     if !run.quiet {
-        method.warn_of_ignored(&options, &[]);
+        method.warn_of_ignored(network, &options, &[]);
     }
     Ok(Contender { name: name.into(), profile, options })
 }

@@ -166,8 +166,8 @@ fn minimize(mut x: Vec<f64>, mut function: impl FnMut(&[f64], &mut [f64]) -> f64
             }
             step *= 0.5;
         };
-        // Rounding leaves nothing to gain.
-        if next_value >= value {
+        // Rounding leaves nothing to gain, or the step overflowed.
+        if next_value.partial_cmp(&value) != Some(std::cmp::Ordering::Less) {
             break;
         }
         let s: Vec<f64> = next.iter().zip(&x).map(|(next, x)| next - x).collect();

@@ -53,7 +53,7 @@ impl Neighbors {
 
     /// Room for `count` neighbors of each node, or all others if there are not so many.
     pub(super) fn none(nodes: usize, count: usize) -> Self {
-        let count = count.min(nodes - 1);
+        let count = count.min(nodes.saturating_sub(1));
         Self { count, nodes: vec![0; nodes * count], weights: vec![0.0; nodes * count] }
     }
 

@@ -5,11 +5,15 @@
 //! ```
 //!
 //! where f are the network's log-odds of the object on the fine grid, p their means over the cells of a patch, and s the log-odds of the cut's
-//! foreground: what the cut changed of a patch is added to all its cells, interpolated bilinearly between the patches' centers.
+//! foreground: what the cut changed of a patch is added to all its cells, interpolated bilinearly between the patches' centers. Only a cut that began at p
+//! has changed it.
 
 use super::labels::{FineForeground, Group};
 use super::upsample::{interpolate, log_share};
 use crate::features::FeatureMap;
+
+/// Log-odds beyond this say no more; sums of them stay finite.
+const MOST_ODDS: f32 = 80.0;
 
 /// The foreground on the fine grid of a map, if it has one and the groups are background and foreground. Of patches that were dropped from the
 /// foreground all cells are background.
@@ -19,11 +23,15 @@ pub(super) fn fine_foreground(map: &FeatureMap, groups: &[Group], dropped: &[boo
     };
     let (height, width) = map.grid();
     let odds = |share: f32| log_share(share) - log_share(1.0 - share);
-    let change: Vec<f32> = foreground.probability.iter().zip(prior).map(|(&share, prior)| odds(share) - prior).collect();
+    // A cut's shares say no more than this, so what the network is surer of was not changed.
+    let most = -log_share(0.0);
+    let bounded = |prior: f32| prior.clamp(-most, most);
+    let change: Vec<f32> =
+        foreground.probability.iter().zip(prior).map(|(&share, &prior)| odds(share) - bounded(prior)).collect();
     let mut odds = interpolate(&change, (height, width), (height * scale, width * scale));
     for (cell, (odds, fine)) in odds.iter_mut().zip(fine).enumerate() {
         let patch = cell / (width * scale) / scale * width + cell % (width * scale) / scale;
-        *odds = if dropped[patch] { log_share(0.0) } else { *odds + fine };
+        *odds = if dropped[patch] { log_share(0.0) } else { *odds + fine.clamp(-MOST_ODDS, MOST_ODDS) };
     }
     Some(FineForeground { scale, odds })
 }
@@ -100,6 +108,19 @@ mod tests {
         let never = -1e6f32.ln();
         assert_odds(&grid, [-4.0, -4.0, -4.0, 4.0, never, never, never, never]);
         assert_eq!(edges(&upsample(&grid, 16, 32, Upsampling::Soft)), [12, 15]);
+    }
+
+    /// The network is surer than a share can say: the cut changed nothing, and cells beside it stay.
+    #[test]
+    fn what_the_network_is_sure_of_is_not_changed() {
+        let map = FeatureMap::new(1, 2, 1, vec![0.0, 1.0]).unwrap();
+        let map = map.with_fine_objectness(2, vec![25.0, 25.0, 2.0, 2.0, 25.0, 25.0, 2.0, 2.0]).unwrap();
+        let fine = |cut: [f32; 2]| fine_foreground(&map, &groups(&cut.map(share)), &[false; 2]).unwrap();
+        assert!(fine([25.0, 2.0]).odds().iter().zip([25.0, 25.0, 2.0, 2.0].repeat(2)).all(|(a, b)| (a - b).abs() < 1e-4));
+        let extreme =
+            FeatureMap::new(1, 2, 1, vec![0.0, 1.0]).unwrap().with_fine_objectness(1, vec![f32::MAX, f32::MIN]).unwrap();
+        let found = fine_foreground(&extreme, &groups(&[1.0, 0.0]), &[false; 2]).unwrap();
+        assert!(found.odds()[0] > 50.0 && found.odds()[1] < -50.0, "{:?}", found.odds());
     }
 
     #[test]

@@ -282,11 +282,11 @@ impl Recipe {
             }
             vec![background, foreground]
         };
+        let fine = whole.log_odds.as_ref().and_then(|_| fine_foreground(map, &groups, &arranged.dropped));
         let main_object = whole.log_odds.and_then(|log_odds| {
             let inside = log_odds.iter().zip(&arranged.inside).map(|(&l, &inside)| if inside { l } else { l.min(0.0) });
             main_object(&inside.collect::<Vec<_>>(), grid.1)
         });
-        let fine = fine_foreground(map, &groups, &arranged.dropped);
         let mut clustering = self.clustering(grid, groups, confidence, start.seed(), networks);
         clustering.grid.fine = fine;
         Ok(Clustering { main_object, ..clustering })
