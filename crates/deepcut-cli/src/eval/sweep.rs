@@ -83,7 +83,7 @@ mod tests {
         let found_options: Vec<_> = found.iter().map(|c| (c.options.recipe.edges, c.options.recipe.epochs)).collect();
         let (tau, relu) = (Edges::Threshold(0.1), Edges::Relu);
         assert_eq!(found_options, [(tau, [1, 2, 3]), (tau, [4, 5, 6]), (relu, [1, 2, 3]), (relu, [4, 5, 6])]);
-        assert_eq!(found[2].name, "tau null, epochs [1,2,3], objective mincut");
+        assert_eq!(found[2].name, "objective mincut, tau null, epochs [1,2,3]");
         let fails = |set: &str| {
             parse_set(set).and_then(|set| combine(&Options::default(), Profile::Default, &[set]).map(|_| ())).is_err()
         };
