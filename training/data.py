@@ -92,7 +92,7 @@ def split(data, keep):
         learn[shape], held[shape] = trusted[trusted % HELD != 0], every[every % HELD == 0]
     # A shape of few pictures would make all batches small.
     most = max(map(len, learn.values()))
-    return {shape: some for shape, some in learn.items() if len(some) * 100 >= most}, held
+    return {shape: some for shape, some in learn.items() if len(some) * 100 >= max(most, 1)}, held
 
 
 def batches(indices, size, seed):

@@ -35,6 +35,7 @@ def learn(name, data, indices, develop, a, minutes, note):
     learned = [p for p in net.parameters() if p.requires_grad]
     opt = torch.optim.AdamW([{"params": [p for p in learned if (id(p) in deep) == of_depth], "most": rate, "weight_decay": 0.05}
                              for of_depth, rate in ((False, RATE), (True, TUNE))], lr=0)
+    indices = {shape: some for shape, some in indices.items() if len(some)}
     total, step, epoch, queue, sums, begin = sum(map(len, indices.values())), 0, 0, [], [], time.time()
     size = min(BATCH, *map(len, indices.values()))
     while (done := (time.time() - begin) / 60 / minutes) < 1 or step < 2:
