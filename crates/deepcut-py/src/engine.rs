@@ -202,8 +202,7 @@ impl Engine {
         let (found, seconds) = observed(py, |observe| {
             let mut map = FeatureMap::new(height, width, dim, data.to_vec())?.with_constant_image(constant);
             if let Some((rows, columns, values)) = objectness {
-                // Another shape is refused, as a scale of zero is.
-                let scale = if rows / height * width == columns { rows / height } else { 0 };
+                let scale = map.scale_of(rows, columns);
                 map = if scale == 1 { map.with_objectness(values)? } else { map.with_fine_objectness(scale, values)? };
             }
             if let Some(values) = colors {

@@ -141,8 +141,7 @@ impl FeatureMap {
         if scale == 0 || !is_shape(values.len(), [grid_height, grid_width, expected]) {
             return Err(FeatureMapError::Shape { what, grid_height, grid_width, expected, got: values.len() });
         }
-        let columns = grid_width * scale;
-        let patch_of = |cell: usize| cell / columns / scale * grid_width + cell % columns / scale;
+        let patch_of = |cell| patch_of(cell, grid_width, scale);
         if let Some(cell) = first_not_finite(&values, 1) {
             return Err(FeatureMapError::NotFinite { what, patch: patch_of(cell) });
         }
@@ -151,6 +150,18 @@ impl FeatureMap {
         values.iter().enumerate().for_each(|(cell, x)| means[patch_of(cell)] += f64::from(*x) / expected as f64);
         let objectness = means.into_iter().map(|mean| mean as f32).collect();
         Ok(Self { objectness: Some(objectness), fine_objectness: Some((scale, values)), ..self })
+    }
+
+    /// Cells along a patch's side, if this is the size of a finer grid: what [`FeatureMap::with_fine_objectness`] takes. 0 for any other size, which it
+    /// refuses.
+    #[must_use]
+    pub fn scale_of(&self, rows: usize, columns: usize) -> usize {
+        let scale = rows / self.grid_height;
+        if [self.grid_height, self.grid_width].map(|side| side.checked_mul(scale)) == [Some(rows), Some(columns)] {
+            scale
+        } else {
+            0
+        }
     }
 
     /// Says whether the image has nothing to cut: one color, or nearly. Then clustering finds no object, whatever the features.
@@ -250,6 +261,12 @@ impl FeatureMap {
     }
 }
 
+/// The patch of a cell on a grid `scale` times finer, of a grid with `columns` patches a row.
+pub(crate) fn patch_of(cell: usize, columns: usize, scale: usize) -> usize {
+    let fine = columns * scale;
+    cell / fine / scale * columns + cell % fine / scale
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +296,10 @@ mod tests {
         assert_eq!((fine.fine_objectness(), fine.objectness()), (Some((2, &cells[..])), Some(&[2.5, 4.5, 10.5, 12.5][..])));
         // Of the same patches again.
         assert_eq!(fine.with_objectness(vec![0.0; 4]).unwrap().fine_objectness(), None);
+        assert_eq!(
+            [(4, 4), (2, 2), (4, 2), (5, 5), (1, 1), (0, 0)].map(|(rows, columns)| map().scale_of(rows, columns)),
+            [2, 1, 0, 0, 0, 0]
+        );
         for (scale, count) in [(0, 0), (0, 4), (1, 16), (2, 4), (3, 16), (usize::MAX, 16)] {
             let error = map().with_fine_objectness(scale, vec![0.0; count]).unwrap_err();
             assert!(matches!(error, FeatureMapError::Shape { what: "fine log-odds of an object", .. }), "{scale} {count}");

@@ -56,12 +56,10 @@ pub fn read_features(file: &[u8]) -> Result<FeatureMap, ExportError> {
     let others = |name| tensors.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32).map(|view| values(&view));
     let map = if let Some(colors) = others("colors") { map.with_colors(colors)? } else { map };
     if let Some(fine) = others("fine_objectness") {
-        let (rows, columns) = tensors.tensor("fine_objectness").map_or((0, 0), |view| match *view.shape() {
-            [rows, columns, 1] => (rows, columns),
-            _ => (0, 0),
+        let scale = tensors.tensor("fine_objectness").map_or(0, |view| match *view.shape() {
+            [rows, columns, 1] => map.scale_of(rows, columns),
+            _ => 0,
         });
-        // A scale of zero is refused.
-        let scale = if rows / grid_height * grid_width == columns { rows / grid_height } else { 0 };
         return Ok(map.with_fine_objectness(scale, fine)?);
     }
     Ok(if let Some(objectness) = others("objectness") { map.with_objectness(objectness)? } else { map })

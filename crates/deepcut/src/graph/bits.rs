@@ -8,7 +8,7 @@
 //!
 //! Cost: O(n²d) time for half of the bits, n² bits of memory.
 
-use super::neighbors::{Near, Neighbors};
+use super::neighbors::Neighbors;
 use super::node_features::{NodeFeatures, TASK_ROWS};
 use super::propagation::{inverse_roots, scale_rows, scaled_rows};
 use crate::cpu::Cpu;
@@ -64,30 +64,19 @@ impl Bits {
 
     /// The same, and the `count` nearest nodes of each node: both look at the same cosines.
     pub fn threshold_and_nearest(cpu: &Cpu, features: &NodeFeatures, tau: f32, count: usize) -> (Self, Neighbors) {
-        let (n, dim) = (features.nodes(), features.dim());
-        let mut neighbors = Neighbors::none(n, count);
+        let n = features.nodes();
         if n == 1 || count == 0 {
-            return (Self::threshold(cpu, features, tau), neighbors);
+            return (Self::threshold(cpu, features, tau), Neighbors::nearest(cpu, features, count));
         }
         let words = n.div_ceil(64);
-        let cosines = features.normalized(1.0);
-        let right = cosines.packed_columns();
         let mut bits = vec![0u64; n * words];
         let bounds = vec![tau; n];
-        parallel::for_each_with(
-            bits.chunks_mut(TASK_ROWS * words).zip(neighbors.tasks_mut(TASK_ROWS)).enumerate(),
-            &mut Vec::new(),
-            |(block, best): &mut (Vec<f32>, Vec<Near>), (task, (bits, nearest))| {
-                let rows = bits.len() / words;
-                block.resize(rows * n, 0.0);
-                let left = Left::row_major(&cosines.data()[task * TASK_ROWS * dim..], rows, dim);
-                cpu.isa.gemm(left, &right, Start::Zero, block);
-                for (row, bits) in block.chunks_exact(n).zip(bits.chunks_exact_mut(words)) {
-                    cpu.isa.above(row, 1.0, &bounds, bits);
-                }
-                nearest.find(block, best);
-            },
-        );
+        let see = |bits: &mut [u64], cosines: &[f32]| {
+            for (row, bits) in cosines.chunks_exact(n).zip(bits.chunks_exact_mut(words)) {
+                cpu.isa.above(row, 1.0, &bounds, bits);
+            }
+        };
+        let neighbors = Neighbors::nearest_seen(cpu, features, count, bits.chunks_mut(TASK_ROWS * words), see);
         (Self::new(n, bits), neighbors)
     }
 

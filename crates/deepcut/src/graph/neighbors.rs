@@ -32,33 +32,39 @@ impl Neighbors {
     /// The `count` nearest nodes of each node, or all others if there are not so many. Of equally near ones the first is the nearer.
     #[must_use]
     pub fn nearest(cpu: &Cpu, features: &NodeFeatures, count: usize) -> Self {
+        cpu.together(|| Self::nearest_seen(cpu, features, count, std::iter::repeat(()), |(), _| ()))
+    }
+
+    /// As [`Neighbors::nearest`]; `see` looks at the cosines of each [`TASK_ROWS`] nodes with all, `[rows, n]`, on the way, with one of `outputs`. It
+    /// sees none if nobody has neighbors.
+    pub(super) fn nearest_seen<T: Send>(
+        cpu: &Cpu,
+        features: &NodeFeatures,
+        count: usize,
+        outputs: impl Iterator<Item = T> + Send,
+        see: impl Fn(T, &[f32]) + Sync,
+    ) -> Self {
         let (n, dim) = (features.nodes(), features.dim());
-        let mut found = Self::none(n, count);
-        cpu.together(|| {
-            let unit = features.normalized(1.0);
-            let right = unit.packed_columns();
-            parallel::for_each_with(
-                found.tasks_mut(TASK_ROWS),
-                &mut Vec::new(),
-                |(cosines, best): &mut (Vec<f32>, Vec<Near>), task| {
-                    cosines.resize(task.rows() * n, 0.0);
-                    let left = Left::row_major(&unit.data()[task.first * dim..], task.rows(), dim);
-                    cpu.isa.gemm(left, &right, Start::Zero, cosines);
-                    task.find(cosines, best);
-                },
-            );
-        });
+        let count = count.min(n.saturating_sub(1));
+        let mut found = Self { count, nodes: vec![0; n * count], weights: vec![0.0; n * count] };
+        let unit = features.normalized(1.0);
+        let right = unit.packed_columns();
+        parallel::for_each_with(
+            found.tasks_mut(TASK_ROWS).zip(outputs),
+            &mut Vec::new(),
+            |(cosines, best): &mut (Vec<f32>, Vec<Near>), (task, output)| {
+                cosines.resize(task.rows() * n, 0.0);
+                let left = Left::row_major(&unit.data()[task.first * dim..], task.rows(), dim);
+                cpu.isa.gemm(left, &right, Start::Zero, cosines);
+                see(output, cosines);
+                task.find(cosines, best);
+            },
+        );
         found
     }
 
-    /// Room for `count` neighbors of each node, or all others if there are not so many.
-    pub(super) fn none(nodes: usize, count: usize) -> Self {
-        let count = count.min(nodes.saturating_sub(1));
-        Self { count, nodes: vec![0; nodes * count], weights: vec![0.0; nodes * count] }
-    }
-
     /// The neighbors of `rows` nodes each; nothing if nobody has any.
-    pub(super) fn tasks_mut(&mut self, rows: usize) -> impl Iterator<Item = Task<'_>> {
+    fn tasks_mut(&mut self, rows: usize) -> impl Iterator<Item = Task<'_>> {
         let (count, len) = (self.count, (rows * self.count).max(1));
         let outputs = self.nodes.chunks_mut(len).zip(self.weights.chunks_mut(len)).enumerate();
         outputs.map(move |(task, (nodes, weights))| Task { first: task * rows, count, nodes, weights })
@@ -88,13 +94,13 @@ impl Neighbors {
 
 /// A node that may be among the nearest.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Near {
+struct Near {
     cosine: f32,
     node: u32,
 }
 
 /// Neighbors to be found, of the nodes from `first` on.
-pub(super) struct Task<'a> {
+struct Task<'a> {
     first: usize,
     count: usize,
     nodes: &'a mut [u32],
@@ -108,7 +114,7 @@ impl Task<'_> {
     }
 
     /// Finds them in the nodes' cosines with all nodes, `[rows, n]`; those with themselves are overwritten.
-    pub fn find(self, cosines: &mut [f32], best: &mut Vec<Near>) {
+    fn find(self, cosines: &mut [f32], best: &mut Vec<Near>) {
         let (count, n) = (self.count, cosines.len() / self.rows());
         let outputs = self.nodes.chunks_exact_mut(count).zip(self.weights.chunks_exact_mut(count));
         for (r, (row, (nodes, weights))) in cosines.chunks_exact_mut(n).zip(outputs).enumerate() {

@@ -10,6 +10,8 @@
 //!
 //! Source: Edelsbrunner, Letscher and Zomorodian, Topological Persistence and Simplification (2002). Cost: a sort of the cells.
 
+use std::collections::VecDeque;
+
 /// The cells above a floor, in basins.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Basins {
@@ -72,9 +74,31 @@ fn root(parent: &mut [usize], mut cell: usize) -> usize {
     cell
 }
 
+/// For each cell of a grid, the nearest one that has something, by steps along its sides; itself where it has. None if none has.
+pub(super) fn nearest_of(has: &[bool], width: usize) -> Vec<Option<usize>> {
+    let mut nearest: Vec<Option<usize>> = has.iter().enumerate().map(|(cell, has)| has.then_some(cell)).collect();
+    let mut queue: VecDeque<usize> = nearest.iter().flatten().copied().collect();
+    while let Some(cell) = queue.pop_front() {
+        for next in neighbors(cell, width, has.len()) {
+            if nearest[next].is_none() {
+                nearest[next] = nearest[cell];
+                queue.push_back(next);
+            }
+        }
+    }
+    nearest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_is_found_along_the_sides() {
+        let has = [true, false, false, false, false, true];
+        assert_eq!(nearest_of(&has, 3), [0, 0, 5, 0, 5, 5].map(Some));
+        assert_eq!(nearest_of(&[false; 4], 2), [None; 4]);
+    }
 
     /// Two hills of heights 9 and 5 with a saddle of 3, and one of 2 apart.
     #[rustfmt::skip]

@@ -9,11 +9,9 @@
 //! has changed it.
 
 use super::labels::{FineForeground, Group};
+use super::prior::MOST_ODDS;
 use super::upsample::{interpolate, log_share};
-use crate::features::FeatureMap;
-
-/// Log-odds beyond this say no more; sums of them stay finite.
-const MOST_ODDS: f32 = 80.0;
+use crate::features::{FeatureMap, patch_of};
 
 /// The foreground on the fine grid of a map, if it has one and the groups are background and foreground. Of patches that were dropped from the
 /// foreground all cells are background.
@@ -30,8 +28,7 @@ pub(super) fn fine_foreground(map: &FeatureMap, groups: &[Group], dropped: &[boo
         foreground.probability.iter().zip(prior).map(|(&share, &prior)| odds(share) - bounded(prior)).collect();
     let mut odds = interpolate(&change, (height, width), (height * scale, width * scale));
     for (cell, (odds, fine)) in odds.iter_mut().zip(fine).enumerate() {
-        let patch = cell / (width * scale) / scale * width + cell % (width * scale) / scale;
-        *odds = if dropped[patch] { log_share(0.0) } else { *odds + fine.clamp(-MOST_ODDS, MOST_ODDS) };
+        *odds = if dropped[patch_of(cell, width, scale)] { log_share(0.0) } else { *odds + fine.clamp(-MOST_ODDS, MOST_ODDS) };
     }
     Some(FineForeground { scale, odds })
 }

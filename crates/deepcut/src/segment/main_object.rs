@@ -6,8 +6,7 @@
 //!
 //! A mask may hold several things, while a box is asked for one. A watershed of the log-odds parts them (`basins.rs`).
 
-use super::basins::{Basins, neighbors};
-use std::collections::VecDeque;
+use super::basins::{Basins, nearest_of};
 
 /// Persistence of a peak of log-odds above its saddle, as a share of its height: a lower one belongs to a higher.
 const PERSISTENCE: f32 = 0.7;
@@ -16,7 +15,7 @@ const PERSISTENCE: f32 = 0.7;
 ///
 /// `log_odds` are above 0 in the foreground.
 pub(super) fn main_object(log_odds: &[f32], width: usize) -> Option<Vec<bool>> {
-    let Basins { mut basin, peaks } = Basins::find(log_odds, width, 0.0, PERSISTENCE);
+    let Basins { basin, peaks } = Basins::find(log_odds, width, 0.0, PERSISTENCE);
     let mut mass = vec![0.0f32; peaks.len()];
     for (basin, l) in basin.iter().zip(log_odds) {
         if let Some(basin) = *basin {
@@ -25,16 +24,8 @@ pub(super) fn main_object(log_odds: &[f32], width: usize) -> Option<Vec<bool>> {
     }
     let main = (0..mass.len()).reduce(|a, b| if mass[b] > mass[a] { b } else { a })?;
     // Pixels of the mask may lie in patches without a basin.
-    let mut queue: VecDeque<usize> = (0..basin.len()).filter(|&patch| basin[patch].is_some()).collect();
-    while let Some(patch) = queue.pop_front() {
-        for next in neighbors(patch, width, basin.len()) {
-            if basin[next].is_none() {
-                basin[next] = basin[patch];
-                queue.push_back(next);
-            }
-        }
-    }
-    Some(basin.iter().map(|&basin| basin == Some(main)).collect())
+    let has: Vec<bool> = basin.iter().map(Option::is_some).collect();
+    Some(nearest_of(&has, width).into_iter().map(|from| from.is_some_and(|from| basin[from] == Some(main))).collect())
 }
 
 #[cfg(test)]

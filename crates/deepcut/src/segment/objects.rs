@@ -14,7 +14,7 @@
 //!
 //! The constants were chosen on the development list of VOC 2007; `docs/method.md` has the candidates and what they are worth.
 
-use super::basins::Basins;
+use super::basins::{Basins, nearest_of};
 use super::distance::to_outside;
 use super::labels::Group;
 use super::upsample::interpolate;
@@ -166,15 +166,10 @@ pub(super) fn spread(membership: &mut [f32], n: usize, width: usize) {
     if n == 0 {
         return;
     }
-    let patches = membership.len() / n;
-    let has = |membership: &[f32], patch: usize| membership[patch * n..(patch + 1) * n].iter().any(|share| *share > 0.0);
-    let mut queue: std::collections::VecDeque<usize> = (0..patches).filter(|&patch| has(membership, patch)).collect();
-    while let Some(patch) = queue.pop_front() {
-        for next in super::basins::neighbors(patch, width, patches) {
-            if !has(membership, next) {
-                membership.copy_within(patch * n..(patch + 1) * n, next * n);
-                queue.push_back(next);
-            }
+    let has: Vec<bool> = membership.chunks_exact(n).map(|shares| shares.iter().any(|share| *share > 0.0)).collect();
+    for (patch, from) in nearest_of(&has, width).into_iter().enumerate() {
+        if let Some(from) = from {
+            membership.copy_within(from * n..(from + 1) * n, patch * n);
         }
     }
 }

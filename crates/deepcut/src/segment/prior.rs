@@ -22,8 +22,8 @@ pub(super) const NEIGHBORS: usize = 10;
 const SHARE: f32 = 0.5;
 /// How often it is averaged.
 const ROUNDS: usize = 2;
-/// Log-odds beyond this say no more; means of them stay finite.
-const MOST_ODDS: f32 = 80.0;
+/// Log-odds beyond this say no more; sums and means of them stay finite.
+pub(super) const MOST_ODDS: f32 = 80.0;
 
 /// The cluster of the background where a prior says which side is the object; the other is 1.
 pub(super) const BACKGROUND: usize = 0;

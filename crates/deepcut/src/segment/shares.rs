@@ -21,15 +21,29 @@ pub(super) fn labels(image: &Image, grid: &GridLabels, how: Upsampling) -> Vec<u
     }
     let (guide, shares) = (Guide::new(image), Shares::new(grid, height, width, how));
     let mut own = vec![0; labels.len()];
+    let filtered = |own: &[u16]| {
+        let mut total = vec![Choice::of(0.0); own.len()];
+        guide.filter(own, &guide.whole(), &mut total, |choice, share| *choice = Choice::of(share));
+        total
+    };
+    // What the filter makes of the second group's share, where its labels need it again.
+    let mut of_second = None;
     // The first label of each pixel's group.
     if let [_, second] = &grid.groups[..] {
         shares.group(1, &mut own);
         let other = second.labels[0];
-        guide.filter(&own, &guide.whole(), &mut labels, |label, share| {
+        let decide = |label: &mut u8, share: f32| {
             if share > 0.5 {
                 *label = other;
             }
-        });
+        };
+        if second.labels.len() > 1 {
+            let total = filtered(&own);
+            labels.iter_mut().zip(&total).for_each(|(label, choice)| decide(label, choice.rest));
+            of_second = Some(total);
+        } else {
+            guide.filter(&own, &guide.whole(), &mut labels, decide);
+        }
     } else {
         let all = vec![Choice::of(1.0); labels.len()];
         let chosen = choose(&guide, grid.groups.len(), all, |g, out| shares.group(g, out));
@@ -44,11 +58,10 @@ pub(super) fn labels(image: &Image, grid: &GridLabels, how: Upsampling) -> Vec<u
             continue;
         }
         let within = shares.within(g);
-        let mut total = vec![Choice::of(0.0); labels.len()];
         shares.group(g, &mut own);
-        guide.filter(&own, &guide.whole(), &mut total, |choice, share| *choice = Choice::of(share));
+        let total = of_second.take_if(|_| g == 1).unwrap_or_else(|| filtered(&own));
         let chosen = choose(&guide, k, total, |label, out| {
-            shares.group(g, out);
+            out.copy_from_slice(&own);
             shares.label(&within, k, label, out);
         });
         for (label, choice) in labels.iter_mut().zip(&chosen).filter(|(label, _)| **label == of_group) {
