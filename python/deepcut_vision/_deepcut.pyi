@@ -11,7 +11,7 @@ class Engine:
     """
     A network, loaded, and its threads. It serves the process that made it, and many threads of it at once.
     """
-    def __new__(cls, /, backbone: str = "embedded", *, facet: str | None = None, layer: SupportsIndex | None = None, stride: SupportsIndex | None = None, family: str | None = None, heads: SupportsIndex | None = None, prefix: str | None = None, precision: str = "auto", deterministic: bool = False, offline: bool = False, threads: SupportsIndex | None = None, spin: bool = False, max_memory: str | None = None, progress: bool = False) -> Engine: ...
+    def __new__(cls, /, backbone: str = "embedded", *, facet: str | None = None, layer: SupportsIndex | None = None, stride: SupportsIndex | None = None, family: str | None = None, heads: SupportsIndex | None = None, prefix: str | None = None, prior: str | PathLike[str] | None = None, precision: str = "auto", deterministic: bool = False, offline: bool = False, threads: SupportsIndex | None = None, spin: bool = False, max_memory: str | None = None, progress: bool = False) -> Engine: ...
     def cluster(self, /, features: Incomplete, objectness: Incomplete | None, colors: Incomplete | None, constant: bool, options: Options, image: Image | Incomplete | None = None, size: tuple[SupportsIndex, SupportsIndex] | None = None) -> Found:
         """
         Clusters features, of this network or any other. Labels are those of the image's pixels; without an image, of `size` = (height, width)

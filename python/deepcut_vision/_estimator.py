@@ -94,6 +94,8 @@ class DeepCut:
         Attention heads of a vision transformer's file. Default: detected.
     prefix : str, optional
         Network to use from a file with several: its tensors' names begin with this.
+    prior : str or path, optional
+        A plane through the network's features that ``deepcut fit`` learned of photographs: cuts begin at what it takes for an object.
     log_bin : bool, default=False
         Describe each patch by its surroundings too, in 17 bins.
     precision : {'auto', 'f32', 'bf16', 'int8'}, default='auto'
@@ -183,6 +185,7 @@ class DeepCut:
         family: str | None = None,
         heads: int | None = None,
         prefix: str | None = None,
+        prior: str | os.PathLike[str] | None = None,
         log_bin: bool = False,
         precision: str = "auto",
         deterministic: bool = False,
@@ -220,6 +223,7 @@ class DeepCut:
         self.family = family
         self.heads = heads
         self.prefix = prefix
+        self.prior = prior
         self.log_bin = log_bin
         self.precision = precision
         self.deterministic = deterministic

@@ -51,6 +51,7 @@ class Parameters(TypedDict, total=False):
     family: str | None
     heads: int | None
     prefix: str | None
+    prior: str | os.PathLike[str] | None
     log_bin: bool
     precision: str
     deterministic: bool
@@ -84,7 +85,7 @@ _CUT = (
 )
 # Library options that features depend on, and parameters of the network.
 _VIEW = ("resolution", "log_bin")
-_NETWORK = ("backbone", "facet", "layer", "stride", "family", "heads", "prefix", "precision", "deterministic", "offline")
+_NETWORK = ("backbone", "facet", "layer", "stride", "family", "heads", "prefix", "prior", "precision", "deterministic", "offline")
 PARAMETERS = tuple(Parameters.__annotations__)
 CUT_PARAMETERS = (*_CUT, "options", "random_state")
 # Library options that parameters stand for, where the names differ.
@@ -275,6 +276,8 @@ def engine_of(parameters: Mapping[str, Any], *, threads: int | None = None) -> _
     """
     config = {name: _plain(parameters[name]) for name in (*_NETWORK, "max_memory")}
     config["backbone"] = os.fspath(config["backbone"])
+    if config["prior"] is not None:
+        config["prior"] = os.fspath(config["prior"])
     config["precision"] = precision_of(parameters)
     for name, (low, high) in {"layer": (0, 999), "stride": (1, 999), "heads": (1, 999)}.items():
         checked_count(name, config[name], low, high)

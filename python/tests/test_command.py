@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import draw
+from conftest import REPOSITORY, draw
 from test_folder import command
 
 import deepcut_vision as dc
@@ -80,6 +80,29 @@ def test_labels_and_options_are_the_commands(mug: Path, tmp_path: Path, flags: l
         "box",
     ):
         assert ours[name] == theirs[name], name
+
+
+def test_a_fitted_prior_is_the_commands(pictures: Path, mug: Path, tmp_path: Path) -> None:
+    vit = REPOSITORY / "crates/deepcut/tests/fixtures/vit_tiny_random.safetensors"
+    plane = tmp_path / "plane.safetensors"
+    network = ["--backbone", vit, "--heads", "2", "--precision", "f32"]
+    done = command("fit", pictures, "-r", "160", *network, "--facet", "token@1", "-o", plane)
+    assert done.returncode == 0, done.stderr
+    done = command("segment", mug, "-o", tmp_path, "-f", "labels,json", *network, "--prior", plane)
+    assert done.returncode == 0, done.stderr
+    parameters = {"backbone": vit, "heads": 2, "precision": "f32"}
+    result = dc.segment(mug, prior=plane, **parameters)
+    with PIL.Image.open(tmp_path / "mug.labels.png") as labels:
+        assert np.array_equal(np.asarray(labels), result.labels)
+    ours, theirs = result.report(), json.loads((tmp_path / "mug.json").read_text())
+    assert ours["backbone"] == theirs["backbone"] and ours["backbone"]["prior"]
+    # Its facets and resolution are the plane's.
+    assert ours["backbone"]["features"] == "token@1" and ours["options"]["view"] == theirs["options"]["view"]
+    assert not np.array_equal(result.labels, dc.segment(mug, facet="token@1", resolution=160, **parameters).labels)
+    with pytest.raises(ValueError, match=r"cannot use the prior .*plane\.safetensors"):
+        dc.segment(mug, prior=plane)
+    with pytest.raises(OSError, match=r"missing\.safetensors"):
+        dc.segment(mug, prior=tmp_path / "missing.safetensors", **parameters)
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ def test_every_parameter_reaches_its_option() -> None:
         ({"deterministic": 1}, TypeError, "deterministic is 1"),
         ({"facet": 3}, TypeError, "facet is 3"),
         ({"backbone": 3}, TypeError, "int"),
+        ({"prior": 3}, TypeError, "int"),
         ({"max_memory": 2.5}, MemoryError, "patches"),
         ({"taus": 1}, TypeError, r"segment\(\) got an unexpected keyword argument 'taus'. Did you mean 'tau'\?"),
         ({"dropout": 0.1}, TypeError, r"options=\{'dropout': \.\.\.\}"),

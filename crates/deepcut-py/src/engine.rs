@@ -16,6 +16,7 @@ use deepcut_cli::embed::{
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many sets of options an engine keeps ready.
@@ -55,7 +56,7 @@ impl Backbone for Shared {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (backbone = "embedded", *, facet = None, layer = None, stride = None, family = None, heads = None, prefix = None,
+    #[pyo3(signature = (backbone = "embedded", *, facet = None, layer = None, stride = None, family = None, heads = None, prefix = None, prior = None,
                         precision = "auto", deterministic = false, offline = false, threads = None, spin = false, max_memory = None,
                         progress = false))]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
@@ -68,6 +69,7 @@ impl Engine {
         family: Option<&str>,
         heads: Option<u16>,
         prefix: Option<String>,
+        prior: Option<PathBuf>,
         precision: &str,
         deterministic: bool,
         offline: bool,
@@ -91,7 +93,7 @@ impl Engine {
             log_bin: false,
             precision: known,
             deterministic,
-            prior: None,
+            prior,
             offline,
         };
         let memory: Option<MemoryArg> = max_memory.map(parse_memory).transpose().map_err(|expected| {
