@@ -58,7 +58,11 @@ pub fn of(error: Error) -> PyErr {
 pub fn of_network(error: &NetworkError) -> PyErr {
     match error {
         NetworkError::Missing(error) => WeightsNotFound::new_err(without_flags(&chain(error))),
-        NetworkError::Unusable(error) => PyValueError::new_err(without_flags(&chain(error))),
+        NetworkError::Unusable(error) => {
+            let text = without_flags(&chain(error));
+            let is_of_a_file = error.chain().any(|cause| cause.is::<std::io::Error>());
+            if is_of_a_file { PyOSError::new_err(text) } else { PyValueError::new_err(text) }
+        }
     }
 }
 
