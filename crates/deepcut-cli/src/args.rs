@@ -331,7 +331,7 @@ pub struct CosegmentArgs {
     #[arg(long, value_name = "SHARE", num_args = 0..=1, require_equals = true, default_missing_value = "0.5", help_heading = "Parts")]
     pub common: Option<f32>,
     /// Join pieces smaller than this share of their part to the part around them, 0 to 1; 0 leaves them
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Parts")]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.03, help_heading = "Parts")]
     pub min_part: f32,
     /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one]
     #[arg(short, long, value_name = "PIXELS", help_heading = "Parts")]

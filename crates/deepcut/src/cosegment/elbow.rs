@@ -1,10 +1,11 @@
-//! How many clusters points have, by the elbow of k-means: more clusters are taken until one more gains little.
+//! How many clusters points have, by the elbow of k-means: more clusters are taken until one more explains little.
 //!
 //! ```text
-//! k = the first with E(k + 1) > elbow · E(k)       E: the distortion of k-means
+//! k = the first with E(k) − E(k + 1) < elbow · E(1)       E: the distortion of k-means
 //! ```
 //!
-//! Source: Amir et al. (arXiv 2112.05814), `cosegmentation.py`, whose bound is 0.975.
+//! The elbow of Amir et al. (arXiv 2112.05814, `cosegmentation.py`) compares E(k + 1) with E(k) instead; where little is left to explain, that goes on
+//! to split noise.
 
 use super::joint_kmeans::{Fit, Points, joint_kmeans};
 use crate::cpu::Cpu;
@@ -21,11 +22,12 @@ pub(super) fn kmeans_at_elbow(
     observe: &mut Observer<'_>,
 ) -> Result<Fit, Cancelled> {
     let most = most.min(points.weights.len()).max(least);
+    let least_gain = elbow * joint_kmeans(cpu, points, 1, 1, seed).distortion;
     let mut best = joint_kmeans(cpu, points, least, restarts, seed);
     for k in least + 1..=most {
         begin(observe, Step::Train { epoch: k })?;
         let next = joint_kmeans(cpu, points, k, restarts, seed);
-        if next.distortion > elbow * best.distortion || best.distortion == 0.0 {
+        if best.distortion - next.distortion <= least_gain {
             break;
         }
         best = next;
@@ -48,7 +50,7 @@ mod tests {
             };
             let rows: Vec<f32> = (0..groups * 10).flat_map(at).collect();
             let points = Points { rows: &rows, dim: 3, weights: &vec![1.0; groups * 10] };
-            let fit = kmeans_at_elbow(&Cpu::single(), points, [2, 8], 0.5, 10, 0, &mut go_on).unwrap();
+            let fit = kmeans_at_elbow(&Cpu::single(), points, [2, 8], 0.05, 10, 0, &mut go_on).unwrap();
             assert_eq!(fit.centers.len() / 3, groups);
         }
     }
@@ -56,7 +58,7 @@ mod tests {
     #[test]
     fn no_more_clusters_than_points() {
         let points = Points { rows: &[0.0, 1.0, 5.0], dim: 1, weights: &[1.0; 3] };
-        let fit = kmeans_at_elbow(&Cpu::single(), points, [2, 8], 1.0, 10, 0, &mut go_on).unwrap();
+        let fit = kmeans_at_elbow(&Cpu::single(), points, [2, 8], 0.001, 10, 0, &mut go_on).unwrap();
         assert_eq!(fit.centers.len(), 3);
     }
 }

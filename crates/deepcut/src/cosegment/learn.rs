@@ -16,11 +16,11 @@ use std::ops::Range;
 const MAX_VALUES: usize = 1 << 25;
 /// Fewest and most parts that the elbow finds.
 const AUTO_PARTS: [usize; 2] = [2, 10];
-/// One more part has to take this much of the distortion away.
-const PARTS_ELBOW: f64 = 0.95;
+/// One more part has to explain this share of what there is.
+const PARTS_ELBOW: f64 = 0.03;
 /// Fewest and most segments that `common` looks at, and their elbow.
 const SEGMENTS: [usize; 2] = [4, 16];
-const SEGMENTS_ELBOW: f64 = 0.975;
+const SEGMENTS_ELBOW: f64 = 0.01;
 /// A segment appears in an image where it has this share of the foreground's patches.
 const APPEARS: f64 = 0.05;
 /// Networks that are trained, of which the one of the best objective counts.
@@ -197,6 +197,8 @@ impl Cosegment {
             };
             let learned =
                 Learned { network: network.into(), method: self.method, n_parts, images, patches: n, seed, common: self.common };
+            // A trained network stands in for them.
+            let centers = if trained.is_some() { Vec::new() } else { centers };
             Ok(Codebook { learned, mean, centers, network: trained, segments })
         })
     }

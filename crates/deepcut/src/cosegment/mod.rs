@@ -120,9 +120,9 @@ pub struct Cosegment {
 }
 
 impl Default for Cosegment {
-    /// k-means with ten restarts, four parts, pieces below a tenth of their part joined.
+    /// k-means with ten restarts, four parts, pieces below 3 % of their part joined.
     fn default() -> Self {
-        Self { method: Grouping::default(), n_parts: Some(4), common: None, min_part: 0.1, restarts: 10 }
+        Self { method: Grouping::default(), n_parts: Some(4), common: None, min_part: 0.03, restarts: 10 }
     }
 }
 

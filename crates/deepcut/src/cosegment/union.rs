@@ -9,7 +9,7 @@
 //! | symbol | code          | shape  | meaning                                                |
 //! |--------|---------------|--------|--------------------------------------------------------|
 //! | x      | `Patches`     | [n, d] | features of an image's foreground patches, of length 5 |
-//! | W      | `Batch::graph`| [n, n] | affinity of the patches of a batch of images           |
+//! | W      | `Batch::graph`| [n, n] | cosines of a batch's patches where they are positive    |
 //! | S      | `assignment`  | [n, k] | soft parts                                             |
 //!
 //! Edges between images are what makes their parts agree. Messages stay within an image, so that the network does to an image alone what it was
@@ -27,13 +27,13 @@ use crate::segment::{Edges, Recipe};
 /// Length of a feature vector where the recipe leaves it as it is.
 const NORM: f32 = 5.0;
 /// Most patches of a batch of images, unless one image has more.
-const BATCH_PATCHES: usize = 3072;
+const BATCH_PATCHES: usize = 2048;
 /// Batches that are kept in memory; more are made anew each time.
 const KEPT_BATCHES: usize = 8;
 /// Epochs that the network learns given labels for.
 const LABEL_EPOCHS: usize = 60;
 /// Most steps of the optimizer in each phase, but every batch has one.
-const MOST_STEPS: usize = 400;
+const MOST_STEPS: usize = 200;
 
 /// The drawn patches of an image.
 pub(super) struct Patches<'a> {
@@ -51,13 +51,13 @@ struct Batch {
     target: Vec<f32>,
 }
 
-/// The graph of some patches that the recipe asks for, and their features as it takes them.
+/// The graph of some patches, and their features as the recipe takes them. Edges weigh the cosine where it is positive: within an object a threshold joins
+/// too much or too little, whatever it is.
 fn graph(cpu: &Cpu, recipe: &Recipe, rows: Vec<f32>, dim: usize, precision: Float) -> Result<(Graph, NodeFeatures), GraphError> {
     let features = NodeFeatures::new(rows.len() / dim, dim, rows)?.in_precision(precision);
     let features = features.normalized(recipe.feature_norm.unwrap_or(NORM));
     let graph = match recipe.edges {
-        Edges::Threshold(tau) => Graph::threshold(cpu, &features, tau),
-        Edges::Relu => Graph::relu(cpu, &features),
+        Edges::Threshold(_) | Edges::Relu => Graph::relu(cpu, &features),
         Edges::Correlation { alpha } => Graph::correlation(cpu, &features, alpha),
     };
     Ok((graph, features))
