@@ -59,7 +59,7 @@ pub fn run(args: &CosegmentArgs) -> anyhow::Result<Status> {
             let (foregrounds, codebook) = match &known {
                 Some(codebook) => (Foregrounds::default(), codebook.clone()),
                 None => match learn(args, &parts, segmenter, &first, &found)? {
-                    Learned::Codebook(foregrounds, codebook) => (foregrounds, codebook),
+                    Learned::Codebook(both) => *both,
                     Learned::Nothing(summary, error) => {
                         failure = error;
                         return Ok(summary);
@@ -98,7 +98,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Codebook>> {
 
 /// What came of the first pass.
 enum Learned {
-    Codebook(Foregrounds, Codebook),
+    Codebook(Box<(Foregrounds, Codebook)>),
     /// The images were not all looked at, or there is nothing to learn from them.
     Nothing(Summary, Option<anyhow::Error>),
 }
@@ -155,7 +155,7 @@ fn learn(
         Ok(codebook)
     });
     Ok(match written {
-        Ok(codebook) => Learned::Codebook(foregrounds, codebook),
+        Ok(codebook) => Learned::Codebook(Box::new((foregrounds, codebook))),
         Err(error) => {
             failed.iter().for_each(|line| words::say(line));
             Learned::Nothing(summary, Some(error))
