@@ -62,7 +62,7 @@ pub fn run(args: &CosegmentArgs) -> anyhow::Result<Status> {
                     Learned::Codebook(both) => *both,
                     Learned::Nothing(summary, error) => {
                         failure = error;
-                        return Ok(summary);
+                        return Ok(*summary);
                     }
                 },
             };
@@ -100,7 +100,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Codebook>> {
 enum Learned {
     Codebook(Box<(Foregrounds, Codebook)>),
     /// The images were not all looked at, or there is nothing to learn from them.
-    Nothing(Summary, Option<anyhow::Error>),
+    Nothing(Box<Summary>, Option<anyhow::Error>),
 }
 
 /// The first pass, and the codebook that it teaches; written if the command line names a file. Images that fail are left to the second pass, which tells of
@@ -133,7 +133,7 @@ fn learn(
     })?;
     bar.finish_and_clear();
     if summary.not_done > 0 {
-        return Ok(Learned::Nothing(summary, None));
+        return Ok(Learned::Nothing(Box::new(summary), None));
     }
     let mut go_on = |_| if stop::asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let (identity, options) = (segmenter.backbone().identity(), segmenter.options());
@@ -158,7 +158,7 @@ fn learn(
         Ok(codebook) => Learned::Codebook(Box::new((foregrounds, codebook))),
         Err(error) => {
             failed.iter().for_each(|line| words::say(line));
-            Learned::Nothing(summary, Some(error))
+            Learned::Nothing(Box::new(summary), Some(error))
         }
     })
 }
