@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use deepcut::backbone::vit::{Family, VitOptions};
 use deepcut::backbone::{Config, Facets};
 use deepcut::batch::{Destination, usual_formats};
+use deepcut::cosegment::{Cosegment, Grouping};
 use deepcut::dataset::Void;
 use deepcut::export::Format;
 use deepcut::export::annotation::AnnotationFormat;
@@ -28,6 +29,11 @@ pub struct Cli {
 pub enum Command {
     /// Segment images: files, folders, glob patterns, or `-` for standard input
     Segment(Box<SegmentArgs>),
+    /// Segment a set of images into parts that agree: a part has the same label in every image
+    ///
+    /// The first pass finds the object of each image, as `deepcut segment` does. Then the patches of all objects are grouped together, once, and
+    /// the second pass writes labels: 0 is background, 1 to K are the parts, the largest over the set first.
+    Cosegment(Box<CosegmentArgs>),
     /// Measure masks, boxes or parts against the truth of a data set
     Eval(Box<EvalArgs>),
     /// Measure every combination of some options on a data set
@@ -284,6 +290,125 @@ pub struct SegmentArgs {
     pub run: RunArgs,
 }
 
+/// Number of parts; None lets the program say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartsArg(pub Option<usize>);
+
+fn parts(text: &str) -> Result<PartsArg, String> {
+    if text == "auto" {
+        return Ok(PartsArg(None));
+    }
+    let number = text.parse().ok().filter(|k| (2..=32).contains(k));
+    number.map(|k| PartsArg(Some(k))).ok_or_else(|| "expected a number from 2 to 32, or auto".into())
+}
+
+fn grouping_parser() -> impl TypedValueParser<Value = Grouping> {
+    let by_name = |name: String| Grouping::ALL.into_iter().find(|grouping| grouping.name() == name).ok_or("no method");
+    PossibleValuesParser::new(Grouping::ALL.map(Grouping::name)).try_map(by_name)
+}
+
+/// The set, and how its parts are found.
+#[derive(Args)]
+pub struct CosegmentArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Files to write, separated by commas [default: labels,overlay]
+    #[arg(short, long, value_enum, value_delimiter = ',')]
+    pub format: Vec<FormatArg>,
+    /// Number of parts, 2 to 32; `auto` takes more parts, up to 10, until one more explains little
+    #[arg(short = 'k', long, value_name = "K|auto", default_value = "4", value_parser = parts, help_heading = "Parts")]
+    pub n_parts: PartsArg,
+    /// How patches are grouped over the set: by k-means; by one graph network trained on all images; or by both, the network after k-means
+    #[arg(long, value_parser = grouping_parser(), default_value = Grouping::default().name(), help_heading = "Parts")]
+    pub method: Grouping,
+    /// File that keeps what tells parts apart: written if it is missing, used if it is there
+    ///
+    /// With the same file the same part has the same label in other images too, on any day and machine. It belongs to one network; with another, or another
+    /// number of parts, it is refused.
+    #[arg(long, value_name = "FILE", help_heading = "Parts")]
+    pub codebook: Option<PathBuf>,
+    /// Keep only what the images have in common: drop segments of the foreground that appear in less than this share of the images [without a value: 0.5]
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, require_equals = true, default_missing_value = "0.5", help_heading = "Parts")]
+    pub common: Option<f32>,
+    /// Join pieces smaller than this share of their part to the part around them, 0 to 1; 0 leaves them
+    #[arg(long, value_name = "SHARE", default_value_t = 0.03, help_heading = "Parts")]
+    pub min_part: f32,
+    /// Side of the network's input in pixels, 16 to 2048 [default: the network's, 352 for the embedded one]
+    #[arg(short, long, value_name = "PIXELS", help_heading = "Parts")]
+    pub resolution: Option<usize>,
+    /// Move the edges of object and parts to the image's edges [default: guided]
+    #[arg(long, value_enum, help_heading = "Parts")]
+    pub refine: Option<RefineArg>,
+    /// Keep only the largest connected component of each image's foreground
+    #[arg(long, help_heading = "Parts")]
+    pub largest_component: bool,
+    /// Report no object below this confidence (0 to 1)
+    #[arg(long, value_name = "C", help_heading = "Parts")]
+    pub min_confidence: Option<f32>,
+    /// Seed of what is drawn
+    #[arg(long, default_value_t = 0, help_heading = "Parts")]
+    pub seed: u64,
+    /// Set any option by its name in the JSON report: `--set tau=0.1`, `--set upsampling=nearest`; overrides other flags
+    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Parts")]
+    pub sets: Vec<String>,
+    #[command(flatten)]
+    pub annotation: AnnotationArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl CosegmentArgs {
+    /// How parts are found.
+    pub fn parts(&self) -> anyhow::Result<Cosegment> {
+        let parts = Cosegment::default().n_parts(self.n_parts.0).method(self.method).common(self.common).min_part(self.min_part);
+        parts.validate()?;
+        Ok(parts)
+    }
+
+    /// How images are seen, cut and finished.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let word = |value: PossibleValue| Value::from(value.get_name());
+        let values = [
+            ("mode", "parts".into()),
+            ("n_clusters", self.n_parts.0.into()),
+            ("resolution", self.resolution.into()),
+            ("refine", self.refine.and_then(|refine| refine.to_possible_value()).map_or(Value::Null, word)),
+            ("largest_component", self.largest_component.into()),
+            ("min_confidence", self.min_confidence.into()),
+            ("log_bin", self.network.log_bin.into()),
+            ("precision", self.network.precision().name().into()),
+            ("seed", self.seed.into()),
+        ];
+        let values = values.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let mut options = Options::named(deepcut::profile::Profile::Default, &values)?;
+        // JSON has no NaN: it was left out, and is refused here.
+        options.finish.min_confidence =
+            self.min_confidence.filter(|number| !number.is_finite()).unwrap_or(options.finish.min_confidence);
+        for set in &self.sets {
+            let (name, values) = parse_set(set)?;
+            let [value] = &values[..] else { bail!("--set {set}: expected one value") };
+            if ["mode", "n_clusters", "method"].contains(&&*name) {
+                bail!("--set {set}: parts of a set are always found so; use -k or --method");
+            }
+            set_option(&mut options, &name, value).with_context(|| format!("--set {set}"))?;
+        }
+        options.validate()?;
+        Ok(options)
+    }
+
+    /// What is written for each image.
+    pub fn formats(&self, options: &Options, to: &Destination) -> Vec<Format> {
+        formats(&self.format, &self.files, options, to)
+    }
+
+    /// The annotation files to write.
+    pub fn annotations(&self, to: &Destination) -> Vec<AnnotationFormat> {
+        annotations(&self.format, to)
+    }
+}
+
 /// A data set, the options to evaluate, and what to keep.
 #[derive(Args)]
 pub struct StudyArgs {
@@ -338,6 +463,12 @@ pub struct EvalArgs {
     /// Evaluate N seeds, from --seed on, and print the standard deviation over them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=100))]
     pub seeds: Option<u64>,
+    /// Find parts over the whole set, as `deepcut cosegment` does, and measure how well they agree [without a value: kmeans]
+    ///
+    /// All images of the set share one codebook. NMI and ARI are those of all keypoints together, as published.
+    #[arg(long, value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = Grouping::default().name())]
+    #[arg(value_parser = grouping_parser(), conflicts_with_all = ["compare", "resume", "results"])]
+    pub cosegment: Option<Grouping>,
     /// Write a page with tables, plots and images into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -789,37 +920,47 @@ pub fn set_option(options: &mut Options, name: &str, value: &Value) -> anyhow::R
     Ok(options.set(name, value)?)
 }
 
+/// What to write for each image; `--json` alone writes no file.
+fn formats(asked: &[FormatArg], files: &FileArgs, options: &Options, to: &Destination) -> Vec<Format> {
+    if !asked.is_empty() {
+        let pictures = asked.iter().filter_map(|format| match format.written() {
+            Written::Picture(format) => Some(format),
+            Written::Annotation(_) => None,
+        });
+        return once(pictures);
+    }
+    let [data, overlay] = usual_formats(options);
+    match (to.is_single(), files.json && files.output.is_none()) {
+        (_, true) => vec![],
+        (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
+        (true, false) if !annotations(asked, to).is_empty() => vec![],
+        (true, false) => vec![data],
+        (false, false) => vec![data, overlay],
+    }
+}
+
+/// The annotation files to write: those asked for, or what the name of the one file says.
+fn annotations(asked: &[FormatArg], to: &Destination) -> Vec<AnnotationFormat> {
+    if asked.is_empty() {
+        let extension = to.extension().unwrap_or_default();
+        let by_name = [AnnotationFormat::GeoJson, AnnotationFormat::Npz, AnnotationFormat::Npy];
+        return by_name.into_iter().filter(|format| format.name() == extension).collect();
+    }
+    once(asked.iter().filter_map(|format| match format.written() {
+        Written::Picture(_) => None,
+        Written::Annotation(format) => Some(format),
+    }))
+}
+
 impl SegmentArgs {
-    /// What to write for each image; `--json` alone writes no file.
+    /// What is written for each image.
     pub fn formats(&self, options: &Options, to: &Destination) -> Vec<Format> {
-        if !self.format.is_empty() {
-            let pictures = self.format.iter().filter_map(|format| match format.written() {
-                Written::Picture(format) => Some(format),
-                Written::Annotation(_) => None,
-            });
-            return once(pictures);
-        }
-        let [data, overlay] = usual_formats(options);
-        match (to.is_single(), self.files.json && self.files.output.is_none()) {
-            (_, true) => vec![],
-            (true, false) if to.extension().as_deref() == Some("json") => vec![Format::Json],
-            (true, false) if !self.annotations(to).is_empty() => vec![],
-            (true, false) => vec![data],
-            (false, false) => vec![data, overlay],
-        }
+        formats(&self.format, &self.files, options, to)
     }
 
-    /// The annotation files to write: those asked for, or what the name of the one file says.
+    /// The annotation files to write.
     pub fn annotations(&self, to: &Destination) -> Vec<AnnotationFormat> {
-        if self.format.is_empty() {
-            let extension = to.extension().unwrap_or_default();
-            let by_name = [AnnotationFormat::GeoJson, AnnotationFormat::Npz, AnnotationFormat::Npy];
-            return by_name.into_iter().filter(|format| format.name() == extension).collect();
-        }
-        once(self.format.iter().filter_map(|format| match format.written() {
-            Written::Picture(_) => None,
-            Written::Annotation(format) => Some(format),
-        }))
+        annotations(&self.format, to)
     }
 
     /// Says which of the options given have no effect beside the others.

@@ -10,6 +10,7 @@ mod annotation;
 mod args;
 mod batch;
 mod cache;
+mod cosegment;
 pub mod embed;
 mod eval;
 mod features;
@@ -39,6 +40,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
     };
     let outcome = match cli.command {
         Command::Segment(args) => segment::run(&args),
+        Command::Cosegment(args) => cosegment::run(&args),
         Command::Eval(args) => eval::run(&args).map(status),
         Command::Sweep(args) => eval::sweep(&args).map(status),
         Command::Features(args) => features::run(&args),

@@ -118,6 +118,16 @@ impl Propagated {
         });
         Self { nodes, dim, rows, columns, precision }
     }
+
+    /// Of features that are propagated already, such as those of several images, each over a graph of its own.
+    #[must_use]
+    pub fn of_propagated(cpu: &Cpu, features: &NodeFeatures) -> Self {
+        let precision = features.precision();
+        let (nodes, dim) = (features.nodes(), features.dim());
+        let rows = Rows::new(cpu.isa, features.data().to_vec(), dim, precision);
+        let columns = rows.transposed();
+        Self { nodes, dim, rows, columns, precision }
+    }
 }
 
 /// The network's parameters, or their gradient.

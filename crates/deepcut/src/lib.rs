@@ -53,6 +53,7 @@ mod baseline;
 #[cfg(feature = "batch")]
 pub mod batch;
 pub mod components;
+pub mod cosegment;
 pub mod cpu;
 #[cfg(feature = "datasets")]
 pub mod dataset;

@@ -1,6 +1,7 @@
 //! The whole pipeline, with its network loaded: images in, segmentations out.
 
 use crate::backbone::{self, Backbone, View, ViewError};
+use crate::cosegment::{Foreground, object_recipe};
 use crate::cpu::{Cpu, Precision};
 use crate::features::FeatureMap;
 use crate::image::Image;
@@ -234,6 +235,33 @@ impl Segmenter {
         let found = options.recipe.cluster_observed(&self.cpu, maps, Start::Seed(options.seed), observe)?;
         // One map, one clustering.
         found.into_iter().next().ok_or(Error::Cancelled)
+    }
+
+    /// The object of an image, whatever the mode of the options is, and its patches' features: an image's share of a set whose parts are to agree
+    /// ([`cosegment`](crate::cosegment)).
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment`].
+    pub fn foreground(&self, image: &Image) -> Result<Foreground, Error> {
+        self.foreground_observed(image, &mut go_on)
+    }
+
+    /// As [`Segmenter::foreground`]; `observe` is called as each step and each epoch of training begins, and cancels the work with `Break`.
+    ///
+    /// # Errors
+    /// As [`Segmenter::foreground`], and [`Error::Cancelled`].
+    pub fn foreground_observed(&self, image: &Image, observe: &mut Observer<'_>) -> Result<Foreground, Error> {
+        let map = self.features_observed(image, &self.options.needed_view(), observe)?;
+        self.foreground_of(&map, &self.options, observe)
+    }
+
+    /// As [`Segmenter::foreground_observed`], of an image's features and with options of their own.
+    ///
+    /// # Errors
+    /// As [`Segmenter::cluster_observed`].
+    pub fn foreground_of(&self, map: &FeatureMap, options: &Options, observe: &mut Observer<'_>) -> Result<Foreground, Error> {
+        let options = options.clone().recipe(object_recipe(&options.recipe));
+        Ok(Foreground::of_cut(map, self.cluster_observed(map, &options, observe)?))
     }
 
     /// Brings a clustering to the pixels of its image.

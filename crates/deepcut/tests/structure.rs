@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "kernels",
     "random",
     "setting",
@@ -25,6 +25,7 @@ const ORDER: [&str; 28] = [
     "baseline",
     "segmentation",
     "segment",
+    "cosegment",
     "instances",
     "export",
     "metrics",

@@ -5,6 +5,7 @@ use super::{Contender, Evaluation};
 use anyhow::Context;
 use deepcut::batch::Stopwatch;
 use deepcut::components::BoundingBox;
+use deepcut::cosegment::Foreground;
 use deepcut::dataset::{Instances, Known, Note, Sample};
 use deepcut::instances::{Instance, instances};
 use deepcut::metrics::average_precision::match_instances;
@@ -31,12 +32,12 @@ pub fn measure(evaluation: &Evaluation, sample: &Sample, is_written: bool) -> an
     let mut features_seconds = 0.0;
     let mut maps: Vec<(View, FeatureMap)> = Vec::new();
     let mut results = Vec::new();
-    for contender in &evaluation.contenders {
+    for (at, contender) in evaluation.contenders.iter().enumerate() {
         let options = &contender.options;
         let (map, seconds) = evaluation.shared_features(&image, options, &mut maps)?;
         features_seconds += seconds;
         let mut watch = Stopwatch::new("graph");
-        let (found, soft) = segment(evaluation, &image, map, options, &mut |step| {
+        let (found, soft) = segment(evaluation, at, &image, map, &mut |step| {
             watch.begin(step.name());
             ControlFlow::Continue(())
         })?;
@@ -90,25 +91,39 @@ impl Evaluation {
         let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
         let (image, truth, _) = self.set.read(sample, &bytes)?;
         let mut maps = Vec::new();
-        let made = |contender: &Contender| {
+        let made = |(at, contender): (usize, &Contender)| {
             let map = self.shared_features(&image, &contender.options, &mut maps)?.0;
-            Ok(segment(self, &image, map, &contender.options, &mut |_| ControlFlow::Continue(()))?.0)
+            Ok(segment(self, at, &image, map, &mut |_| ControlFlow::Continue(()))?.0)
         };
-        let found = self.contenders.iter().take(count).map(made).collect::<anyhow::Result<_>>()?;
+        let found = self.contenders.iter().enumerate().take(count).map(made).collect::<anyhow::Result<_>>()?;
         Ok((image, truth, found))
     }
 }
 
-/// Labels, and the soft mask of the foreground.
+/// The object of an image, for the parts of the set.
+pub fn foreground(evaluation: &Evaluation, sample: &Sample, options: &Options) -> anyhow::Result<Foreground> {
+    let bytes = std::fs::read(&sample.image).context("cannot read the file")?;
+    let (image, ..) = evaluation.set.read(sample, &bytes)?;
+    let map = evaluation.features(&image, options)?.0;
+    Ok(evaluation.segmenter.foreground_of(&map, options, &mut |_| ControlFlow::Continue(()))?)
+}
+
+/// Labels that a contender gives an image, and the soft mask of the foreground.
 fn segment(
     evaluation: &Evaluation,
+    contender: usize,
     image: &Image,
     map: &FeatureMap,
-    options: &Options,
     observe: &mut Observer<'_>,
 ) -> anyhow::Result<(Segmentation, Vec<u8>)> {
-    let segmenter = &evaluation.segmenter;
-    let clustering = segmenter.cluster_observed(map, options, observe)?;
+    let (segmenter, options) = (&evaluation.segmenter, &evaluation.contenders[contender].options);
+    let clustering = match evaluation.codebooks.get(contender) {
+        None => segmenter.cluster_observed(map, options, observe)?,
+        Some((cosegment, codebook)) => {
+            let foreground = segmenter.foreground_of(map, options, observe)?;
+            codebook.parts(segmenter.cpu(), &options.recipe, &foreground, cosegment.min_part)?
+        }
+    };
     let found = options.finish.to_pixels_observed(segmenter.cpu(), image, &clustering, observe).map_err(deepcut::Error::from)?;
     Ok((found, options.finish.soft_foreground(segmenter.cpu(), image, &clustering)))
 }

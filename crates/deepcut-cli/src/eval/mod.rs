@@ -14,14 +14,16 @@ use crate::{batch, network, show, words};
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use deepcut::batch::files::write;
+use deepcut::cosegment::{Codebook, Cosegment, Foregrounds, Grouping};
 use deepcut::dataset::{self, Dataset, DatasetError, Layout, Note, Truth};
 use deepcut::record::Picture;
-use deepcut::{Method, Options, Segmenter};
+use deepcut::{Method, Mode, Options, Segmenter};
 use log::Log;
 use measure::measure;
 use results::Results;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 pub use sweep::run as sweep;
 use table::{Table, Tables};
@@ -39,6 +41,8 @@ pub struct Evaluation {
     pub set: Dataset,
     pub contenders: Vec<Contender>,
     cache: Option<Cache>,
+    /// How parts are found over the set, and what tells them apart, for each contender; empty if every image is cut by itself.
+    codebooks: Vec<(Cosegment, Codebook)>,
 }
 
 /// What came of it.
@@ -96,7 +100,10 @@ fn evaluate(args: &EvalArgs) -> anyhow::Result<(Evaluation, Outcome)> {
         }
         results::check(folder, &contenders, args.overwrite)?;
     }
-    let evaluation = Evaluation::new(study, contenders)?;
+    let mut evaluation = Evaluation::new(study, contenders)?;
+    if let Some(method) = args.cosegment {
+        evaluation.cosegment(study, method)?;
+    }
     let results = args.results.as_ref().map(|folder| Results::begin(folder, &evaluation, args.overwrite)).transpose()?;
     let outcome = evaluation.run(study, results)?;
     if let Some(path) = &args.csv {
@@ -111,6 +118,9 @@ fn evaluate(args: &EvalArgs) -> anyhow::Result<(Evaluation, Outcome)> {
 /// One of the command line's options; two of `--compare`; or one for each seed.
 fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
     let StudyArgs { method, network, .. } = &args.study;
+    if args.cosegment.is_some() {
+        return cosegmenters(args);
+    }
     if !args.compare.is_empty() {
         return args.compare.iter().map(|name| named(name, &args.study)).collect();
     }
@@ -121,12 +131,30 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
     let Some(seeds) = args.seeds else {
         return Ok(vec![Contender { name: options.recipe.method.name().into(), profile: method.profile, options }]);
     };
+    Ok(of_seeds(args, seeds, &options))
+}
+
+/// A contender for each of some seeds.
+fn of_seeds(args: &EvalArgs, seeds: u64, options: &Options) -> Vec<Contender> {
+    let method = &args.study.method;
     let with = |seed: u64| {
         let mut options = options.clone();
         options.seed = seed;
         Contender { name: format!("seed {seed}"), profile: method.profile, options }
     };
-    Ok((0..seeds).map(|i| with(method.seed.wrapping_add(i))).collect())
+    (0..seeds).map(|i| with(method.seed.wrapping_add(i))).collect()
+}
+
+/// The contenders that find parts over the set: they have parts, whatever `--mode` says.
+fn cosegmenters(args: &EvalArgs) -> anyhow::Result<Vec<Contender>> {
+    let StudyArgs { method, network, .. } = &args.study;
+    let mut options = method.options_set(network, &args.sets)?;
+    options.recipe.mode = Mode::Parts;
+    options.validate()?;
+    Ok(match args.seeds {
+        Some(seeds) => of_seeds(args, seeds, &options),
+        None => vec![Contender { name: "cosegment".into(), profile: method.profile, options }],
+    })
 }
 
 /// The contender that `--compare` names: a profile, or a method.
@@ -181,7 +209,33 @@ impl Evaluation {
         if set.incomplete.len() > MAX_MESSAGES {
             say(format_args!("deepcut: and so {} more", set.incomplete.len() - MAX_MESSAGES));
         }
-        Ok(Self { segmenter, set, contenders, cache })
+        Ok(Self { segmenter, set, contenders, cache, codebooks: Vec::new() })
+    }
+
+    /// Learns what tells the parts of the set apart, for each contender. Images that fail are told of when they are measured.
+    fn cosegment(&mut self, study: &StudyArgs, method: Grouping) -> anyhow::Result<()> {
+        for contender in &self.contenders {
+            let options = &contender.options;
+            let cosegment =
+                Cosegment::default().method(method).n_parts(options.recipe.n_clusters.or(Cosegment::default().n_parts));
+            let mut set = Foregrounds::default();
+            batch::in_order(
+                &study.run,
+                self.set.samples.len(),
+                |index| measure::foreground(self, &self.set.samples[index], options),
+                |index, foreground| {
+                    if let Ok(foreground) = foreground {
+                        set.add(&self.set.samples[index].name, &foreground)?;
+                    }
+                    Ok(())
+                },
+            )?;
+            let (cpu, identity) = (self.segmenter.cpu(), self.segmenter.backbone().identity());
+            let mut go_on = |_| ControlFlow::Continue(());
+            let codebook = cosegment.learn(cpu, &options.recipe, &set, identity, options.seed, &mut go_on)?;
+            self.codebooks.push((cosegment, codebook));
+        }
+        Ok(())
     }
 
     /// Measures every image with every contender, and writes what is found where objects are told apart.

@@ -4,6 +4,7 @@
 
 mod annotation;
 mod batch;
+mod cosegment;
 mod dialects;
 mod eval;
 mod fit;

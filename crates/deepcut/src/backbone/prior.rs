@@ -137,6 +137,34 @@ impl FittedNetwork {
     fn called(&self) -> String {
         format!("{} ({:.8})", self.name, self.sha256)
     }
+
+    /// Why features of another network cannot stand in for those of this one, if they cannot. Strides may differ.
+    pub(crate) fn mismatch(&self, identity: &Identity) -> Option<Mismatch> {
+        let (fitted, here) = (self, Self::from(identity));
+        if fitted.sha256 != here.sha256 {
+            return Some(Mismatch::Network { fitted: fitted.called(), here: here.called() });
+        }
+        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+        let number = |value: Option<f64>| value.map_or_else(|| "none".into(), |value| value.to_string());
+        let pairs = [
+            ("features", fitted.features.clone(), here.features.clone()),
+            ("family", word(&fitted.family), word(&here.family)),
+            ("heads", number(fitted.heads.map(|n| n as f64)), number(here.heads.map(|n| n as f64))),
+            ("ε of norms", number(fitted.epsilon.map(f64::from)), number(here.epsilon.map(f64::from))),
+            ("input's mean", format!("{:?}", fitted.mean), format!("{:?}", here.mean)),
+            ("input's deviation", format!("{:?}", fitted.std), format!("{:?}", here.std)),
+        ];
+        let (what, fitted, here) = pairs.into_iter().find(|(_, fitted, here)| fitted != here)?;
+        Some(Mismatch::Use { what, fitted, here })
+    }
+}
+
+/// How a network differs from the one that something was fitted for.
+pub(crate) enum Mismatch {
+    /// Other weights: names and begins of the checksums.
+    Network { fitted: String, here: String },
+    /// The same weights, used in another way.
+    Use { what: &'static str, fitted: String, here: String },
 }
 
 /// What a prior was fitted for, and on what.
@@ -273,23 +301,10 @@ impl Prior {
     /// # Errors
     /// [`PriorError::Network`] or [`PriorError::Use`].
     pub fn check(&self, identity: &Identity) -> Result<(), PriorError> {
-        let (fitted, here) = (&self.fitted.network, FittedNetwork::from(identity));
-        if fitted.sha256 != here.sha256 {
-            return Err(PriorError::Network { fitted: fitted.called(), network: here.called() });
-        }
-        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
-        let number = |value: Option<f64>| value.map_or_else(|| "none".into(), |value| value.to_string());
-        let pairs = [
-            ("features", fitted.features.clone(), here.features.clone()),
-            ("family", word(&fitted.family), word(&here.family)),
-            ("heads", number(fitted.heads.map(|n| n as f64)), number(here.heads.map(|n| n as f64))),
-            ("ε of norms", number(fitted.epsilon.map(f64::from)), number(here.epsilon.map(f64::from))),
-            ("input's mean", format!("{:?}", fitted.mean), format!("{:?}", here.mean)),
-            ("input's deviation", format!("{:?}", fitted.std), format!("{:?}", here.std)),
-        ];
-        match pairs.into_iter().find(|(_, fitted, here)| fitted != here) {
-            Some((what, fitted, network)) => Err(PriorError::Use { what, fitted, network }),
+        match self.fitted.network.mismatch(identity) {
             None => Ok(()),
+            Some(Mismatch::Network { fitted, here: network }) => Err(PriorError::Network { fitted, network }),
+            Some(Mismatch::Use { what, fitted, here: network }) => Err(PriorError::Use { what, fitted, network }),
         }
     }
 

@@ -48,6 +48,7 @@
 //! were left, they are not written.
 
 mod annotate;
+mod cosegment;
 mod destination;
 mod error;
 pub mod files;
@@ -67,6 +68,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use cosegment::{Gathered, Parts};
 pub use destination::Destination;
 pub use error::{BatchError, FileError, InputError, JobError, Panicked, Remedy, ThreadsError};
 pub use inputs::{Collected, Input, LeftOut, Missing, collect};

@@ -6,6 +6,7 @@ use crate::export::annotation::Regions;
 use crate::export::{Export, ExportError, File, Format, Page, Provenance, Report};
 use crate::options::Options;
 use crate::segment::Mode;
+use crate::segmentation::Segmentation;
 use crate::segmenter::Segmenter;
 use serde::Serialize;
 use serde_json::Value;
@@ -42,7 +43,7 @@ pub fn usual_formats(options: &Options) -> [Format; 2] {
 }
 
 /// The value as JSON; of what is serialized here nothing can fail.
-fn json(value: &impl Serialize) -> Value {
+pub(super) fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
@@ -64,38 +65,7 @@ impl Task for Segment<'_> {
             watch.begin(step.name());
             if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        job.watch.begin("write");
-        let provenance = Provenance {
-            input: job.input.name(),
-            outputs: std::mem::take(&mut job.outputs),
-            seconds: Default::default(),
-            backbone: json(self.segmenter.backbone().identity()),
-            kernels: self.segmenter.cpu().isa().name(),
-            options: json(self.segmenter.options()),
-            seed: self.segmenter.options().seed,
-            record: job.record.clone(),
-        };
-        let mut report = Report::new(&job.image, &segmentation, provenance);
-        let name = job.input.relative_name();
-        for exporter in self.exporters {
-            let is_wanted = exporter.suffixes().iter().any(|suffix| job.target(suffix).is_some());
-            if !is_wanted && exporter.run_files().is_empty() {
-                continue;
-            }
-            report.seconds = job.watch.seconds();
-            let page = Page { name: &name, image: &job.image, segmentation: &segmentation, report: &report };
-            for file in exporter.image(&page)? {
-                let File { name, bytes } = announced(file, exporter.suffixes())?;
-                if let Some(target) = job.target(&name) {
-                    job.put(target, &job.record.into_png(bytes))?;
-                }
-            }
-        }
-        if let Some(annotate) = job.annotation {
-            annotate(Regions::new(&name, &segmentation, job.record.clone()))?;
-        }
-        report.seconds = job.watch.seconds();
-        Ok(report)
+        self.export(job, &segmentation, json(self.segmenter.options()))
     }
 
     fn finish(&self) -> Result<Vec<File>, JobError> {
@@ -106,5 +76,43 @@ impl Task for Segment<'_> {
             }
         }
         Ok(files)
+    }
+}
+
+impl Segment<'_> {
+    /// Writes what the exporters make of an image's segmentation, and reports it; `options` go into the report.
+    pub fn export(&self, job: &mut Job<'_>, segmentation: &Segmentation, options: Value) -> Result<Report, JobError> {
+        job.watch.begin("write");
+        let provenance = Provenance {
+            input: job.input.name(),
+            outputs: std::mem::take(&mut job.outputs),
+            seconds: Default::default(),
+            backbone: json(self.segmenter.backbone().identity()),
+            kernels: self.segmenter.cpu().isa().name(),
+            options,
+            seed: self.segmenter.options().seed,
+            record: job.record.clone(),
+        };
+        let mut report = Report::new(&job.image, segmentation, provenance);
+        let name = job.input.relative_name();
+        for exporter in self.exporters {
+            let is_wanted = exporter.suffixes().iter().any(|suffix| job.target(suffix).is_some());
+            if !is_wanted && exporter.run_files().is_empty() {
+                continue;
+            }
+            report.seconds = job.watch.seconds();
+            let page = Page { name: &name, image: &job.image, segmentation, report: &report };
+            for file in exporter.image(&page)? {
+                let File { name, bytes } = announced(file, exporter.suffixes())?;
+                if let Some(target) = job.target(&name) {
+                    job.put(target, &job.record.into_png(bytes))?;
+                }
+            }
+        }
+        if let Some(annotate) = job.annotation {
+            annotate(Regions::new(&name, segmentation, job.record.clone()))?;
+        }
+        report.seconds = job.watch.seconds();
+        Ok(report)
     }
 }

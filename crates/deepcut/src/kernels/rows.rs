@@ -68,7 +68,6 @@ impl Rows {
     }
 
     /// The values as a row-major matrix.
-    #[cfg(any(test, feature = "internals"))]
     #[must_use]
     pub fn to_vec(&self) -> Vec<f32> {
         let depth = self.depth;

@@ -8,6 +8,7 @@
 //! | `arrange.rs`, `polarity.rs`, `labels.rs` | lays clusters on the grid: background, object, labels |
 //! | `fine.rs` | the foreground on a finer grid, where the network says |
 //! | `objects.rs`, `basins.rs` | tells objects apart within the foreground |
+//! | `parts.rs` | lays parts that were found over a set of images into an image's cut |
 //! | `main_object.rs` | which of the foreground's patches are the main object |
 //! | `select.rs` | which objects stay, without holes and specks |
 //! | `finish.rs`, `upsample.rs` | [`Finish`]: from the grid to pixels |
@@ -24,6 +25,7 @@ mod guided;
 mod labels;
 mod main_object;
 mod objects;
+mod parts;
 mod polarity;
 mod prior;
 mod recipe;
