@@ -22,6 +22,7 @@ mod processor;
 mod reporter;
 mod segment;
 mod stop;
+mod video;
 mod words;
 
 use args::{Cli, Command};
@@ -43,6 +44,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Command::Sweep(args) => eval::sweep(&args).map(status),
         Command::Features(args) => features::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Video(args) => video::run(&args),
         Command::Models { command } => models::run(&command).map(status),
         Command::Completions { shell } => {
             let mut script = Vec::new();

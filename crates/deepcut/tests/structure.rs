@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "kernels",
     "random",
     "setting",
@@ -35,6 +35,7 @@ const ORDER: [&str; 28] = [
     "segmenter",
     "fit",
     "batch",
+    "video",
 ];
 
 /// Pairs that do not know each other, although one comes first.
