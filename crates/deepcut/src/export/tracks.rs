@@ -312,3 +312,131 @@ impl Drawn {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::annotation::drawn::drawn;
+    use crate::segmentation::Kind;
+
+    struct Drawn {
+        options: AnnotationOptions,
+        video: Video,
+        frames: Vec<FrameRegions>,
+    }
+
+    impl Drawn {
+        /// Frames of digits, each of which is the object of an id.
+        fn new(kind: Kind, frames: &[(&[&str], &[(u8, u32)])]) -> Self {
+            let video = Video { name: "a & b".into(), height: 2, width: 4, rate: [30000, 1001], frames: frames.len() };
+            let frame = |(frame, (rows, ids)): (usize, &(&[&str], &[(u8, u32)]))| FrameRegions {
+                frame,
+                time: frame as f64 * 1001.0 / 30000.0,
+                scene: 1,
+                bridged: frame == 1,
+                regions: drawn(kind, rows),
+                ids: ids.iter().copied().collect(),
+            };
+            Self { options: AnnotationOptions::default(), video, frames: frames.iter().enumerate().map(frame).collect() }
+        }
+
+        fn written(&self, write: fn(&dyn TrackedFrames, &mut dyn Write) -> Result<(), ExportError>) -> String {
+            let mut out = Vec::new();
+            write(self, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        }
+    }
+
+    impl TrackedFrames for Drawn {
+        fn options(&self) -> &AnnotationOptions {
+            &self.options
+        }
+
+        fn model(&self) -> &str {
+            "a model"
+        }
+
+        fn video(&self) -> &Video {
+            &self.video
+        }
+
+        fn each(&self, visit: &mut Visit<'_>) -> Result<(), ExportError> {
+            self.frames.iter().try_for_each(visit)
+        }
+
+        fn each_of(&self, track: u32, visit: &mut Visit<'_>) -> Result<(), ExportError> {
+            self.frames.iter().filter(|frame| frame.ids.values().any(|id| *id == track)).try_for_each(visit)
+        }
+    }
+
+    /// An object goes to the right; another is there in the first frame and in the last.
+    fn two() -> Drawn {
+        let both: &[(u8, u32)] = &[(1, 1), (2, 7)];
+        Drawn::new(Kind::Object, &[(&["1..2", "1..."], both), (&[".1..", ".1.."], &[(1, 1)]), (&["..12", "..1."], both)])
+    }
+
+    #[test]
+    fn a_line_for_each_frame_and_each_track() {
+        let text = two().written(super::json);
+        let all: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(all["frames"][1]["objects"], json!([{ "id": 1, "label": 1, "box": [1, 0, 1, 2], "area": 2, "score": 0.9 }]));
+        assert_eq!((&all["frames"][1]["bridged"], &all["frames"][1]["time"]), (&json!(true), &json!(0.033367)));
+        let expected = json!([
+            { "id": 1, "name": "object", "kind": "object", "scene": 1, "first": 0, "last": 2, "frames": 3, "score": 0.9 },
+            { "id": 7, "name": "object", "kind": "object", "scene": 1, "first": 0, "last": 2, "frames": 2, "score": 0.8 },
+        ]);
+        assert_eq!(all["tracks"], expected);
+        assert_eq!(all["video"], json!({ "name": "a & b", "height": 2, "width": 4, "rate": [30000, 1001], "frames": 3 }));
+    }
+
+    #[test]
+    fn annotations_of_coco_have_videos_and_tracks() {
+        let all: Value = serde_json::from_str(&two().written(coco)).unwrap();
+        let annotations = all["annotations"].as_array().unwrap();
+        let ids: Vec<_> = annotations.iter().map(|one| (one["image_id"].as_u64(), one["track_id"].as_u64())).collect();
+        assert_eq!(ids, [(1, 1), (1, 7), (2, 1), (3, 1), (3, 7)].map(|(image, track)| (Some(image), Some(track))));
+        assert_eq!(all["images"][2]["frame_id"], 2);
+        assert_eq!(all["videos"][0]["length"], 3);
+        assert_eq!(
+            all["tracks"],
+            json!([{ "id": 1, "category_id": 1, "video_id": 1 }, { "id": 7, "category_id": 1, "video_id": 1 }])
+        );
+        assert_eq!(all["categories"], json!([{ "id": 1, "name": "object", "supercategory": "" }]));
+    }
+
+    #[test]
+    fn tracks_of_cvat_end_where_their_object_is_gone() {
+        let mut drawn = two();
+        let text = drawn.written(cvat);
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let shapes = |id: &str| -> Vec<(String, String, String)> {
+            let track =
+                document.descendants().find(|node| node.has_tag_name("track") && node.attribute("id") == Some(id)).unwrap();
+            let text = |node: roxmltree::Node<'_, '_>, name: &str| node.attribute(name).unwrap().to_owned();
+            track.children().filter(|n| n.is_element()).map(|n| (text(n, "frame"), text(n, "outside"), text(n, "rle"))).collect()
+        };
+        let owned = |shapes: &[[&str; 3]]| {
+            shapes.iter().map(|[a, b, c]| (a.to_string(), b.to_string(), c.to_string())).collect::<Vec<_>>()
+        };
+        assert_eq!(shapes("1"), owned(&[["0", "0", "0, 2"], ["1", "0", "0, 2"], ["2", "0", "0, 2"]]));
+        assert_eq!(shapes("7"), owned(&[["0", "0", "0, 1"], ["1", "1", "0, 1"], ["2", "0", "0, 1"]]));
+        assert!(text.contains("<name>a &amp; b</name>") && text.contains("<stop_frame>2</stop_frame>"));
+        drawn.options.shapes = Shapes::Polygon;
+        let text = drawn.written(cvat);
+        assert!(text.contains(
+            "<polygon frame=\"1\" keyframe=\"1\" outside=\"0\" occluded=\"0\" points=\"1,0;2,0;2,2;1,2\" z_order=\"0\">"
+        ));
+    }
+
+    #[test]
+    fn parts_are_tracks_of_their_own_classes() {
+        let drawn = Drawn::new(Kind::Part, &[(&["13..", "...."], &[(1, 1), (3, 3)])]);
+        let all: Value = serde_json::from_str(&drawn.written(coco)).unwrap();
+        let names: Vec<_> = all["categories"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+        assert_eq!(names, ["part 1", "class 2", "part 3"]);
+        assert_eq!(all["tracks"][1], json!({ "id": 3, "category_id": 3, "video_id": 1 }));
+        let empty = Drawn::new(Kind::Object, &[]);
+        let all: Value = serde_json::from_str(&empty.written(super::json)).unwrap();
+        assert_eq!((&all["frames"], &all["tracks"]), (&json!([]), &json!([])));
+    }
+}

@@ -267,3 +267,134 @@ fn known_odds(clustering: &Clustering, prior: Option<Odds>) -> Option<Odds> {
     let background = clustering.grid().groups().first()?;
     Some((1, background.probability().iter().map(|p| bounded(((1.0 - p) / p).ln())).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const HEIGHT: usize = 8;
+    const WIDTH: usize = 12;
+
+    /// A frame of one pixel a patch: a square of four patches at this place before a ground, in one of two worlds that have nothing in common.
+    fn frame(world: usize, top: usize, left: usize) -> (Image<'static>, FeatureMap) {
+        let inside = |at: usize| (top..top + 2).contains(&(at / WIDTH)) && (left..left + 2).contains(&(at % WIDTH));
+        let cells = HEIGHT * WIDTH;
+        let colors = (0..cells).flat_map(|at| [200 * u8::from(inside(at)), 40 + at as u8 % 3, 90 * world as u8]).collect();
+        let features = (0..cells).flat_map(|at| {
+            let kind = 2 * world + usize::from(inside(at));
+            (0..4).map(move |i| f32::from(u8::from(i == kind)))
+        });
+        let map = FeatureMap::new(HEIGHT, WIDTH, 4, features.collect()).unwrap();
+        let odds = (0..cells).map(|at| if inside(at) { 3.0 } else { -3.0 }).collect();
+        (Image::new(HEIGHT, WIDTH, colors).unwrap(), map.with_objectness(odds).unwrap())
+    }
+
+    fn tracker(mode: Mode, inertia: f32) -> Tracker {
+        let options = Options::default().recipe(Recipe::default().mode(mode));
+        Tracker::new(Cpu::single(), options, Tracking::default().inertia(inertia)).unwrap()
+    }
+
+    fn follow(tracker: &mut Tracker, frames: &[(Image<'static>, FeatureMap)]) -> Vec<Tracked> {
+        frames.iter().map(|(image, map)| tracker.next_frame(image, map.clone()).unwrap()).collect()
+    }
+
+    fn square(tracked: &Tracked) -> Vec<usize> {
+        tracked.segmentation.mask().iter().enumerate().filter(|(_, inside)| **inside > 0).map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn a_still_video_is_cut_warm_as_it_is_cut_cold() {
+        for mode in [Mode::Object, Mode::Objects, Mode::Parts] {
+            let found = follow(&mut tracker(mode, 0.8), &[frame(0, 3, 5), frame(0, 3, 5), frame(0, 3, 5)]);
+            assert_eq!(square(&found[0]), [3 * WIDTH + 5, 3 * WIDTH + 6, 4 * WIDTH + 5, 4 * WIDTH + 6], "{mode:?}");
+            for later in &found[1..] {
+                assert_eq!(
+                    (later.segmentation.labels(), &later.ids),
+                    (found[0].segmentation.labels(), &found[0].ids),
+                    "{mode:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_moving_square_keeps_its_id_and_its_label() {
+        for mode in [Mode::Object, Mode::Objects] {
+            let frames: Vec<_> = (1..9).map(|left| frame(0, 3, left)).collect();
+            let found = follow(&mut tracker(mode, 0.8), &frames);
+            for (tracked, left) in found.iter().zip(1..) {
+                assert_eq!(square(tracked)[0], 3 * WIDTH + left, "{mode:?}");
+                assert_eq!(tracked.ids, BTreeMap::from([(1, 1)]), "{mode:?}");
+                assert_eq!(tracked.scene, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scene_change_starts_anew() {
+        for mode in [Mode::Object, Mode::Objects] {
+            let frames = [frame(0, 3, 5), frame(0, 3, 6), frame(1, 3, 6), frame(1, 3, 7), frame(0, 3, 5)];
+            let found = follow(&mut tracker(mode, 0.8), &frames);
+            assert_eq!(found.iter().map(|tracked| tracked.scene).collect::<Vec<_>>(), [1, 1, 2, 2, 3], "{mode:?}");
+            assert_eq!(found.iter().map(|tracked| tracked.ids[&1]).collect::<Vec<_>>(), [1, 1, 2, 2, 3], "{mode:?}");
+            // It is cut as a first frame is.
+            assert_eq!(found[4].segmentation.labels(), found[0].segmentation.labels());
+        }
+    }
+
+    #[test]
+    fn what_the_network_misses_once_lives_on() {
+        let (image, map) = frame(0, 3, 5);
+        let blind = map.clone().with_objectness(vec![-1.0; HEIGHT * WIDTH]).unwrap();
+        let frames = [(image.clone(), map.clone()), (image.clone(), blind.clone()), (image, map)];
+        assert_eq!(square(&follow(&mut tracker(Mode::Object, 0.8), &frames)[1]).len(), 4);
+    }
+
+    #[test]
+    fn a_bridged_frame_is_the_one_before() {
+        let mut tracker = tracker(Mode::Object, 0.8);
+        assert_eq!(tracker.bridge(), None);
+        let found = follow(&mut tracker, &[frame(0, 3, 5)]);
+        let bridged = tracker.bridge().unwrap();
+        assert!(bridged.bridged && bridged.segmentation == found[0].segmentation);
+        assert_eq!(follow(&mut tracker, &[frame(0, 3, 6)])[0].ids, found[0].ids);
+    }
+
+    #[test]
+    fn a_network_that_says_nothing_of_objects_is_followed_too() {
+        let without = |(image, map): (Image<'static>, FeatureMap)| {
+            let (rows, columns) = map.grid();
+            (image, FeatureMap::new(rows, columns, map.dim(), map.data().to_vec()).unwrap())
+        };
+        let frames: Vec<_> = (1..9).map(|left| without(frame(0, 3, left))).collect();
+        for (tracked, left) in follow(&mut tracker(Mode::Object, 0.8), &frames).iter().zip(1..) {
+            assert_eq!((square(tracked)[0], square(tracked).len()), (3 * WIDTH + left, 4));
+        }
+    }
+
+    #[test]
+    fn threads_and_sizes_change_nothing_that_they_should_not() {
+        let frames: Vec<_> = (1..6).map(|left| frame(0, 2, left)).collect();
+        let options = Options::default();
+        let several = Cpu::builder().threads(3).build().unwrap();
+        let follow_on = |cpu| follow(&mut Tracker::new(cpu, options.clone(), Tracking::default()).unwrap(), &frames);
+        assert_eq!(follow_on(Cpu::single()), follow_on(several));
+        // Another grid is another scene.
+        let mut tracker = tracker(Mode::Object, 0.8);
+        follow(&mut tracker, &frames[..1]);
+        let image = Image::new(1, 2, vec![9, 9, 9, 200, 9, 9]).unwrap();
+        let small = FeatureMap::new(1, 2, 4, vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+        assert_eq!(tracker.next_frame(&image, small).unwrap().scene, 2);
+    }
+
+    #[test]
+    fn options_are_checked() {
+        for wrong in [Tracking::default().inertia(1.0), Tracking::default().inertia(f32::NAN), Tracking::default().epochs([0, 1])]
+        {
+            assert!(Tracker::new(Cpu::single(), Options::default(), wrong).is_err());
+        }
+        assert!(Tracking::default().least_kinship(2.0).validate().is_err());
+    }
+}
