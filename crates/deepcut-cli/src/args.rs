@@ -350,6 +350,9 @@ pub struct EvalArgs {
     /// With --video: look at each sequence in both directions
     #[arg(long, requires = "video")]
     pub bidirectional: bool,
+    /// With --video: cut the object again in every Nth frame
+    #[arg(long, value_name = "N", requires = "video")]
+    pub recut: Option<usize>,
     /// With --video: share of the frame before, 0 to below 1
     #[arg(long, value_name = "SHARE", requires = "video")]
     pub inertia: Option<f32>,

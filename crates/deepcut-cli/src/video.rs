@@ -37,6 +37,9 @@ pub struct VideoArgs {
     /// Share of the frame before in what a frame's cut begins with, 0 to below 1: more is steadier, less follows faster [default: 0.8]
     #[arg(long, value_name = "SHARE")]
     pub inertia: Option<f32>,
+    /// Cut the object again in every Nth frame; between, it follows what the network says of each frame. Parts are cut in every frame [default: 4]
+    #[arg(long, value_name = "N")]
+    pub recut: Option<usize>,
     /// Look at the video in both directions: it is read twice, and each frame is cut by what those after it know, too. Not for standard input
     #[arg(long)]
     pub bidirectional: bool,
@@ -130,6 +133,7 @@ impl VideoArgs {
     fn tracking(&self) -> anyhow::Result<Tracking> {
         let mut tracking = Tracking::default();
         tracking.inertia = self.inertia.unwrap_or(tracking.inertia);
+        tracking.recut = self.recut.unwrap_or(tracking.recut);
         tracking.validate()?;
         Ok(tracking)
     }

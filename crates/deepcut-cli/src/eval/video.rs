@@ -12,7 +12,6 @@ use deepcut::metrics::iou;
 use deepcut::video::{Follow, Frames, Tracking};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Instant;
 
 /// One way through a sequence.
@@ -22,6 +21,8 @@ struct Way {
     j: f64,
     /// Mean of 1 − IoU of one mask with the next.
     change: f64,
+    /// Mean difference of J from one frame to the next.
+    jitter: f64,
     /// Tracks that begin.
     tracks: usize,
 }
@@ -29,9 +30,11 @@ struct Way {
 impl Way {
     fn of(masks: &[Vec<bool>], truth: &[Vec<bool>], tracks: usize) -> Self {
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let j = mean(masks.iter().zip(truth).map(|(mask, truth)| iou(mask, truth)).collect());
+        let of_frames: Vec<f64> = masks.iter().zip(truth).map(|(mask, truth)| iou(mask, truth)).collect();
+        let jitter = mean(of_frames.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect());
+        let j = mean(of_frames);
         let change = mean(masks.windows(2).map(|pair| 1.0 - iou(&pair[0], &pair[1])).collect());
-        Self { j, change, tracks }
+        Self { j, change, jitter, tracks }
     }
 }
 
@@ -45,19 +48,18 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
     }
     let mut tracking = Tracking::default();
     tracking.inertia = args.inertia.unwrap_or(tracking.inertia);
+    tracking.recut = args.recut.unwrap_or(tracking.recut);
     let name = if args.bidirectional { "both directions" } else { "tracking" };
     let bar = progress_bar(&args.study.run, evaluation.set.samples.len(), "{wide_bar} {pos}/{len} {eta}");
     let (mut rows, mut seconds, mut frames) = (Vec::new(), 0.0, 0);
     for (sequence, samples) in &sequences {
         let (single, truth) = singly(&evaluation, args, samples)?;
-        let options = evaluation.contenders.first().map(|contender| contender.options.clone()).unwrap_or_default();
         let follow = Follow {
             segmenter: &evaluation.segmenter,
             tracking,
             threads: args.study.run.threads.map(usize::from),
             cancelled: &|| false,
         };
-        let _ = options;
         let files = || samples.iter().map(|sample| sample.image.clone()).collect();
         let (mut masks, mut tracks, mut failed) = (Vec::new(), 0, None);
         let begin = Instant::now();
@@ -81,7 +83,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
             bail!("{sequence}: {error}");
         }
         frames += masks.len();
-        rows.push((sequence.clone(), single, Way::of(&masks, &truth, tracks)));
+        // The object itself moves: no mask that is right changes less.
+        let truth_change = Way::of(&truth, &truth, 0).change;
+        rows.push(Row { sequence: sequence.clone(), single, way: Way::of(&masks, &truth, tracks), truth_change });
     }
     bar.finish_and_clear();
     let rate = frames as f64 / f64::max(seconds, 1e-9);
@@ -122,37 +126,57 @@ fn singly(evaluation: &Evaluation, args: &EvalArgs, samples: &[&Sample]) -> anyh
     Ok((Way::of(&masks, &truths, 0), truths))
 }
 
-/// Means over sequences of J and change, of one way.
-fn means(rows: &[(String, Way, Way)], of: impl Fn(&(String, Way, Way)) -> &Way) -> [f64; 2] {
-    let mean = |value: &dyn Fn(&Way) -> f64| rows.iter().map(|row| value(of(row))).sum::<f64>() / rows.len().max(1) as f64;
-    [mean(&|way| way.j), mean(&|way| way.change)]
+/// What came of a sequence.
+struct Row {
+    sequence: String,
+    single: Way,
+    way: Way,
+    /// Mean of 1 − IoU of one true mask with the next.
+    truth_change: f64,
 }
 
-fn markdown(name: &str, rows: &[(String, Way, Way)]) -> String {
+/// J, change and jitter of single frames and of the followed ones, and the truth's change.
+fn numbers(row: &Row) -> [f64; 7] {
+    let Row { single, way, truth_change, .. } = row;
+    [single.j, way.j, single.change, way.change, *truth_change, single.jitter, way.jitter]
+}
+
+/// The means of [`numbers`] over sequences.
+fn means(rows: &[Row]) -> [f64; 7] {
+    let mut sums = [0.0; 7];
+    rows.iter().for_each(|row| sums.iter_mut().zip(numbers(row)).for_each(|(sum, number)| *sum += number));
+    sums.map(|sum| sum / rows.len().max(1) as f64)
+}
+
+fn markdown(name: &str, rows: &[Row]) -> String {
     let mut text = format!(
-        "| sequence | J, single frames | J, {name} | change, single frames | change, {name} | tracks |\n|---|---|---|---|---|---|\n"
+        "| sequence | J, single frames | J, {name} | change, single frames | change, {name} | change, truth | jitter of J, single frames | jitter of J, {name} | tracks |\n\
+         |---|---|---|---|---|---|---|---|---|\n"
     );
-    for (sequence, single, way) in rows {
-        let (j, change) = ([single.j, way.j], [single.change, way.change]);
-        // Writing to a text does not fail.
-        let _ =
-            writeln!(text, "| {sequence} | {:.3} | {:.3} | {:.3} | {:.3} | {} |", j[0], j[1], change[0], change[1], way.tracks);
-    }
-    let ([single_j, single_change], [j, change]) = (means(rows, |row| &row.1), means(rows, |row| &row.2));
-    let _ = writeln!(text, "| mean | {single_j:.3} | {j:.3} | {single_change:.3} | {change:.3} | |");
-    text
+    let line = |name: &str, numbers: [f64; 7], tracks: String| {
+        let numbers: Vec<String> = numbers.iter().map(|number| format!("{number:.3}")).collect();
+        format!("| {name} | {} | {tracks} |\n", numbers.join(" | "))
+    };
+    rows.iter().for_each(|row| text += &line(&row.sequence, numbers(row), row.way.tracks.to_string()));
+    text + &line("mean", means(rows), String::new())
 }
 
-fn as_json(evaluation: &Evaluation, args: &EvalArgs, name: &str, rows: &[(String, Way, Way)], rate: f64) -> Value {
-    let way = |way: &Way| json!({ "J": way.j, "change": way.change, "tracks": way.tracks });
-    let sequences: serde_json::Map<String, Value> = rows
-        .iter()
-        .map(|(sequence, single, followed)| (sequence.clone(), json!({ "single": way(single), "video": way(followed) })))
-        .collect();
-    let ([single_j, single_change], [j, change]) = (means(rows, |row| &row.1), means(rows, |row| &row.2));
+fn as_json(evaluation: &Evaluation, args: &EvalArgs, name: &str, rows: &[Row], rate: f64) -> Value {
+    let object = |[single_j, j, single_change, change, truth_change, single_jitter, jitter]: [f64; 7]| {
+        json!({
+            "single": { "J": single_j, "change": single_change, "jitter": single_jitter },
+            "video": { "J": j, "change": change, "jitter": jitter },
+            "truth": { "change": truth_change },
+        })
+    };
+    let sequence = |row: &Row| {
+        let mut value = object(numbers(row));
+        value["tracks"] = json!(row.way.tracks);
+        (row.sequence.clone(), value)
+    };
+    let sequences: serde_json::Map<String, Value> = rows.iter().map(sequence).collect();
     json!({
-        "dataset": "davis", "split": evaluation.set.split, "way": name, "sequences": sequences, "frames_a_second": rate,
-        "mean": { "single": { "J": single_j, "change": single_change }, "video": { "J": j, "change": change } },
+        "dataset": "davis", "split": evaluation.set.split, "way": name, "sequences": sequences, "frames_a_second": rate, "mean": object(means(rows)),
         "options": evaluation.segmenter.options(), "seed": args.study.method.seed,
     })
 }

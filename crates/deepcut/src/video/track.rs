@@ -10,7 +10,8 @@
 //! | s      | `odds` of the state | the same     | log-odds of the foreground, once cut        |
 //! | γ      | `inertia` | number                 | share of what was known before              |
 //!
-//! The frame is cut with that prior, by the network of the frame before trained for fewer epochs. What the network sees in one frame only is damped by
+//! The frame is cut with that prior, by the network of the frame before trained for fewer epochs; a cut costs more than all else that a frame needs, so where the
+//! network says where objects are it is made in some frames only. What the network sees in one frame only is damped by
 //! γ, and what it misses in one frame lives on. Where most patches find nothing like them in the frame before, a new scene begins: the frame is cut as an
 //! image of its own, and ids are new.
 
@@ -39,13 +40,16 @@ pub struct Tracking {
     pub inertia: f32,
     /// Training epochs of a frame that starts from the one before, of the image and of its parts; each at least 1.
     pub epochs: [usize; 2],
+    /// The object is cut again in every so many frames, by the network of the last cut trained on; at least 1. Between them it is where the prior says,
+    /// which has the frame before in it. Parts are cut in every frame, and so are frames of a network that says nothing of objects.
+    pub recut: usize,
     /// A new scene begins where less of a frame is in the one before, in [0, 1]: 1 would be all of it.
     pub least_kinship: f32,
 }
 
 impl Default for Tracking {
     fn default() -> Self {
-        Self { inertia: 0.8, epochs: [6, 8], least_kinship: 0.4 }
+        Self { inertia: 0.8, epochs: [6, 8], recut: 4, least_kinship: 0.4 }
     }
 }
 
@@ -55,6 +59,8 @@ impl Tracking {
         inertia: f32,
         /// Sets the epochs of a warm start.
         epochs: [usize; 2],
+        /// Sets how often the object is cut again.
+        recut: usize,
         /// Sets how much of a frame must be in the one before.
         least_kinship: f32;
     }
@@ -67,6 +73,7 @@ impl Tracking {
         check("inertia", self.inertia, (0.0..1.0).contains(&self.inertia), "at least 0, below 1")?;
         let [image, parts] = self.epochs;
         check("epochs", format!("{image},{parts}"), image > 0 && parts > 0, "two numbers from 1 on")?;
+        check("recut", self.recut, self.recut > 0, "at least 1")?;
         check_range("least_kinship", self.least_kinship, 0.0, 1.0, "0 to 1")
     }
 }
@@ -118,6 +125,8 @@ pub struct Tracker {
     identities: Identities,
     scene: usize,
     last: Option<Tracked>,
+    /// Frames since the last cut.
+    since_cut: usize,
     /// The number of the next frame.
     frame: usize,
     /// What each frame's cut begins with, where the whole video was seen before.
@@ -134,7 +143,7 @@ impl Tracker {
         tracking.validate()?;
         options.recipe.precision = options.recipe.precision_on(&cpu);
         let (state, identities, last, smoothed) = (None, Identities::default(), None, None);
-        Ok(Self { cpu, options, tracking, state, identities, scene: 0, last, frame: 0, smoothed })
+        Ok(Self { cpu, options, tracking, state, identities, scene: 0, last, since_cut: 0, frame: 0, smoothed })
     }
 
     /// The next frame is the one of this number.
@@ -200,8 +209,15 @@ impl Tracker {
         }
     }
 
-    fn cut(&self, map: &FeatureMap, goes_on: bool) -> Result<Clustering, ClusterError> {
+    fn cut(&mut self, map: &FeatureMap, goes_on: bool) -> Result<Clustering, ClusterError> {
         let recipe = &self.options.recipe;
+        self.since_cut += 1;
+        if let Some(before) = self.state.as_ref().filter(|_| goes_on && self.since_cut < self.tracking.recut)
+            && let Some(followed) = recipe.of_prior(map, &before.clustering)
+        {
+            return Ok(followed);
+        }
+        self.since_cut = 0;
         let maps = std::slice::from_ref(map);
         let found = match self.state.as_ref().filter(|_| goes_on && recipe.method == crate::Method::Deepcut) {
             Some(before) => {

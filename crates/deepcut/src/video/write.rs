@@ -187,7 +187,16 @@ impl VideoWriter {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             make_folder(folder)?;
             // ffmpeg writes it beside its place, under a name of the same extension.
-            let unfinished = tempfile::Builder::new().prefix(".deepcut-").suffix(&format!(".{extension}")).tempfile_in(folder);
+            let suffix = format!(".{extension}");
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(".deepcut-").suffix(&suffix);
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                // The user's mask applies.
+                builder.permissions(std::fs::Permissions::from_mode(0o666));
+            }
+            let unfinished = builder.tempfile_in(folder);
             let unfinished = unfinished.map_err(|source| VideoError::Write { path: path.clone(), source })?.into_temp_path();
             let encoded = Encoded::create(&unfinished, self.size, self.outputs.rate)?;
             self.overlay = Some((encoded, unfinished));
