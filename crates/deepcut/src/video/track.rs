@@ -1,13 +1,13 @@
 //! Following objects from frame to frame.
 //!
 //! ```text
-//! l ← (1 − γ) l + γ · carried(s)        l: what the network says of this frame; s: the log-odds of the frame before, as it was cut
+//! s ← (1 − γ) l + γ · carried(s)        l: what the network says of this frame; s: the same of the frame before
 //! ```
 //!
 //! | symbol | code      | shape                  | meaning                                     |
 //! |--------|-----------|------------------------|---------------------------------------------|
-//! | l      | `odds`    | `[n]`, or finer        | log-odds of an object: the prior of the cut |
-//! | s      | `odds` of the state | the same     | log-odds of the foreground, once cut        |
+//! | l      | log-odds  | `[n]`, or finer        | log-odds of an object, by the network       |
+//! | s      | `odds`    | the same               | log-odds that the frame is cut with         |
 //! | γ      | `inertia` | number                 | share of what was known before              |
 //!
 //! The frame is cut with that prior, by the network of the frame before trained for fewer epochs; a cut costs more than all else that a frame needs, so where the
@@ -95,7 +95,7 @@ pub struct Tracked {
 struct State {
     directions: Directions,
     clustering: Clustering,
-    /// Log-odds of the foreground, and the cells along a patch's side; None without any.
+    /// What the cut began with; of a network that says nothing, what it made. None without any.
     odds: Option<Odds>,
 }
 
@@ -169,6 +169,7 @@ impl Tracker {
         let is_whole = |(own, odds): &Odds| *own == scale && odds.len() == map.patches() * scale * scale;
         let known = self.smoothed.as_mut().and_then(|smoothed| smoothed.odds(self.frame)).filter(is_whole);
         let odds = known.or_else(|| self.odds(&map, motion.as_ref()));
+        let has_prior = map.objectness().is_some();
         let map = match &odds {
             Some((1, odds)) => map.with_objectness(odds.clone())?,
             Some((scale, odds)) => map.with_fine_objectness(*scale, odds.clone())?,
@@ -181,7 +182,8 @@ impl Tracker {
         }
         let found = self.options.finish.to_pixels(&self.cpu, image, &clustering);
         let tracked = self.named(found, &directions, motion.as_ref());
-        let odds = known_odds(&clustering, odds);
+        // What a cut makes of the prior is not carried on: training drives log-odds apart, and what it joined to the object once would stay.
+        let odds = if has_prior { odds } else { odds_of_cut(&clustering) };
         self.state = Some(State { directions, clustering, odds });
         Ok(self.last.insert(tracked).clone())
     }
@@ -270,18 +272,10 @@ pub(super) fn bounded_odds(map: &FeatureMap) -> Option<Odds> {
     Some((scale, odds.iter().map(|odds| odds.clamp(-MOST_ODDS, MOST_ODDS)).collect()))
 }
 
-/// The log-odds of a cut's foreground: on the finer grid, where they are known there, or of the patches; those that the cut began with if it says none.
-fn known_odds(clustering: &Clustering, prior: Option<Odds>) -> Option<Odds> {
-    let bounded = |odds: f32| odds.clamp(-MOST_ODDS, MOST_ODDS);
-    if let Some(fine) = clustering.grid().fine() {
-        return Some((fine.scale(), fine.odds().iter().copied().map(bounded).collect()));
-    }
-    if let Some(prior) = prior.filter(|(scale, _)| *scale > 1) {
-        // Objects are told apart after the cut, which does not know what the finer grid does.
-        return Some(prior);
-    }
+/// The log-odds of a cut's foreground, `[n]`: all that is known where the network says nothing.
+fn odds_of_cut(clustering: &Clustering) -> Option<Odds> {
     let background = clustering.grid().groups().first()?;
-    Some((1, background.probability().iter().map(|p| bounded(((1.0 - p) / p).ln())).collect()))
+    Some((1, background.probability().iter().map(|p| ((1.0 - p) / p).ln().clamp(-MOST_ODDS, MOST_ODDS)).collect()))
 }
 
 #[cfg(test)]
