@@ -37,7 +37,7 @@ pub struct VideoArgs {
     /// Share of the frame before in what a frame's cut begins with, 0 to below 1: more is steadier, less follows faster [default: 0.8]
     #[arg(long, value_name = "SHARE")]
     pub inertia: Option<f32>,
-    /// Cut the object again in every Nth frame; between, it follows what the network says of each frame. Parts are cut in every frame [default: 4]
+    /// Cut the object again in every Nth frame, 0 only where a scene begins; between, it follows what the network says of each frame. Parts are cut in every frame [default: 0]
     #[arg(long, value_name = "N")]
     pub recut: Option<usize>,
     /// Look at the video in both directions: it is read twice, and each frame is cut by what those after it know, too. Not for standard input

@@ -1,17 +1,18 @@
 //! Following objects from frame to frame.
 //!
 //! ```text
-//! s ← (1 − γ) l + γ · carried(s)        l: what the network says of this frame; s: the same of the frame before
+//! l ← (1 − γ) l + γ · carried(s)        l: what the network says of this frame; s: the log-odds of the frame before, as it was cut
 //! ```
 //!
 //! | symbol | code      | shape                  | meaning                                     |
 //! |--------|-----------|------------------------|---------------------------------------------|
-//! | l      | log-odds  | `[n]`, or finer        | log-odds of an object, by the network       |
-//! | s      | `odds`    | the same               | log-odds that the frame is cut with         |
+//! | l      | `odds`    | `[n]`, or finer        | log-odds of an object: the prior of the cut |
+//! | s      | `odds` of the state | the same     | log-odds of the foreground, once cut        |
 //! | γ      | `inertia` | number                 | share of what was known before              |
 //!
-//! The frame is cut with that prior, by the network of the frame before trained for fewer epochs; a cut costs more than all else that a frame needs, so where the
-//! network says where objects are it is made in some frames only. What the network sees in one frame only is damped by
+//! Where the network says where objects are, the first frame of a scene is cut, and in the others the object is where the prior says: a cut costs as much as
+//! the network, and what it joins to the object once would stay, since training drives log-odds apart. Parts, and objects that the network does not know of,
+//! are cut in every frame with that prior, by the network of the frame before trained for fewer epochs. What the network sees in one frame only is damped by
 //! γ, and what it misses in one frame lives on. Where most patches find nothing like them in the frame before, a new scene begins: the frame is cut as an
 //! image of its own, and ids are new.
 
@@ -40,8 +41,8 @@ pub struct Tracking {
     pub inertia: f32,
     /// Training epochs of a frame that starts from the one before, of the image and of its parts; each at least 1.
     pub epochs: [usize; 2],
-    /// The object is cut again in every so many frames, by the network of the last cut trained on; at least 1. Between them it is where the prior says,
-    /// which has the frame before in it. Parts are cut in every frame, and so are frames of a network that says nothing of objects.
+    /// The object is cut again in every so many frames, by the network of the last cut trained on. Between them it is where the prior says, which has the
+    /// frame before in it. 0: only where a scene begins. Parts are cut in every frame, and so are frames of a network that says nothing of objects.
     pub recut: usize,
     /// A new scene begins where less of a frame is in the one before, in [0, 1]: 1 would be all of it.
     pub least_kinship: f32,
@@ -49,7 +50,7 @@ pub struct Tracking {
 
 impl Default for Tracking {
     fn default() -> Self {
-        Self { inertia: 0.8, epochs: [6, 8], recut: 4, least_kinship: 0.4 }
+        Self { inertia: 0.8, epochs: [6, 8], recut: 0, least_kinship: 0.4 }
     }
 }
 
@@ -73,7 +74,6 @@ impl Tracking {
         check("inertia", self.inertia, (0.0..1.0).contains(&self.inertia), "at least 0, below 1")?;
         let [image, parts] = self.epochs;
         check("epochs", format!("{image},{parts}"), image > 0 && parts > 0, "two numbers from 1 on")?;
-        check("recut", self.recut, self.recut > 0, "at least 1")?;
         check_range("least_kinship", self.least_kinship, 0.0, 1.0, "0 to 1")
     }
 }
@@ -95,7 +95,7 @@ pub struct Tracked {
 struct State {
     directions: Directions,
     clustering: Clustering,
-    /// What the cut began with; of a network that says nothing, what it made. None without any.
+    /// Log-odds of the foreground, and the cells along a patch's side; None without any.
     odds: Option<Odds>,
 }
 
@@ -169,7 +169,6 @@ impl Tracker {
         let is_whole = |(own, odds): &Odds| *own == scale && odds.len() == map.patches() * scale * scale;
         let known = self.smoothed.as_mut().and_then(|smoothed| smoothed.odds(self.frame)).filter(is_whole);
         let odds = known.or_else(|| self.odds(&map, motion.as_ref()));
-        let has_prior = map.objectness().is_some();
         let map = match &odds {
             Some((1, odds)) => map.with_objectness(odds.clone())?,
             Some((scale, odds)) => map.with_fine_objectness(*scale, odds.clone())?,
@@ -182,8 +181,7 @@ impl Tracker {
         }
         let found = self.options.finish.to_pixels(&self.cpu, image, &clustering);
         let tracked = self.named(found, &directions, motion.as_ref());
-        // What a cut makes of the prior is not carried on: training drives log-odds apart, and what it joined to the object once would stay.
-        let odds = if has_prior { odds } else { odds_of_cut(&clustering) };
+        let odds = known_odds(&clustering, odds);
         self.state = Some(State { directions, clustering, odds });
         Ok(self.last.insert(tracked).clone())
     }
@@ -214,7 +212,8 @@ impl Tracker {
     fn cut(&mut self, map: &FeatureMap, goes_on: bool) -> Result<Clustering, ClusterError> {
         let recipe = &self.options.recipe;
         self.since_cut += 1;
-        if let Some(before) = self.state.as_ref().filter(|_| goes_on && self.since_cut < self.tracking.recut)
+        if let Some(before) =
+            self.state.as_ref().filter(|_| goes_on && (self.tracking.recut == 0 || self.since_cut < self.tracking.recut))
             && let Some(followed) = recipe.of_prior(map, &before.clustering)
         {
             return Ok(followed);
@@ -272,10 +271,18 @@ pub(super) fn bounded_odds(map: &FeatureMap) -> Option<Odds> {
     Some((scale, odds.iter().map(|odds| odds.clamp(-MOST_ODDS, MOST_ODDS)).collect()))
 }
 
-/// The log-odds of a cut's foreground, `[n]`: all that is known where the network says nothing.
-fn odds_of_cut(clustering: &Clustering) -> Option<Odds> {
+/// The log-odds of a cut's foreground: on the finer grid, where they are known there, or of the patches; those that the cut began with if it says none.
+fn known_odds(clustering: &Clustering, prior: Option<Odds>) -> Option<Odds> {
+    let bounded = |odds: f32| odds.clamp(-MOST_ODDS, MOST_ODDS);
+    if let Some(fine) = clustering.grid().fine() {
+        return Some((fine.scale(), fine.odds().iter().copied().map(bounded).collect()));
+    }
+    if let Some(prior) = prior.filter(|(scale, _)| *scale > 1) {
+        // Objects are told apart after the cut, which does not know what the finer grid does.
+        return Some(prior);
+    }
     let background = clustering.grid().groups().first()?;
-    Some((1, background.probability().iter().map(|p| ((1.0 - p) / p).ln().clamp(-MOST_ODDS, MOST_ODDS)).collect()))
+    Some((1, background.probability().iter().map(|p| bounded(((1.0 - p) / p).ln())).collect()))
 }
 
 #[cfg(test)]
