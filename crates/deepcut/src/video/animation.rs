@@ -391,11 +391,10 @@ mod tests {
     #[test]
     fn a_gif_that_ends_early_gives_what_is_whole() {
         let whole = gif(0);
-        for length in 0..whole.len() {
-            let (frames, error) = all(&whole[..length]);
-            // Without its last byte all is there.
-            assert_eq!(error.is_none(), frames.len() == 3, "{length}");
-        }
+        // A file may end after any frame, without the byte that says so; everywhere else something is missing.
+        let ends = (0..whole.len()).map(|length| all(&whole[..length])).filter(|(_, error)| error.is_none());
+        assert_eq!(ends.map(|(frames, _)| frames.len()).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!((1..whole.len()).all(|length| all(&whole[..length]).0.len() <= all(&whole[..length + 1]).0.len()));
     }
 
     #[test]

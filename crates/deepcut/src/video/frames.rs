@@ -98,6 +98,9 @@ impl Frames {
 
     fn begun(first: Vec<u8>, rest: Box<dyn Read + Send>, decoder: Decoder) -> Result<Self, VideoError> {
         let is_animation = Animation::is(&first);
+        if !is_animation && !first.starts_with(MAGIC) {
+            return Err(VideoError::NotY4m);
+        }
         let whole = std::io::Cursor::new(first).chain(rest);
         if is_animation {
             let mut bytes = Vec::new();
