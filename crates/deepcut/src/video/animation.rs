@@ -391,9 +391,12 @@ mod tests {
     #[test]
     fn a_gif_that_ends_early_gives_what_is_whole() {
         let whole = gif(0);
-        // A file may end after any frame, without the byte that says so; everywhere else something is missing.
+        // A file may end after the last pixel of any frame, without the bytes that say so; everywhere else something is missing.
         let ends = (0..whole.len()).map(|length| all(&whole[..length])).filter(|(_, error)| error.is_none());
-        assert_eq!(ends.map(|(frames, _)| frames.len()).collect::<Vec<_>>(), [1, 2, 3]);
+        let mut frames: Vec<usize> = ends.map(|(frames, _)| frames.len()).collect();
+        assert!(frames.len() < 10, "{frames:?}");
+        frames.dedup();
+        assert_eq!(frames, [1, 2, 3]);
         assert!((1..whole.len()).all(|length| all(&whole[..length]).0.len() <= all(&whole[..length + 1]).0.len()));
     }
 
