@@ -85,7 +85,7 @@ pub enum VideoError {
     File(#[from] crate::batch::FileError),
     /// A frame cannot be segmented.
     #[error(transparent)]
-    Segment(#[from] crate::Error),
+    Segment(#[from] crate::segmenter::Error),
     /// A frame made the program panic.
     #[error(transparent)]
     Panicked(#[from] crate::batch::Panicked),

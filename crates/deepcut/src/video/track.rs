@@ -19,6 +19,7 @@
 use super::identity::Identities;
 use super::motion::{Directions, Motion};
 use super::smooth::{Odds, Smoothed};
+use crate::baseline::Method;
 use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::image::Image;
@@ -220,7 +221,7 @@ impl Tracker {
         }
         self.since_cut = 0;
         let maps = std::slice::from_ref(map);
-        let found = match self.state.as_ref().filter(|_| goes_on && recipe.method == crate::Method::Deepcut) {
+        let found = match self.state.as_ref().filter(|_| goes_on && recipe.method == Method::Deepcut) {
             Some(before) => {
                 let [image, parts] = self.tracking.epochs;
                 let most = recipe.epochs;
