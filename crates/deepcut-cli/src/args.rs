@@ -2,6 +2,7 @@
 
 use crate::annotation::AnnotationArgs;
 use crate::memory::MemoryArg;
+use crate::video::VideoArgs;
 use crate::words;
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -45,6 +46,11 @@ pub enum Command {
     /// A teacher cuts the photographs, and a plane through the network's features learns what its objects have in common. The file is for --prior
     /// of the other commands, with the same network.
     Fit(Box<FitArgs>),
+    /// Follow objects or parts through a video: masks of every frame, ids that live on, and files for annotation tools
+    ///
+    /// INPUT is a folder of frames (in natural order), a GIF, WebP or APNG animation, a Y4M stream (a file, or `-` for standard input), or any other
+    /// video file, which the program ffmpeg decodes if it is installed.
+    Video(Box<VideoArgs>),
     /// List, download, find and verify feature networks
     Models {
         #[command(subcommand)]
@@ -469,6 +475,18 @@ pub struct EvalArgs {
     #[arg(long, value_name = "METHOD", num_args = 0..=1, require_equals = true, default_missing_value = Grouping::default().name())]
     #[arg(value_parser = grouping_parser(), conflicts_with_all = ["compare", "resume", "results"])]
     pub cosegment: Option<Grouping>,
+    /// With davis: follow the object through each sequence instead of cutting every frame for itself, and print both
+    #[arg(long, conflicts_with_all = ["compare", "seeds", "report", "csv", "results", "resume", "cache"])]
+    pub video: bool,
+    /// With --video: look at each sequence in both directions
+    #[arg(long, requires = "video")]
+    pub bidirectional: bool,
+    /// With --video: cut the object again in every Nth frame
+    #[arg(long, value_name = "N", requires = "video")]
+    pub recut: Option<usize>,
+    /// With --video: share of the frame before, 0 to below 1
+    #[arg(long, value_name = "SHARE", requires = "video")]
+    pub inertia: Option<f32>,
     /// Write a page with tables, plots and images into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,

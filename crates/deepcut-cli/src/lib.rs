@@ -23,6 +23,7 @@ mod processor;
 mod reporter;
 mod segment;
 mod stop;
+mod video;
 mod words;
 
 use args::{Cli, Command};
@@ -45,6 +46,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Command::Sweep(args) => eval::sweep(&args).map(status),
         Command::Features(args) => features::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Video(args) => video::run(&args),
         Command::Models { command } => models::run(&command).map(status),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -81,6 +81,8 @@ pub mod segmentation;
 mod segmenter;
 mod setting;
 mod train;
+#[cfg(feature = "batch")]
+pub mod video;
 
 pub use backbone::{Backbone, Framing, View};
 pub use baseline::Method;

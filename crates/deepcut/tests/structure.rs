@@ -36,6 +36,7 @@ const ORDER: [&str; 29] = [
     "segmenter",
     "fit",
     "batch",
+    "video",
 ];
 
 /// Pairs that do not know each other, although one comes first.

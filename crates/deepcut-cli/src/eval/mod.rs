@@ -6,6 +6,7 @@ mod report;
 mod results;
 mod sweep;
 mod table;
+mod video;
 
 use crate::args::{DatasetArg, EvalArgs, Profile, StudyArgs, TaskArg};
 use crate::cache::Cache;
@@ -75,6 +76,9 @@ pub fn check_free(option: &str, path: &Path, overwrite: bool) -> anyhow::Result<
 
 /// Evaluates what the command line names, and prints it. True if every image of the data set was measured.
 pub fn run(args: &EvalArgs) -> anyhow::Result<bool> {
+    if args.video {
+        return video::run(args);
+    }
     let (evaluation, outcome) = evaluate(args)?;
     evaluation.print(&args.study, &outcome, || outcome.tables.markdown(args.seeds.is_some()))
 }

@@ -13,6 +13,7 @@ mod models;
 mod objects;
 mod options;
 mod parity;
+mod video;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -59,12 +59,12 @@ fn remove_left(path: &Path) {
     }
 }
 
-pub(super) fn make_folder(folder: &Path) -> Result<(), FileError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(folder).map_err(|source| FileError::MakeFolder { folder: folder.into(), source })
 }
 
 /// Writes and removes a small file. True if the disk takes `A` and `a` for one name.
-pub(super) fn try_writing(folder: &Path) -> Result<bool, FileError> {
+pub(crate) fn try_writing(folder: &Path) -> Result<bool, FileError> {
     let refused = |source| FileError::WriteFolder { folder: folder.into(), source };
     let mut file = begin(folder).map_err(refused)?;
     file.as_file_mut().write_all(&[0; 512]).and_then(|()| file.as_file().sync_data()).map_err(refused)?;
@@ -102,7 +102,7 @@ pub fn write(path: &Path, bytes: &[u8], overwrite: bool) -> Result<(), FileError
 }
 
 /// An empty file beside a path, to be moved there once it is whole.
-pub(super) fn create_beside(path: &Path) -> Result<NamedTempFile, FileError> {
+pub(crate) fn create_beside(path: &Path) -> Result<NamedTempFile, FileError> {
     let folder = parent(path);
     make_folder(folder)?;
     begin(folder).map_err(|source| FileError::WriteFolder { folder: folder.into(), source })
@@ -114,7 +114,7 @@ pub(super) fn write_beside(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, F
     Ok(file)
 }
 
-pub(super) fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> Result<(), FileError> {
+pub(crate) fn move_to(file: NamedTempFile, path: &Path, overwrite: bool) -> Result<(), FileError> {
     // Else a power failure could leave the name without the content.
     file.as_file().sync_data().map_err(|source| FileError::Write { path: path.into(), source })?;
     let moved = if overwrite {

@@ -294,7 +294,7 @@ const OWN_RESULTS: LeftOut = LeftOut { what: "of this program's results", remedy
 const PICTURE_FOLDERS: [&str; 2] = ["SegmentationClass", "SegmentationObject"];
 
 /// Whether a file is named as one of our own results, so that a second run over a folder does not segment the first one's.
-fn is_result(path: &Path) -> bool {
+pub(crate) fn is_result(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_ascii_lowercase();
     let name = name.to_string_lossy();
     let suffixes = Format::ALL.iter().filter(|format| **format != Format::Json).map(|format| format.suffix());

@@ -162,7 +162,7 @@ pub(super) enum Step<R> {
 ///
 /// # Errors
 /// What `work` returns, or [`Panicked`].
-pub(super) fn guarded<R, E: From<Panicked>>(work: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+pub(crate) fn guarded<R, E: From<Panicked>>(work: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         Err(Panicked { message: text.or_else(|| panic.downcast_ref::<String>().cloned()) }.into())

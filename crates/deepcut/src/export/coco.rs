@@ -33,12 +33,16 @@ impl Annotate for Coco {
 }
 
 /// The members of a list, one in a line, and nothing kept of those written.
-struct List {
+pub(super) struct List {
     first: bool,
 }
 
 impl List {
-    fn push(&mut self, out: &mut dyn Write, item: &Value) -> Result<(), ExportError> {
+    pub fn new() -> Self {
+        Self { first: true }
+    }
+
+    pub fn push(&mut self, out: &mut dyn Write, item: &Value) -> Result<(), ExportError> {
         out.write_all(if std::mem::take(&mut self.first) { b"\n" } else { b",\n" })?;
         Ok(serde_json::to_writer(out, item)?)
     }
@@ -47,14 +51,14 @@ impl List {
 fn annotations(sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> {
     let info = json!({ "description": sheets.model(), "version": env!("CARGO_PKG_VERSION") });
     write!(out, "{{\"info\": {info},\n\"licenses\": [],\n\"images\": [")?;
-    let (mut list, mut image) = (List { first: true }, 0);
+    let (mut list, mut image) = (List::new(), 0);
     sheets.each(&mut |sheet| {
         image += 1;
         let item = json!({ "id": image, "file_name": sheet.image_name(), "width": sheet.width, "height": sheet.height });
         list.push(out, &item)
     })?;
     write!(out, "\n],\n\"annotations\": [")?;
-    let (mut list, mut image, mut id) = (List { first: true }, 0, 0);
+    let (mut list, mut image, mut id) = (List::new(), 0, 0);
     let masks = sheets.options().coco_masks;
     sheets.each(&mut |sheet| {
         image += 1;
@@ -71,7 +75,7 @@ fn annotations(sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportErr
     Ok(())
 }
 
-fn annotation(sheet: &Sheet<'_>, object: &Object, masks: CocoMasks, image: usize, id: usize) -> Value {
+pub(super) fn annotation(sheet: &Sheet<'_>, object: &Object, masks: CocoMasks, image: usize, id: usize) -> Value {
     let bounds = object.bounds;
     let mut item = json!({
         "id": id, "image_id": image, "category_id": object.class, "segmentation": segmentation(object, masks), "area": object.area,
@@ -107,7 +111,7 @@ fn coordinates(ring: &contour::Ring) -> Value {
 
 fn results(sheets: &dyn Sheets, out: &mut dyn Write) -> Result<(), ExportError> {
     out.write_all(b"[")?;
-    let (mut list, mut image) = (List { first: true }, 0);
+    let (mut list, mut image) = (List::new(), 0);
     sheets.each(&mut |sheet| {
         image += 1;
         for object in &sheet.objects {

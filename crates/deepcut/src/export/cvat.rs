@@ -46,7 +46,7 @@ impl Annotate for Cvat {
     }
 }
 
-fn label(number: usize, name: &str) -> String {
+pub(super) fn label(number: usize, name: &str) -> String {
     let [red, green, blue] = png::color((number - 1) as u8 % png::PALETTE.len() as u8 + 1);
     let attribute = [
         "<name>score</name>",
@@ -92,14 +92,14 @@ fn shape(text: &mut String, object: &Object, element: &str, geometry: &str) {
     );
 }
 
-fn mask(object: &Object) -> String {
+pub(super) fn mask(object: &Object) -> String {
     let bounds = object.bounds;
     let counts: Vec<String> = object.rle.row_counts_within(bounds).iter().map(ToString::to_string).collect();
     let (left, top, width, height) = (bounds.left, bounds.top, bounds.width, bounds.height);
     format!("rle=\"{}\" left=\"{left}\" top=\"{top}\" width=\"{width}\" height=\"{height}\"", counts.join(", "))
 }
 
-fn points(ring: &Ring) -> String {
+pub(super) fn points(ring: &Ring) -> String {
     let points: Vec<String> = ring.iter().map(|point| format!("{},{}", point.x, point.y)).collect();
     points.join(";")
 }

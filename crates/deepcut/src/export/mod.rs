@@ -28,6 +28,8 @@ mod report;
 mod tags;
 pub mod tensors;
 #[cfg(feature = "batch")]
+pub mod tracks;
+#[cfg(feature = "batch")]
 mod voc;
 #[cfg(feature = "batch")]
 mod xml;

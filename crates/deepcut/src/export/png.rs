@@ -92,6 +92,11 @@ pub fn numbered_overlay(image: &Image, segmentation: &Segmentation) -> Result<Ve
 }
 
 fn painted(image: &Image, segmentation: &Segmentation, numbered: bool) -> Result<Vec<u8>, ExportError> {
+    encode(segmentation, ColorType::Rgb, None, &painted_rgb(image, segmentation, numbered)?)
+}
+
+/// The pixels of [`overlay`], or of [`numbered_overlay`]: `[height, width, 3]` bytes.
+pub(crate) fn painted_rgb(image: &Image, segmentation: &Segmentation, numbered: bool) -> Result<Vec<u8>, ExportError> {
     check_size(image, segmentation)?;
     let (height, width) = (segmentation.height(), segmentation.width());
     let labels = segmentation.labels();
@@ -128,7 +133,7 @@ fn painted(image: &Image, segmentation: &Segmentation, numbered: bool) -> Result
     if numbered {
         tags::draw(&mut out, segmentation, color);
     }
-    encode(segmentation, ColorType::Rgb, None, &out)
+    Ok(out)
 }
 
 /// The image in its own colors, transparent outside the foreground and where it is so itself.

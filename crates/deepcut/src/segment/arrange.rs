@@ -60,7 +60,7 @@ pub(super) fn arrange(
 }
 
 /// Takes components out of a mask whose highest value is below the share `least` of the highest of all.
-fn drop_low(mask: &mut [bool], (height, width): (usize, usize), values: &[f32], least: f32) {
+pub(super) fn drop_low(mask: &mut [bool], (height, width): (usize, usize), values: &[f32], least: f32) {
     let found = Components::find(height, width, |at| mask[at]);
     let mut peaks = vec![f32::NEG_INFINITY; found.list().len()];
     found.each_cell(|component, cell| peaks[component] = peaks[component].max(values[cell]));

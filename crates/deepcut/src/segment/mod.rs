@@ -36,14 +36,20 @@ mod stage;
 mod upsample;
 
 use crate::baseline::{Appearance, Method, maskcut};
+#[cfg(feature = "batch")]
+use crate::components::keep_largest;
 use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::graph::{Graph, GraphError, NodeFeatures};
+#[cfg(feature = "batch")]
+use crate::kernels::logistic;
 use crate::kernels::packed::Float;
 use crate::objective::cleanness;
 use crate::progress::{Cancelled, Observer, Step, begin, go_on};
 use crate::segmentation::{Kind, Meaning};
 use crate::setting::OptionError;
+#[cfg(feature = "batch")]
+use arrange::{Arranged, drop_low};
 use arrange::{arrange, spread};
 use fine::fine_foreground;
 pub use finish::{Finish, Refine};
@@ -292,6 +298,39 @@ impl Recipe {
         let mut clustering = self.clustering(grid, groups, confidence, start.seed(), networks);
         clustering.grid.fine = fine;
         Ok(Clustering { main_object, ..clustering })
+    }
+
+    /// The object, or the objects, where the prior says, without a cut: for a frame of a video whose prior has the frame before in it. Networks and
+    /// confidence are those of the clustering before. None if the recipe finds something else, or there is no prior.
+    #[cfg(feature = "batch")]
+    pub(crate) fn of_prior(&self, map: &FeatureMap, before: &Clustering) -> Option<Clustering> {
+        let whole = matches!(self.mode, Mode::Object | Mode::Objects) && self.method == Method::Deepcut;
+        if !whole || self.prior_weight == 0.0 || self.object_clusters() != 2 || map.is_of_constant_image() {
+            return None;
+        }
+        let (log_odds, grid) = (map.objectness()?, map.grid());
+        let foreground: Vec<f32> = log_odds.iter().map(|&l| logistic(l)).collect();
+        let (seed, networks) = (before.seed, before.networks.clone());
+        if self.mode == Mode::Objects {
+            let objects = Objects::of_field(&Field::new(&foreground, Some(log_odds), grid.1), grid);
+            let clustering = self.clustering(grid, objects.groups, before.confidence, seed, networks);
+            return Some(clustering.with_objects(&objects.scores));
+        }
+        let found: Vec<bool> = log_odds.iter().map(|&l| l > 0.0).collect();
+        let mut inside = found.clone();
+        drop_low(&mut inside, grid, log_odds, self.least_peak);
+        if self.single_object {
+            keep_largest(&mut inside, grid.0, grid.1);
+        }
+        let dropped = found.iter().zip(&inside).map(|(found, inside)| *found && !inside).collect();
+        let arranged = Arranged { background: 0, foreground, inside, dropped };
+        let groups = arranged.two_groups().to_vec();
+        let fine = fine_foreground(map, &groups, &arranged.dropped);
+        let kept = log_odds.iter().zip(&arranged.inside).map(|(&l, &inside)| if inside { l } else { l.min(0.0) });
+        let main_object = main_object(&kept.collect::<Vec<_>>(), grid.1);
+        let mut clustering = self.clustering(grid, groups, before.confidence, seed, networks);
+        clustering.grid.fine = fine;
+        Some(Clustering { main_object, ..clustering })
     }
 
     fn clustering(

@@ -1,6 +1,6 @@
 //! GIF89a and GIF87a: the first frame, where it lies on the logical screen; what it does not cover is transparent.
 //!
-//! Blocks are read here and LZW is unpacked by `weezl`. A frame that reaches beyond the screen makes it larger, as in browsers.
+//! `video/animation.rs` takes the other frames. Blocks are read here and LZW is unpacked by `weezl`. A frame that reaches beyond the screen makes it larger, as in browsers.
 
 use super::ImageError;
 use super::picture::{Channels, Header, Picture, room};
@@ -10,42 +10,70 @@ use weezl::decode::Decoder;
 /// A code of twelve bits stands for at most 4,096 pixels.
 const PIXELS_PER_BYTE: u64 = 2731;
 
-struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// Of the whole image.
-    height: usize,
-    width: usize,
+    pub height: usize,
+    pub width: usize,
     /// Of the frame in it.
-    top: usize,
-    left: usize,
-    rows: usize,
-    columns: usize,
+    pub top: usize,
+    pub left: usize,
+    pub rows: usize,
+    pub columns: usize,
     interlaced: bool,
     palette: &'a [u8],
     transparent: Option<u8>,
+    /// What becomes of it before the next frame: 2, nothing is left of it; 3, what was there before is shown again.
+    pub disposal: u8,
+    /// Hundredths of a second until the next frame.
+    pub delay: u16,
     /// From the size of the first code on.
     data: &'a [u8],
+}
+
+/// Colors and opacity of a frame's own pixels, `[rows, columns]`.
+pub(crate) struct Pixels {
+    pub rgb: Vec<u8>,
+    pub opaque: Vec<bool>,
+    pub damage: Option<String>,
 }
 
 fn broken(what: &str) -> ImageError {
     ImageError::Broken(what.to_owned())
 }
 
-fn frame(bytes: &[u8]) -> Result<Frame<'_>, ImageError> {
-    let cut = || broken("it ends before its first frame");
+fn cut() -> ImageError {
+    broken("it ends before its first frame")
+}
+
+fn short(bytes: &[u8], at: usize) -> usize {
+    usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+}
+
+/// Bytes of the palette that these flags tell of.
+fn table(flags: u8) -> usize {
+    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
+}
+
+/// The palette of all frames, and where what follows it begins.
+fn screen(bytes: &[u8]) -> Result<(&[u8], usize), ImageError> {
     let screen = bytes.get(6..13).ok_or_else(cut)?;
-    let short = |b: &[u8], i: usize| usize::from(u16::from_le_bytes([b[i], b[i + 1]]));
-    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
-    let mut at = 13;
-    let mut palette = bytes.get(at..at + table(screen[4])).ok_or_else(cut)?;
-    at += palette.len();
-    let mut transparent = None;
+    let palette = bytes.get(13..13 + table(screen[4])).ok_or_else(cut)?;
+    Ok((palette, 13 + palette.len()))
+}
+
+/// The next frame from `at` on; None at the end.
+fn frame_from(bytes: &[u8], mut at: usize) -> Result<Option<Frame<'_>>, ImageError> {
+    let (mut palette, _) = screen(bytes)?;
+    let screen = bytes.get(6..13).ok_or_else(cut)?;
+    let (mut transparent, mut disposal, mut delay) = (None, 0, 0);
     loop {
         match *bytes.get(at).ok_or_else(cut)? {
             0x21 => {
                 let label = *bytes.get(at + 1).ok_or_else(cut)?;
                 at += 2;
-                if let (0xf9, Some(&[_, flags, _, _, index])) = (label, bytes.get(at..at + 5)) {
+                if let (0xf9, Some(&[_, flags, low, high, index])) = (label, bytes.get(at..at + 5)) {
                     transparent = (flags & 1 == 1).then_some(index);
+                    (disposal, delay) = (flags >> 2 & 7, u16::from_le_bytes([low, high]));
                 }
                 loop {
                     let length = usize::from(*bytes.get(at).ok_or_else(cut)?);
@@ -70,13 +98,95 @@ fn frame(bytes: &[u8]) -> Result<Frame<'_>, ImageError> {
                 let (height, width) = (short(screen, 2).max(top + rows), short(screen, 0).max(left + columns));
                 let interlaced = descriptor[8] & 0x40 != 0;
                 let data = &bytes[at..];
-                return Ok(Frame { height, width, top, left, rows, columns, interlaced, palette, transparent, data });
+                return Ok(Some(Frame {
+                    height,
+                    width,
+                    top,
+                    left,
+                    rows,
+                    columns,
+                    interlaced,
+                    palette,
+                    transparent,
+                    disposal,
+                    delay,
+                    data,
+                }));
             }
-            0x3b => return Err(broken("it has no frame")),
+            0x3b => return Ok(None),
             // Bytes between blocks are met in files that every program shows.
             0 => at += 1,
             _ => return Err(broken("it has a block that GIF does not know")),
         }
+    }
+}
+
+fn frame(bytes: &[u8]) -> Result<Frame<'_>, ImageError> {
+    let (_, at) = screen(bytes)?;
+    frame_from(bytes, at)?.ok_or_else(|| broken("it has no frame"))
+}
+
+/// Where the first frame of a file begins to be looked for.
+#[cfg(feature = "batch")]
+pub(crate) fn begin(bytes: &[u8]) -> Result<usize, ImageError> {
+    Ok(screen(bytes)?.1)
+}
+
+/// The frame from `at` on, and where the next is looked for; None at the end.
+#[cfg(feature = "batch")]
+pub(crate) fn next(bytes: &[u8], at: usize) -> Result<Option<Frame<'_>>, ImageError> {
+    frame_from(bytes, at)
+}
+
+impl Frame<'_> {
+    /// Whether its bytes can hold its pixels.
+    #[cfg(feature = "batch")]
+    pub(crate) fn is_plausible(&self) -> bool {
+        (self.rows as u64 * self.columns as u64) <= PIXELS_PER_BYTE.saturating_mul(self.data.len() as u64)
+    }
+
+    /// Its pixels, and how many bytes follow the frame.
+    pub(crate) fn pixels(&self) -> Result<(Pixels, usize), ImageError> {
+        let n = self.rows * self.columns;
+        let mut indices = room(n)?;
+        indices.resize(n, 0);
+        let (found, rest) = unpack(self.data, &mut indices)?;
+        if n > 0 && found == 0 {
+            return Err(broken("none of its pixels can be decoded"));
+        }
+        let (mut rgb, mut opaque) = (room(n * 3)?, Vec::new());
+        rgb.resize(n * 3, 0);
+        opaque.try_reserve_exact(n).map_err(|_| ImageError::Memory { needed: n as u64 })?;
+        opaque.resize(n, false);
+        let order: Vec<usize> = if self.interlaced {
+            let passes = [(0, 8), (4, 8), (2, 4), (1, 2)];
+            passes.into_iter().flat_map(|(from, step)| (from..self.rows).step_by(step)).collect()
+        } else {
+            (0..self.rows).collect()
+        };
+        let mut beyond = false;
+        for (row, y) in indices[..found].chunks(self.columns.max(1)).zip(order) {
+            for (at, &index) in (y * self.columns..).zip(row) {
+                let color = 3 * usize::from(index);
+                match self.palette.get(color..color + 3) {
+                    _ if self.transparent == Some(index) => {}
+                    Some(color) => {
+                        rgb[3 * at..3 * at + 3].copy_from_slice(color);
+                        opaque[at] = true;
+                    }
+                    None => {
+                        beyond = true;
+                        opaque[at] = true;
+                    }
+                }
+            }
+        }
+        let damage = match (found < n, beyond) {
+            (true, _) => Some(format!("{} of {n} pixels are missing", n - found)),
+            (_, true) => Some("some pixels have colors that its palette does not have".to_owned()),
+            _ => None,
+        };
+        Ok((Pixels { rgb, opaque, damage }, rest.len()))
     }
 }
 
@@ -87,49 +197,21 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     let frame = frame(bytes)?;
-    let n = frame.rows * frame.columns;
-    let mut indices = room(n)?;
-    indices.resize(n, 0);
-    let (found, rest) = unpack(frame.data, &mut indices)?;
-    if n > 0 && found == 0 {
-        return Err(broken("none of its pixels can be decoded"));
-    }
-
+    let (own, rest) = frame.pixels()?;
     let pixels = frame.height * frame.width;
     let (mut data, mut alpha) = (room(pixels * 3)?, room(pixels)?);
     data.resize(pixels * 3, 0);
     alpha.resize(pixels, 0);
-    let order: Vec<usize> = if frame.interlaced {
-        [(0, 8), (4, 8), (2, 4), (1, 2)].into_iter().flat_map(|(from, step)| (from..frame.rows).step_by(step)).collect()
-    } else {
-        (0..frame.rows).collect()
-    };
-    let mut beyond = false;
-    for (row, y) in indices[..found].chunks(frame.columns.max(1)).zip(order) {
-        let start = (frame.top + y) * frame.width + frame.left;
-        for (at, &index) in (start..).zip(row) {
-            let color = 3 * usize::from(index);
-            match frame.palette.get(color..color + 3) {
-                _ if frame.transparent == Some(index) => {}
-                Some(color) => {
-                    data[3 * at..3 * at + 3].copy_from_slice(color);
-                    alpha[at] = 255;
-                }
-                None => {
-                    beyond = true;
-                    alpha[at] = 255;
-                }
-            }
-        }
+    for at in (0..own.opaque.len()).filter(|&at| own.opaque[at]) {
+        let to = (frame.top + at / frame.columns) * frame.width + frame.left + at % frame.columns;
+        data[3 * to..3 * to + 3].copy_from_slice(&own.rgb[3 * at..3 * at + 3]);
+        alpha[to] = 255;
     }
     let mut picture = Picture { alpha: Some(alpha), ..Picture::new(frame.height, frame.width, Channels::Rgb, data) };
-    if found < n {
-        picture.damaged(format!("{} of {n} pixels are missing", n - found));
+    if let Some(damage) = own.damage {
+        picture.damaged(damage);
     }
-    if beyond {
-        picture.damaged("some pixels have colors that its palette does not have");
-    }
-    if is_followed(rest) {
+    if is_followed(&bytes[bytes.len() - rest..]) {
         picture.notes.push("it is an animation: its first frame was taken".to_owned());
     }
     Ok(picture)

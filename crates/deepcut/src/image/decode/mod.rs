@@ -12,7 +12,7 @@ mod decoder;
 mod depth;
 mod exif;
 mod foreign;
-mod gif;
+pub(crate) mod gif;
 pub(crate) mod jpeg;
 mod picture;
 mod png;
