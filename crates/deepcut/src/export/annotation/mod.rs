@@ -5,10 +5,12 @@
 
 #[cfg(test)]
 pub(crate) mod drawn;
+mod alone;
 mod format;
 mod options;
 pub(crate) mod regions;
 
+pub use alone::files_of_one;
 pub use format::{AnnotationFormat, UnknownAnnotation};
 pub use options::{AnnotationError, AnnotationOptions, CocoMasks, Paths, Shapes, UnknownChoice};
 pub use regions::{Regions, Shape, Written};
