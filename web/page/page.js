@@ -139,6 +139,7 @@ async function draw(lit) {
   const canvas = at("picture");
   canvas.width = result.width;
   canvas.height = result.height;
+  canvas.style.setProperty("--aspect", result.width / result.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   const image = context.getImageData(0, 0, canvas.width, canvas.height);
@@ -227,7 +228,9 @@ at("downloads").addEventListener("click", async (event) => {
   if (!format || !shown?.result) return;
   try {
     const made = await files(shown.result, format, shown.name);
-    if (made.length === 1) save(made[0].bytes, made[0].name.split("/").pop());
+    // Of COCO's two files, results.json is for programs that compare.
+    if (format === "coco") save(made[0].bytes, `${stem(shown.name)}.coco.json`);
+    else if (made.length === 1) save(made[0].bytes, made[0].name.split("/").pop());
     else save(zip(made), `${stem(shown.name)}.${format}.zip`);
   } catch (error) {
     fail(error.message);

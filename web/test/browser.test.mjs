@@ -84,7 +84,7 @@ test("an example is cut, again by other options, and downloaded in each format",
   await page.fill("#label", "duck");
   for (const format of ["cutout", "mask", "labels", "overlay"]) {
     const bytes = readFileSync(await download(format));
-    assert.deepEqual([...bytes.subarray(1, 4)], [80, 78, 71], format);
+    assert.equal(bytes.toString("latin1", 1, 4), "PNG", format);
     assert.deepEqual([bytes.readUInt32BE(16), bytes.readUInt32BE(20)], await page.evaluate(() => [picture.width, picture.height]), format);
   }
   const coco = JSON.parse(readFileSync(await download("coco"), "utf8"));

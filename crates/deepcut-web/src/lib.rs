@@ -192,7 +192,6 @@ impl Found {
         let files = files_of_one(format, &regions, &stem(name), &options, &model).map_err(failed)?;
         Ok(files.into_iter().map(|File { name, bytes }| Output { name, bytes }).collect())
     }
-
 }
 
 /// A file to download.

@@ -25,16 +25,13 @@ fn multiply_add(a: v128, b: v128, sum: v128) -> v128 {
     f32x4_add(sum, f32x4_mul(a, b))
 }
 
-/// See [`super::Kernels::gemm`]: one panel of columns, up to three rows at a time.
+/// See [`super::Kernels::gemm`]: one panel of columns, up to two rows at a time.
 ///
 /// # Safety
 /// `left` and `right` hold every element of their shapes, `right` at most 16 columns and as deep as `left`; `out` holds `left.rows` rows of that many
 /// columns, `stride` apart; a bias holds that many values.
 unsafe fn strip(left: Left<'_>, right: View<'_, f32>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
-        // Four rows are two tiles of two: a tile of one row waits for its loads.
-        4 => block::<2>,
-        3.. => block::<3>,
         2.. => block::<2>,
         _ => block::<1>,
     }
@@ -86,18 +83,22 @@ unsafe fn vectors<const R: usize, const V: usize>(
 /// # Safety
 /// As [`vectors`]; the last vector is not whole if `SOME`.
 #[inline(always)]
-unsafe fn products<const R: usize, const V: usize, const SOME: bool>(left: Left<'_>, right: View<'_, f32>, sums: &mut [[v128; V]; R]) {
+unsafe fn products<const R: usize, const V: usize, const SOME: bool>(
+    left: Left<'_>,
+    right: View<'_, f32>,
+    sums: &mut [[v128; V]; R],
+) {
     let tail = if SOME { right.columns % LANES } else { 0 };
     let (a, b) = (left.data.as_ptr(), right.data.as_ptr());
     for k in 0..left.depth {
         // SAFETY: k < depth and r < R <= rows, so both pointers stay inside what the caller vouches for.
         unsafe {
             let row = b.add(k * right.row_stride);
-            let a: [v128; R] = std::array::from_fn(|r| v128_load32_splat(a.add(r * left.row_stride + k * left.depth_stride).cast()));
-            for v in 0..V {
-                let b = load(row.add(v * LANES), if v + 1 == V { tail } else { 0 });
-                for r in 0..R {
-                    sums[r][v] = multiply_add(a[r], b, sums[r][v]);
+            let b: [v128; V] = std::array::from_fn(|v| load(row.add(v * LANES), if v + 1 == V { tail } else { 0 }));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let a = v128_load32_splat(a.add(r * left.row_stride + k * left.depth_stride).cast());
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = multiply_add(a, b, *sum);
                 }
             }
         }
@@ -243,11 +244,11 @@ unsafe fn vectors_quads<const R: usize, const V: usize>(
         // SAFETY: k < depth and r < R <= rows, so both pointers stay inside what the caller vouches for.
         unsafe {
             let row = b.add(k * right.row_stride + first).cast::<f32>();
-            let a: [Bytes; R] = std::array::from_fn(|r| Bytes::splat(*a.add(r * left.row_stride + k)));
-            for v in 0..V {
-                let b = Weights::of(load(row.add(v * LANES), last(v)));
-                for r in 0..R {
-                    sums[r][v] = sums[r][v].add(a[r], b);
+            let b: [Weights; V] = std::array::from_fn(|v| Weights::of(load(row.add(v * LANES), last(v))));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let a = Bytes::splat(*a.add(r * left.row_stride + k));
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = sum.add(a, b);
                 }
             }
         }
@@ -377,7 +378,9 @@ unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
         let values = f32x4(four[0], four[1], four[2], four[3]);
         ends = [f32x4_pmin(ends[0], values), f32x4_pmax(ends[1], values)];
     }
-    let lanes = |v: v128| [f32x4_extract_lane::<0>(v), f32x4_extract_lane::<1>(v), f32x4_extract_lane::<2>(v), f32x4_extract_lane::<3>(v)];
+    let lanes = |v: v128| {
+        [f32x4_extract_lane::<0>(v), f32x4_extract_lane::<1>(v), f32x4_extract_lane::<2>(v), f32x4_extract_lane::<3>(v)]
+    };
     let least = lanes(ends[0]).iter().chain(rest).fold(f32::INFINITY, |m, x| m.min(*x));
     let largest = lanes(ends[1]).iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| m.max(*x));
     let rounding = Rounding::between(least, largest, levels);
@@ -388,7 +391,8 @@ unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
     };
     let (whole, rest) = row.as_chunks::<{ 4 * LANES }>();
     for (values, quads) in whole.iter().zip(quads.chunks_exact_mut(LANES)) {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers(values[i * LANES..].first_chunk().expect("a quarter")));
+        let fours = values.as_chunks().0;
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers(&fours[i]));
         let bytes = u8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d));
         // SAFETY: four quads are written.
         unsafe { v128_store(quads.as_mut_ptr().cast(), bytes) };
@@ -468,8 +472,12 @@ unsafe fn masked_group<const G: usize>(row: &[u64], columns: &[f32], out: &mut [
     }
     for (sum, out) in sums.iter().zip(out) {
         let sum = f32x4_add(sum[0], sum[1]);
-        let [a, b, c, d] =
-            [f32x4_extract_lane::<0>(sum), f32x4_extract_lane::<1>(sum), f32x4_extract_lane::<2>(sum), f32x4_extract_lane::<3>(sum)];
+        let [a, b, c, d] = [
+            f32x4_extract_lane::<0>(sum),
+            f32x4_extract_lane::<1>(sum),
+            f32x4_extract_lane::<2>(sum),
+            f32x4_extract_lane::<3>(sum),
+        ];
         *out = (a + b) + (c + d);
     }
 }

@@ -3,9 +3,9 @@
 //! They are written from [`Regions`], not from pixels: a run keeps those of every image, streams over them at its end, and another name or
 //! tolerance needs no new segmentation.
 
+mod alone;
 #[cfg(test)]
 pub(crate) mod drawn;
-mod alone;
 mod format;
 mod options;
 pub(crate) mod regions;
