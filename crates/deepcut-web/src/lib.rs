@@ -68,7 +68,7 @@ impl Segmenter {
         let image = Image::with_alpha(height, width, colors, alpha).map_err(failed)?;
         let mut options = self.inner.options().clone();
         options.view.resolution = resolution.or(options.view.resolution);
-        let view = options.view.clone();
+        let view = options.view;
         view.validate().map_err(failed)?;
         let map = self.inner.features_with(&image, &view).map_err(failed)?;
         Ok(Features { image, map, resolution })
