@@ -5,7 +5,7 @@ use crate::image::ImageArgument;
 use crate::values::from_json;
 use crate::work::detached;
 use deepcut::components::BoundingBox;
-use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, Object, Regions, Sheet, Sheets};
+use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, Object, Regions, Sheet, files_of_one};
 
 use deepcut::export::{ExportError, Format, Provenance, Record, Report, png};
 use deepcut::{Meaning, Mode, Region, Segmentation, Segmenter};
@@ -288,12 +288,11 @@ impl Found {
         let files = detached(py, || {
             let regions = Regions::new(name, &found, record);
             let stem = Path::new(name).with_extension("").display().to_string();
-            let alone = Alone { regions: &regions, stem: &stem, options: &options, model: &model };
-            alone.files(format).map_err(export)
+            files_of_one(format, &regions, &stem, &options, &model).map_err(export)
         })?;
         let dict = PyDict::new(py);
-        for (name, bytes) in files {
-            dict.set_item(name, PyBytes::new(py, &bytes))?;
+        for file in files {
+            dict.set_item(file.name, PyBytes::new(py, &file.bytes))?;
         }
         Ok(dict)
     }
@@ -422,50 +421,4 @@ impl AnnotationArguments<'_> {
 
 fn export(error: ExportError) -> PyErr {
     of(deepcut::Error::Export(error))
-}
-
-/// One image as a whole run.
-struct Alone<'a> {
-    regions: &'a Regions,
-    stem: &'a str,
-    options: &'a AnnotationOptions,
-    model: &'a str,
-}
-
-impl Alone<'_> {
-    fn sheet(&self) -> Result<Sheet<'_>, ExportError> {
-        let sheet = Sheet::new(self.regions, self.options, self.stem, None, None);
-        sheet.ok_or_else(|| ExportError::Regions { path: self.regions.image.clone().into() })
-    }
-
-    fn files(&self, format: AnnotationFormat) -> Result<Vec<(String, Vec<u8>)>, ExportError> {
-        let annotator = format.annotator();
-        let sheet = self.sheet()?;
-        let of_image = annotator.image(&sheet)?.into_iter();
-        let mut files: Vec<_> = of_image.map(|file| (file.name.replace('*', self.stem), file.bytes)).collect();
-        for name in annotator.run_files() {
-            let mut bytes = Vec::new();
-            annotator.run(name, self, &mut bytes)?;
-            files.push(((*name).to_owned(), bytes));
-        }
-        Ok(files)
-    }
-}
-
-impl Sheets for Alone<'_> {
-    fn options(&self) -> &AnnotationOptions {
-        self.options
-    }
-
-    fn model(&self) -> &str {
-        self.model
-    }
-
-    fn classes(&self) -> Result<Vec<String>, ExportError> {
-        deepcut::export::annotation::class_names(self)
-    }
-
-    fn each(&self, visit: &mut dyn FnMut(&Sheet<'_>) -> Result<(), ExportError>) -> Result<(), ExportError> {
-        visit(&self.sheet()?)
-    }
 }

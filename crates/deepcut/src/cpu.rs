@@ -87,7 +87,7 @@ impl Isa {
         self.0.measure()
     }
 
-    /// Name of the set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+    /// Name of the set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16`, `neon`, `simd128` or `relaxed_simd`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name()

@@ -2,25 +2,25 @@
 //!
 //! An [`Export`] makes files of each image, of the whole run, or both. [`Format`] names the exporters that there are.
 
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 pub mod annotation;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod brush;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod coco;
 pub mod contour;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod cvat;
 #[cfg(feature = "batch")]
 pub(crate) mod examine;
 mod format;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod geojson;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod label_studio;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod labelme;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod numpy;
 pub mod png;
 pub(crate) mod record;
@@ -29,11 +29,11 @@ mod tags;
 pub mod tensors;
 #[cfg(feature = "batch")]
 pub mod tracks;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod voc;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod xml;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 mod yolo;
 
 pub use format::{Format, UnknownFormat};

@@ -157,13 +157,13 @@ fn check_size(image: &Image, segmentation: &Segmentation) -> Result<(), ExportEr
 }
 
 /// 8-bit palette image of `[height, width]` indices; the palette is red, green and blue of each.
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 pub(super) fn indexed(height: usize, width: usize, indices: &[u8], palette: Vec<u8>) -> Result<Vec<u8>, ExportError> {
     encode_pixels((height, width), ColorType::Indexed, Some(palette), indices)
 }
 
 /// 8-bit gray image of `[height, width]` values.
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 pub(super) fn gray(height: usize, width: usize, values: &[u8]) -> Result<Vec<u8>, ExportError> {
     encode_pixels((height, width), ColorType::Grayscale, None, values)
 }

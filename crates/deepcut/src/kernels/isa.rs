@@ -6,6 +6,8 @@ use std::fmt;
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::simd128;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2_int8, avx512, avx512_bf16, avx512_vnni};
 
@@ -22,6 +24,8 @@ static SETS: &[&Table] = &[
     &avx512_bf16::TABLE,
     #[cfg(target_arch = "aarch64")]
     &neon::TABLE,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    &simd128::TABLE,
 ];
 
 /// A set of kernels that this machine can run.
@@ -61,7 +65,7 @@ impl Kernels {
         self.0.int8
     }
 
-    /// Name of the set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16` or `neon`.
+    /// Name of the set: `native`, `avx2`, `avx512`, `avx512_vnni`, `avx512_bf16`, `neon`, `simd128` or `relaxed_simd`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name

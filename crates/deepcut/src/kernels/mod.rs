@@ -22,6 +22,7 @@
 //! | `avx512_vnni.rs`      | x86-64 with AVX512-BW, VL and VNNI too: products in int8            |
 //! | `avx512_bf16.rs`      | x86-64 with AVX512-BF16 too: products in bf16                       |
 //! | `neon.rs`             | 64-bit ARM                                                          |
+//! | `simd128.rs`          | WebAssembly with vectors, plain and relaxed                         |
 //! | `isa.rs`              | [`Kernels`]: a handle on the table of one set                       |
 //! | `rowwise.rs`          | its methods on rows of values                                       |
 //! | `bits.rs`             | its methods on rows of bits                                         |
@@ -73,8 +74,11 @@ mod rounding;
 mod rows;
 mod rowwise;
 mod shape;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[allow(unsafe_code)]
+mod simd128;
 mod table;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
 mod tiles;
 #[allow(unsafe_code)]
 pub(crate) mod widest;

@@ -64,7 +64,7 @@ impl QuadRows<'_> {
     }
 
     /// `rows` rows from `first` on.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "wasm32"))]
     pub fn slice(self, first: usize, rows: usize) -> Self {
         Self { quads: self.quads.slice(first, rows), roundings: &self.roundings[first..] }
     }

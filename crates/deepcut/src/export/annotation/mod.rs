@@ -3,12 +3,14 @@
 //! They are written from [`Regions`], not from pixels: a run keeps those of every image, streams over them at its end, and another name or
 //! tolerance needs no new segmentation.
 
+mod alone;
 #[cfg(test)]
 pub(crate) mod drawn;
 mod format;
 mod options;
 pub(crate) mod regions;
 
+pub use alone::files_of_one;
 pub use format::{AnnotationFormat, UnknownAnnotation};
 pub use options::{AnnotationError, AnnotationOptions, CocoMasks, Paths, Shapes, UnknownChoice};
 pub use regions::{Regions, Shape, Written};

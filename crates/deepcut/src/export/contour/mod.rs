@@ -37,7 +37,7 @@ mod simplify;
 mod tests;
 
 pub use bridge::bridge;
-#[cfg(feature = "batch")]
+#[cfg(feature = "annotate")]
 pub(super) use bridge::walk;
 pub use fill::{fill, iou};
 pub use simplify::simplify;
