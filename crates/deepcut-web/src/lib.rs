@@ -91,8 +91,7 @@ impl Segmenter {
         let clustering = clustering.map_err(failed)?;
         let _ = step.call1(&JsValue::NULL, &"refine".into());
         let segmentation = self.inner.to_pixels(&features.image, &clustering, &options);
-        let ignored: Vec<Value> =
-            options.without_effect().into_iter().map(|(option, why)| json!({ "option": option, "why": why })).collect();
+        let ignored = ignored(&options, &values);
         let about = json!({
             "backbone": self.inner.backbone().identity(), "kernels": self.inner.cpu().isa().name(), "options": options, "ignored": ignored,
         });
@@ -238,6 +237,16 @@ fn annotation_options(given: &Map<String, Value>, format: AnnotationFormat) -> R
     }
     options.validate(&[format]).map_err(|(option, error)| JsError::new(&format!("{option}: {error}")))?;
     Ok(options)
+}
+
+/// Options that were given and have no effect with the others, and why.
+fn ignored(options: &Options, given: &Map<String, Value>) -> Vec<Value> {
+    // The edges are spelled by what they are made of, too.
+    let spelled = |name: &'static str| if name == "edges" { vec![name, "tau", "alpha"] } else { vec![name] };
+    let all = options.without_effect().into_iter().flat_map(|(name, why)| spelled(name).into_iter().map(move |name| (name, why)));
+    all.filter(|(name, _)| given.get(*name).is_some_and(|value| !value.is_null()))
+        .map(|(name, why)| json!({ "option": name, "why": why }))
+        .collect()
 }
 
 /// Left, top, width, height.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "kernels",
     "random",
     "setting",

@@ -319,6 +319,9 @@ mod tests {
     use crate::export::annotation::drawn::drawn;
     use crate::segmentation::Kind;
 
+    /// Rows of digits, and the id of each label.
+    type Frame<'a> = (&'a [&'a str], &'a [(u8, u32)]);
+
     struct Drawn {
         options: AnnotationOptions,
         video: Video,
@@ -327,9 +330,9 @@ mod tests {
 
     impl Drawn {
         /// Frames of digits, each of which is the object of an id.
-        fn new(kind: Kind, frames: &[(&[&str], &[(u8, u32)])]) -> Self {
+        fn new(kind: Kind, frames: &[Frame]) -> Self {
             let video = Video { name: "a & b".into(), height: 2, width: 4, rate: [30000, 1001], frames: frames.len() };
-            let frame = |(frame, (rows, ids)): (usize, &(&[&str], &[(u8, u32)]))| FrameRegions {
+            let frame = |(frame, (rows, ids)): (usize, &Frame)| FrameRegions {
                 frame,
                 time: frame as f64 * 1001.0 / 30000.0,
                 scene: 1,

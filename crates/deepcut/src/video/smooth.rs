@@ -217,7 +217,7 @@ mod tests {
         let [first, last] = [0, 2].map(|number: usize| found[number].clone().unwrap().1);
         // Backward: 0.2 · −1 + 0.8 · 7; with what the forward pass says, −1: (−1 + 5.4 + 0.2) / 1.8.
         assert!((first[4] - 4.6 / 1.8).abs() < 0.1, "{first:?}");
-        assert!((last[6] - (0.2 * 7.0 + 0.8 * -1.0 + 7.0 - 0.2 * 7.0) / 1.8).abs() < 0.1, "{last:?}");
+        assert!((last[6] - (0.2 * 7.0 - 0.8 + 7.0 - 0.2 * 7.0) / 1.8).abs() < 0.1, "{last:?}");
         assert!(first.iter().enumerate().all(|(at, odds)| at == 4 || *odds < -3.0));
         // Without inertia every frame is as the network says.
         let alone = smoothed(&frames, 0.0)[0].clone().unwrap().1;

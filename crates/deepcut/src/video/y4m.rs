@@ -343,7 +343,7 @@ mod tests {
         assert!(refused("YUV4MPEG2 W4 H-4").contains("no height"));
         assert!(refused("YUV4MPEG2 W4 H4 C420p99").contains("color space"));
         assert!(matches!(open(b"YUV4MPEG2 W4294967295 H4294967295\n"), Err(VideoError::TooLarge { .. })));
-        assert!(open(&[&MAGIC[..], &[b' '; 2 * MAX_LINE]].concat()).is_err());
+        assert!(open(&[MAGIC, &[b' '; 2 * MAX_LINE]].concat()).is_err());
         // Within the limit, but not there: nothing is set aside for it.
         let mut frames = Y4m::new(&b"YUV4MPEG2 W60000 H60000\nFRAME\nabc"[..], u64::MAX).unwrap();
         assert!(matches!(frames.next_frame(), Err(VideoError::Truncated { frames: 0 })));
