@@ -4,12 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-segment() {
-    cargo run --release --quiet -- segment "$@" --format overlay --quiet
+run() {
+    cargo run --release --quiet -- "$@" --format overlay --quiet
 }
-segment examples/pictures/ducks?.jpg --mode parts -o "$work"
-segment examples/pictures/mug.jpg -o "$work/mug.png"
-segment examples/pictures/mug.jpg --refine none -o "$work/mug.patches.png"
+run cosegment examples/pictures/ducks?.jpg -k 4 -o "$work"
+run segment examples/pictures/mug.jpg -o "$work/mug.png"
+run segment examples/pictures/mug.jpg --refine none -o "$work/mug.patches.png"
 mkdir -p docs/pictures
 python3 - "$work"/*.png << 'PYTHON'
 import os, sys

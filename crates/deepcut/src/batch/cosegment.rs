@@ -87,7 +87,7 @@ impl Task for Label<'_> {
     fn run(&self, job: &mut Job<'_>) -> Result<Report, JobError> {
         let (segmenter, Parts { options, codebook, foregrounds }) = (self.segment.segmenter, self.parts);
         let (watch, cancelled) = (&mut job.watch, job.cancelled);
-        let mut observe = |step: crate::Step| {
+        let mut observe = |step: crate::progress::Step| {
             watch.begin(step.name());
             if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };

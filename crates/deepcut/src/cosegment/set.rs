@@ -12,6 +12,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of foregrounds that are kept in memory unless another bound is given: some 1,500 images.
+#[cfg(feature = "batch")]
 const MEMORY: usize = 1 << 28;
 
 /// Where a foreground is kept.
@@ -25,38 +26,29 @@ enum Place {
     },
 }
 
-/// The foregrounds of a set of images, each under a name of the caller's, such as its file's checksum. What is beyond [`Foregrounds::with_memory`] goes into an unnamed file
-/// in the system's folder for temporary files (with the feature `batch`), so that memory stays flat.
-#[derive(Debug)]
+/// The foregrounds of a set of images, each under a name of the caller's, such as its file's checksum. With the feature `batch`, what is
+/// beyond a bound (`with_memory`) goes into an unnamed file in the system's folder for temporary files, so that memory stays flat.
+#[derive(Debug, Default)]
 pub struct Foregrounds {
     /// By what they hold, so that neither order nor names decide anything; and how many images had the same.
     places: BTreeMap<String, Place>,
     /// What each name holds.
     names: BTreeMap<String, String>,
-    memory: usize,
+    /// Bytes to keep in memory, if they are not `MEMORY`.
+    #[cfg(feature = "batch")]
+    memory: Option<usize>,
+    #[cfg(feature = "batch")]
     used: usize,
     #[cfg(feature = "batch")]
     file: Option<Mutex<File>>,
 }
 
-impl Default for Foregrounds {
-    fn default() -> Self {
-        Self {
-            places: BTreeMap::new(),
-            names: BTreeMap::new(),
-            memory: MEMORY,
-            used: 0,
-            #[cfg(feature = "batch")]
-            file: None,
-        }
-    }
-}
-
 impl Foregrounds {
     /// With another bound of memory, in bytes.
+    #[cfg(feature = "batch")]
     #[must_use]
     pub fn with_memory(self, bytes: usize) -> Self {
-        Self { memory: bytes, ..self }
+        Self { memory: Some(bytes), ..self }
     }
 
     /// Number of different images; one that is there twice counts once.
@@ -80,9 +72,14 @@ impl Foregrounds {
         Ok(())
     }
 
+    #[cfg(not(feature = "batch"))]
     fn place(&mut self, bytes: Vec<u8>) -> io::Result<Place> {
-        #[cfg(feature = "batch")]
-        if self.used + bytes.len() > self.memory {
+        Ok(Place::Memory(bytes))
+    }
+
+    #[cfg(feature = "batch")]
+    fn place(&mut self, bytes: Vec<u8>) -> io::Result<Place> {
+        if self.used + bytes.len() > self.memory.unwrap_or(MEMORY) {
             if self.file.is_none() {
                 self.file = Some(Mutex::new(tempfile::tempfile()?));
             }

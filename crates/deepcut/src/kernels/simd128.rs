@@ -295,75 +295,71 @@ struct Dots {
 }
 
 #[cfg(target_feature = "relaxed-simd")]
-mod relaxed {
-    use super::*;
+impl Bytes {
+    #[inline(always)]
+    fn splat(quad: u32) -> Self {
+        Self(u32x4_splat(quad))
+    }
+}
 
-    impl Bytes {
-        #[inline(always)]
-        pub fn splat(quad: u32) -> Self {
-            Self(u32x4_splat(quad))
-        }
+#[cfg(target_feature = "relaxed-simd")]
+impl Weights {
+    #[inline(always)]
+    fn of(quads: v128) -> Self {
+        Self { quads }
+    }
+}
+
+#[cfg(target_feature = "relaxed-simd")]
+impl Dots {
+    #[inline(always)]
+    fn zero() -> Self {
+        Self { sums: i32x4_splat(0) }
     }
 
-    impl Weights {
-        #[inline(always)]
-        pub fn of(quads: v128) -> Self {
-            Self { quads }
-        }
+    #[inline(always)]
+    fn add(self, left: Bytes, right: Weights) -> Self {
+        Self { sums: i32x4_relaxed_dot_i8x16_i7x16_add(right.quads, left.0, self.sums) }
     }
 
-    impl Dots {
-        #[inline(always)]
-        pub fn zero() -> Self {
-            Self { sums: i32x4_splat(0) }
-        }
-
-        #[inline(always)]
-        pub fn add(self, left: Bytes, right: Weights) -> Self {
-            Self { sums: i32x4_relaxed_dot_i8x16_i7x16_add(right.quads, left.0, self.sums) }
-        }
-
-        #[inline(always)]
-        pub fn total(self) -> v128 {
-            self.sums
-        }
+    #[inline(always)]
+    fn total(self) -> v128 {
+        self.sums
     }
 }
 
 #[cfg(not(target_feature = "relaxed-simd"))]
-mod widened {
-    use super::*;
+impl Bytes {
+    #[inline(always)]
+    fn splat(quad: u32) -> Self {
+        Self(u16x8_extend_low_u8x16(u32x4_splat(quad)))
+    }
+}
 
-    impl Bytes {
-        #[inline(always)]
-        pub fn splat(quad: u32) -> Self {
-            Self(u16x8_extend_low_u8x16(u32x4_splat(quad)))
-        }
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl Weights {
+    #[inline(always)]
+    fn of(quads: v128) -> Self {
+        Self { wide: [i16x8_extend_low_i8x16(quads), i16x8_extend_high_i8x16(quads)] }
+    }
+}
+
+#[cfg(not(target_feature = "relaxed-simd"))]
+impl Dots {
+    #[inline(always)]
+    fn zero() -> Self {
+        Self { sums: [i32x4_splat(0); 2] }
     }
 
-    impl Weights {
-        #[inline(always)]
-        pub fn of(quads: v128) -> Self {
-            Self { wide: [i16x8_extend_low_i8x16(quads), i16x8_extend_high_i8x16(quads)] }
-        }
+    #[inline(always)]
+    fn add(self, left: Bytes, right: Weights) -> Self {
+        Self { sums: std::array::from_fn(|i| i32x4_add(self.sums[i], i32x4_dot_i16x8(left.0, right.wide[i]))) }
     }
 
-    impl Dots {
-        #[inline(always)]
-        pub fn zero() -> Self {
-            Self { sums: [i32x4_splat(0); 2] }
-        }
-
-        #[inline(always)]
-        pub fn add(self, left: Bytes, right: Weights) -> Self {
-            Self { sums: std::array::from_fn(|i| i32x4_add(self.sums[i], i32x4_dot_i16x8(left.0, right.wide[i]))) }
-        }
-
-        #[inline(always)]
-        pub fn total(self) -> v128 {
-            let [a, b] = self.sums;
-            i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<1, 3, 5, 7>(a, b))
-        }
+    #[inline(always)]
+    fn total(self) -> v128 {
+        let [a, b] = self.sums;
+        i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<1, 3, 5, 7>(a, b))
     }
 }
 
