@@ -21,7 +21,7 @@ before(async () => {
   if (skip) return;
   work = mkdtempSync(join(tmpdir(), "deepcut-page-"));
   site = await serve(here("../../target/web"));
-  browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] });
+  browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] });
 });
 after(async () => {
   await browser?.close();
