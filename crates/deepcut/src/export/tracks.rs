@@ -2,7 +2,7 @@
 //!
 //! Objects that are followed through a video have ids; a track is all that has one id. Frames are numbered from 0 in the order of the video.
 //!
-//! * `tracks.json` has a line for each frame, with the objects in it, then a line for each track: see [`json`].
+//! * `tracks.json` has a line for each frame, with the objects in it, then a line for each track: see [`json()`].
 //! * COCO's file has `videos` and `tracks` beside `images`, as the data sets of video segmentation have them (YouTube-VIS, BDD100K, TAO), but its annotations
 //!   are COCO's own, one for each object and frame, so that every reader of COCO takes it.
 //! * CVAT's file is `annotations.xml` 1.1 of a task in interpolation mode: `track` elements with a key frame for every frame, and an `outside` one

@@ -78,7 +78,7 @@ mod shape;
 #[allow(unsafe_code)]
 mod simd128;
 mod table;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
 mod tiles;
 #[allow(unsafe_code)]
 pub(crate) mod widest;

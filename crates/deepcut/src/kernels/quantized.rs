@@ -64,7 +64,7 @@ impl QuadRows<'_> {
     }
 
     /// `rows` rows from `first` on.
-    #[cfg(any(target_arch = "x86_64", target_arch = "wasm32"))]
+    #[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
     pub fn slice(self, first: usize, rows: usize) -> Self {
         Self { quads: self.quads.slice(first, rows), roundings: &self.roundings[first..] }
     }

@@ -23,8 +23,10 @@ pub(crate) struct Frame<'a> {
     palette: &'a [u8],
     transparent: Option<u8>,
     /// What becomes of it before the next frame: 2, nothing is left of it; 3, what was there before is shown again.
+    #[cfg_attr(not(feature = "batch"), expect(dead_code, reason = "of animations"))]
     pub disposal: u8,
     /// Hundredths of a second until the next frame.
+    #[cfg_attr(not(feature = "batch"), expect(dead_code, reason = "of animations"))]
     pub delay: u16,
     /// From the size of the first code on.
     data: &'a [u8],
