@@ -76,7 +76,7 @@ for (const [name, { features, cluster }] of Object.entries(found.times)) {
 if (program) {
   for (const precision of ["f32", "int8"]) {
     const run = () => {
-      const flags = ["segment", here("../../examples/pictures/duck.jpg"), "-o", work, "-f", "json", "--overwrite", "--quiet", "--no-progress", "-t", "1", "-r", String(found.side)];
+      const flags = ["segment", here("../../examples/pictures/duck.jpg"), "-o", work, "-f", "json", "--overwrite", "--quiet", "--no-progress", "--threads", "1", "-r", String(found.side)];
       execFileSync(program, [...flags, "--precision", precision]);
       return JSON.parse(readFileSync(join(work, "duck.json"), "utf8")).seconds;
     };
