@@ -111,7 +111,7 @@ async function cut() {
     shown.result = result;
     shown.mode = chosen.mode;
     draw(0);
-    tell(segmenter.palette);
+    tell();
     document.body.dataset.state = "done";
   } catch (error) {
     if (mine !== wish) return;

@@ -85,17 +85,6 @@ impl Found {
         })
     }
 
-    fn record(&self, name: &str) -> Record {
-        Record {
-            input: name.into(),
-            folder: String::new(),
-            bytes: 0,
-            sha256: String::new(),
-            settings: BTreeMap::new(),
-            version: env!("CARGO_PKG_VERSION").into(),
-        }
-    }
-
     fn dict<'py>(py: Python<'py>, region: &Region) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("label", region.label)?;
@@ -197,7 +186,7 @@ impl Found {
         polygons: bool,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let options = AnnotationArguments { label, labels, simplify, ..AnnotationArguments::default() }.options(&[])?;
-        let (found, record) = (self.segmentation(py)?, self.record(""));
+        let (found, record) = (self.segmentation(py)?, Record::of_no_file(""));
         type Ring = Vec<[f64; 2]>;
         let shapes = detached(py, || {
             let regions = Regions::new("", &found, record);
@@ -284,7 +273,7 @@ impl Found {
     ) -> PyResult<Bound<'py, PyDict>> {
         let format: AnnotationFormat = errors::word("format", format)?;
         let options = AnnotationArguments { label, labels, simplify, paths, coco_masks, shapes }.options(&[format])?;
-        let (found, record, model) = (self.segmentation(py)?, self.record(name), self.about.model());
+        let (found, record, model) = (self.segmentation(py)?, Record::of_no_file(name), self.about.model());
         let files = detached(py, || {
             let regions = Regions::new(name, &found, record);
             let stem = Path::new(name).with_extension("").display().to_string();
@@ -311,7 +300,7 @@ impl Found {
             kernels: about.kernels,
             options: about.options,
             seed: about.seed,
-            record: self.record(name),
+            record: Record::of_no_file(name),
         };
         let text = detached(py, || {
             // Of the image the report says its size, and what its file was like.

@@ -6,7 +6,7 @@ use deepcut::backbone::{self, vit::VitOptions};
 use deepcut::export::annotation::{AnnotationFormat, AnnotationOptions, Regions, Sheet, files_of_one};
 use deepcut::export::{File, Format, Page, Provenance, Record, Report};
 use deepcut::profile::Profile;
-use deepcut::{Cpu, FeatureMap, Image, Options, Precision, Rates, Segmentation};
+use deepcut::{Cpu, FeatureMap, Image, Options, Precision, Rates, Segmentation, Step};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -81,16 +81,16 @@ impl Segmenter {
         options.view.resolution = features.resolution.or(self.inner.options().view.resolution);
         options.recipe.precision = self.inner.options().recipe.precision;
         let mut last = "";
-        let clustering = self.inner.cluster_observed(&features.map, &options, &mut |now| {
+        let mut observe = |now: Step| {
             if now.name() != last {
                 last = now.name();
                 let _ = step.call1(&JsValue::NULL, &last.into());
             }
             ControlFlow::Continue(())
-        });
-        let clustering = clustering.map_err(failed)?;
-        let _ = step.call1(&JsValue::NULL, &"refine".into());
-        let segmentation = self.inner.to_pixels(&features.image, &clustering, &options);
+        };
+        let clustering = self.inner.cluster_observed(&features.map, &options, &mut observe).map_err(failed)?;
+        let finished = options.finish.to_pixels_observed(self.inner.cpu(), &features.image, &clustering, &mut observe);
+        let segmentation = finished.map_err(failed)?;
         let ignored = ignored(&options, &values);
         let about = json!({
             "backbone": self.inner.backbone().identity(), "kernels": self.inner.cpu().isa().name(), "options": options, "ignored": ignored,
@@ -137,7 +137,7 @@ impl Found {
         options.simplify = simplify;
         options.validate(&[]).map_err(|(_, error)| failed(error))?;
         let found = &self.segmentation;
-        let regions = Regions::new("", found, record(""));
+        let regions = Regions::new("", found, Record::of_no_file(""));
         let sheet = Sheet::new(&regions, &options, "", None, None).ok_or_else(|| JsError::new("the regions are broken"))?;
         let shapes: Vec<Value> = sheet
             .objects
@@ -172,7 +172,7 @@ impl Found {
             kernels: self.about["kernels"].as_str().and_then(deepcut::Isa::by_name).map_or("another", deepcut::Isa::name),
             options: self.about["options"].clone(),
             seed: self.seed,
-            record: record(name),
+            record: Record::of_no_file(name),
         };
         let report = Report::new(&features.image, &self.segmentation, provenance);
         let page = Page { name, image: &features.image, segmentation: &self.segmentation, report: &report };
@@ -185,7 +185,7 @@ impl Found {
     pub fn annotations(&self, format: &str, name: &str, options: &str) -> Result<Vec<Output>, JsError> {
         let format: AnnotationFormat = format.parse().map_err(failed)?;
         let options = annotation_options(&object(options)?, format)?;
-        let regions = Regions::new(name, &self.segmentation, record(name));
+        let regions = Regions::new(name, &self.segmentation, Record::of_no_file(name));
         let network = self.about["backbone"]["name"].as_str().unwrap_or("another network");
         let model = format!("deepcut {} ({network})", env!("CARGO_PKG_VERSION"));
         let files = files_of_one(format, &regions, &stem(name), &options, &model).map_err(failed)?;
@@ -256,17 +256,6 @@ fn bounds(bounds: deepcut::components::BoundingBox) -> [usize; 4] {
 
 fn stem(name: &str) -> String {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
-}
-
-fn record(name: &str) -> Record {
-    Record {
-        input: name.into(),
-        folder: String::new(),
-        bytes: 0,
-        sha256: String::new(),
-        settings: BTreeMap::new(),
-        version: env!("CARGO_PKG_VERSION").into(),
-    }
 }
 
 /// The labels' colors in pictures, `[256, 3]`.

@@ -51,10 +51,15 @@ async function readFile(url) {
   return new Uint8Array(await readFile(new URL(url)));
 }
 
-/** A response whose bytes are counted as they come, so that it can still be compiled while it loads. */
-async function counted(url, progress) {
+async function found(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`cannot load ${url}: ${response.status} ${response.statusText}`);
+  return response;
+}
+
+/** A response whose bytes are counted as they come, so that it can still be compiled while it loads. */
+async function counted(url, progress) {
+  const response = await found(url);
   if (!response.body) return response;
   const total = lengthOf(response);
   let loaded = 0;
@@ -84,8 +89,7 @@ async function read(url, progress) {
     progress(bytes.length, bytes.length);
     return bytes;
   }
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`cannot load ${url}: ${response.status} ${response.statusText}`);
+  const response = await found(url);
   const total = lengthOf(response);
   const chunks = [];
   let loaded = 0;

@@ -31,11 +31,7 @@ impl Task for Gather<'_> {
     }
 
     fn run(&self, job: &mut Job<'_>) -> Result<Gathered, JobError> {
-        let (watch, cancelled) = (&mut job.watch, job.cancelled);
-        let foreground = self.segmenter.foreground_observed(&job.image, &mut |step| {
-            watch.begin(step.name());
-            if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        let foreground = job.watched(|image, observe| self.segmenter.foreground_observed(image, observe))?;
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.add(&job.record.sha256, &foreground).map_err(|error| other(CosegmentError::from(error)))?;
         Ok(Gathered { patches: foreground.patches() })
@@ -86,19 +82,14 @@ impl Task for Label<'_> {
 
     fn run(&self, job: &mut Job<'_>) -> Result<Report, JobError> {
         let (segmenter, Parts { options, codebook, foregrounds }) = (self.segment.segmenter, self.parts);
-        let (watch, cancelled) = (&mut job.watch, job.cancelled);
-        let mut observe = |step: crate::progress::Step| {
-            watch.begin(step.name());
-            if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
         let known = foregrounds.get(&job.record.sha256).map_err(|error| other(CosegmentError::from(error)))?;
         let foreground = match known {
             Some(foreground) => foreground,
-            None => segmenter.foreground_observed(&job.image, &mut observe)?,
+            None => job.watched(|image, observe| segmenter.foreground_observed(image, observe))?,
         };
         let (cpu, asked) = (segmenter.cpu(), segmenter.options());
         let clustering = codebook.parts(cpu, &asked.recipe, &foreground, options.min_part).map_err(other)?;
-        let finished = asked.finish.to_pixels_observed(cpu, &job.image, &clustering, &mut observe);
+        let finished = job.watched(|image, observe| asked.finish.to_pixels_observed(cpu, image, &clustering, observe));
         let segmentation = finished.map_err(Error::from)?;
         let mut report = json(asked);
         report["cosegment"] = self.about();

@@ -4,7 +4,6 @@ use super::segment::settings;
 use super::{Batch, BatchError, Collected, Event, Job, JobError, Listener, Outcome, Prepared, Settings, Summary, Task, collect};
 use crate::backbone::Prior;
 use crate::fit::{Fit, FitError, Lesson, Lessons};
-use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Asks the teacher about each image.
@@ -18,13 +17,9 @@ impl Task for Teach<'_> {
     }
 
     fn run(&self, job: &mut Job<'_>) -> Result<Lesson, JobError> {
-        let (watch, cancelled) = (&mut job.watch, job.cancelled);
         // The draw is the image's own, whatever images are beside it.
         let draw = job.record.sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
-        Ok(self.0.lesson_observed(&job.image, draw, &mut |step| {
-            watch.begin(step.name());
-            if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?)
+        Ok(job.watched(|image, observe| self.0.lesson_observed(image, draw, observe))?)
     }
 }
 

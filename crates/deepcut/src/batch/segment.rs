@@ -10,7 +10,6 @@ use crate::segmentation::Segmentation;
 use crate::segmenter::Segmenter;
 use serde::Serialize;
 use serde_json::Value;
-use std::ops::ControlFlow;
 
 /// Segments images and exports them.
 pub(super) struct Segment<'a> {
@@ -60,11 +59,7 @@ impl Task for Segment<'_> {
     }
 
     fn run(&self, job: &mut Job<'_>) -> Result<Report, JobError> {
-        let (watch, cancelled) = (&mut job.watch, job.cancelled);
-        let segmentation = self.segmenter.segment_observed(&job.image, &mut |step| {
-            watch.begin(step.name());
-            if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        let segmentation = job.watched(|image, observe| self.segmenter.segment_observed(image, observe))?;
         self.export(job, &segmentation, json(self.segmenter.options()))
     }
 

@@ -5,6 +5,8 @@ use crate::export::File;
 use crate::export::annotation::Regions;
 use crate::export::record::Record;
 use crate::image::Image;
+use crate::progress::Observer;
+use std::ops::ControlFlow;
 
 /// What to do with each image of a batch. Segmenting is [`Batch::segment`](super::Batch::segment).
 pub trait Task: Sync {
@@ -57,6 +59,15 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Does work on the image; its observer keeps the steps' time and cancels them with the batch.
+    pub(super) fn watched<R>(&mut self, work: impl FnOnce(&Image<'static>, &mut Observer<'_>) -> R) -> R {
+        let (watch, cancelled) = (&mut self.watch, self.cancelled);
+        work(&self.image, &mut |step| {
+            watch.begin(step.name());
+            if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }
+
     /// The result of this suffix, if it is to be made.
     #[must_use]
     pub fn target(&self, suffix: &str) -> Option<&Target> {

@@ -1,6 +1,7 @@
 //! Pieces of a part that are small beside the whole of it join the part that they touch most.
 
 use crate::components::Components;
+use crate::segment::neighbors;
 use crate::train::argmax;
 
 /// Gives the patches of small pieces to a neighbor part: pieces, 4-connected, of less than the share `least` of their part's patches in this image.
@@ -37,14 +38,7 @@ fn smallest(labels: &[Option<usize>], k: usize, (height, width): (usize, usize),
             }
             let mut touches = vec![0; k];
             for &cell in &piece {
-                let (y, x) = (cell / width, cell % width);
-                let around = [
-                    (y > 0, cell.wrapping_sub(width)),
-                    (y + 1 < height, cell + width),
-                    (x > 0, cell.wrapping_sub(1)),
-                    (x + 1 < width, cell + 1),
-                ];
-                for other in around.into_iter().filter(|(is_there, _)| *is_there).filter_map(|(_, other)| labels[other]) {
+                for other in neighbors(cell, width, height * width).filter_map(|other| labels[other]) {
                     touches[other] += usize::from(other != part);
                 }
             }

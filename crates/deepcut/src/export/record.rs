@@ -38,6 +38,19 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of an image that comes from no file.
+    #[must_use]
+    pub fn of_no_file(input: &str) -> Self {
+        Self {
+            input: input.into(),
+            folder: String::new(),
+            bytes: 0,
+            sha256: String::new(),
+            settings: BTreeMap::new(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
     /// The record as JSON in ASCII.
     #[must_use]
     pub fn to_ascii(&self) -> String {

@@ -57,7 +57,7 @@ impl Basins {
 }
 
 /// The cells beside, above and below a cell.
-pub(super) fn neighbors(cell: usize, width: usize, cells: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn neighbors(cell: usize, width: usize, cells: usize) -> impl Iterator<Item = usize> {
     let x = cell % width;
     let left = (x > 0).then(|| cell - 1);
     let right = (x + 1 < width).then(|| cell + 1);

@@ -51,6 +51,7 @@ use crate::setting::OptionError;
 #[cfg(feature = "batch")]
 use arrange::{Arranged, drop_low};
 use arrange::{arrange, spread};
+pub(crate) use basins::neighbors;
 use fine::fine_foreground;
 pub use finish::{Finish, Refine};
 pub use labels::{FineForeground, GridLabels, Group};

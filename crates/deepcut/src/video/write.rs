@@ -154,20 +154,12 @@ impl VideoWriter {
             self.encoder()?.add(&painted)?;
         }
         if let Some(kept) = &mut self.kept {
-            let record = Record {
-                input: frame.file_name.clone(),
-                folder: String::new(),
-                bytes: 0,
-                sha256: String::new(),
-                settings: BTreeMap::new(),
-                version: String::new(),
-            };
             let line = FrameRegions {
                 frame: frame.index,
                 time: frame.time,
                 scene: tracked.scene,
                 bridged: tracked.bridged,
-                regions: Regions::new(&frame.file_name, found, record),
+                regions: Regions::new(&frame.file_name, found, Record::of_no_file(&frame.file_name)),
                 ids: tracked.ids.clone(),
             };
             let path = self.outputs.folder.join("tracks.json");
