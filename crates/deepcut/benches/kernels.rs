@@ -1,6 +1,7 @@
 //! Each kernel under each instruction set, with its arithmetic rate: items are floating-point operations.
 
 use deepcut::internals::kernels::packed::{Float, Packed};
+use deepcut::internals::kernels::quantized::Quantized;
 use deepcut::internals::kernels::{Depthwise, Kernels, Left, Start};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -48,6 +49,31 @@ fn gemm_bf16<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
     bencher
         .counter(ItemsCount::new(2 * m * k * n))
         .bench_local(|| isa.gemm(Left::row_major(black_box(&a), m, k), &b, Start::Zero, &mut out));
+}
+
+/// The same with both sides in int8, the left one rounded in each product.
+#[divan::bench(args = ["avx2", "avx512_vnni"], consts = [0, 1, 2, 3, 4, 5])]
+fn gemm_int8<const PRODUCT: usize>(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Kernels::by_name(set) else { return };
+    let [m, k, n] = PRODUCTS[PRODUCT].1;
+    let (a, b) = (values(m * k), Quantized::from_columns(&values(k * n), k, n));
+    let mut out = vec![0.0; m * n];
+    bencher
+        .counter(ItemsCount::new(2 * m * k * n))
+        .bench_local(|| isa.gemm_quantized(Left::row_major(black_box(&a), m, k), &b, Start::Zero, &mut out));
+}
+
+/// The bit graph's product with features in int8.
+#[divan::bench(args = ["avx2", "avx512_vnni"])]
+fn bit_product_int8_48x1936x128(bencher: Bencher<'_, '_>, set: &str) {
+    let Some(isa) = Kernels::by_name(set) else { return };
+    let (rows, n, width) = (48, 1936usize, 128);
+    let words = n.div_ceil(64);
+    let bits: Vec<u64> = (0..(rows * words) as u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let right = Quantized::from_scaled_rows(&values(n * width), &vec![1.0; n], width);
+    let mut out = vec![0.0; rows * width];
+    let product = ItemsCount::new(2 * rows * n * width);
+    bencher.counter(product).bench_local(|| isa.bit_product_quantized(black_box(&bits), words, &right, &mut out));
 }
 
 /// A row of a stage-1 depthwise convolution at 224 × 224.

@@ -15,14 +15,16 @@ pub use crate::kernels::rates::Rates;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Precision {
-    /// The fastest that keeps the masks, by the rates measured on this processor: int8 for the embedded network, else bf16 or f32.
+    /// The fastest that keeps the masks, by the rates measured on this processor: int8 for the embedded network and for graphs with a threshold, else
+    /// bf16 or f32.
     #[default]
     Auto,
     /// Factors stay in f32; nothing is rounded.
     F32,
     /// Factors are rounded to bf16: eight significant bits.
     Bf16,
-    /// Layers that stay accurate are rounded to 8-bit integers; all other products use the faster of f32 and bf16.
+    /// Layers that stay accurate, cosines that are compared and sums over the edges of a graph with a threshold are rounded to 8-bit integers; all
+    /// other products use the faster of f32 and bf16.
     Int8,
 }
 
@@ -196,11 +198,21 @@ impl Cpu {
         }
     }
 
+    /// Whether products that hardly depend on the rounding of one value are in int8.
+    #[must_use]
+    pub(crate) fn takes_int8(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F32 | Precision::Bf16 => false,
+            Precision::Auto => self.rates().int8_pays(),
+            Precision::Int8 => true,
+        }
+    }
+
     /// The precision of a network, never [`Precision::Auto`]; `int8` says whether integers keep what the network is for.
     #[must_use]
     pub fn network_precision(&self, precision: Precision, int8: bool) -> Precision {
         match precision {
-            Precision::Auto if int8 && self.rates().int8_pays() => Precision::Int8,
+            Precision::Auto if int8 && self.takes_int8(precision) => Precision::Int8,
             Precision::Auto => self.float(precision).into(),
             precision => precision,
         }

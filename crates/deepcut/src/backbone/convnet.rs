@@ -228,9 +228,20 @@ impl ConvNet {
     /// # Errors
     /// Every variant of [`WeightsError`].
     pub fn from_bytes(name: &str, bytes: &[u8], cpu: &Cpu, precision: Precision) -> Result<Self, WeightsError> {
+        Self::from_bytes_of(|| sha256(bytes), name, bytes, cpu, precision)
+    }
+
+    /// [`ConvNet::from_bytes`] of bytes whose checksum `sum` computes or knows.
+    pub(super) fn from_bytes_of(
+        sum: impl FnOnce() -> String + Send,
+        name: &str,
+        bytes: &[u8],
+        cpu: &Cpu,
+        precision: Precision,
+    ) -> Result<Self, WeightsError> {
         // Rates are measured with nobody beside.
         let precision = cpu.network_precision(precision, true);
-        let (network, sha256) = cpu.together(|| parallel::join(|| Self::read(name, bytes, cpu, precision), || sha256(bytes)));
+        let (network, sha256) = cpu.together(|| parallel::join(|| Self::read(name, bytes, cpu, precision), sum));
         let mut network = network?;
         network.identity.sha256 = sha256;
         Ok(network)

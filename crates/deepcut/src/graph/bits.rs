@@ -14,7 +14,7 @@ use super::propagation::{inverse_roots, scale_rows, scaled_rows};
 use crate::cpu::Cpu;
 use crate::kernels::packed::{Float, Rows};
 use crate::kernels::parallel;
-use crate::kernels::{Left, Right, Start};
+use crate::kernels::{Left, Start};
 
 /// Weight of the edges below a threshold: it keeps every degree positive and the graph connected.
 const WEAK_EDGE: f32 = 1e-5;
@@ -40,7 +40,7 @@ impl Bits {
         let (n, dim) = (features.nodes(), features.dim());
         let words = n.div_ceil(64);
         let cosines = features.normalized(1.0);
-        let right = cosines.packed_columns();
+        let right = cosines.compared_columns();
         let mut bits = vec![0u64; n * words];
         let bounds = vec![tau; n];
         // W is symmetric: a task computes its 64 rows from their diagonal on.
@@ -52,7 +52,7 @@ impl Bits {
                 let columns = n - first;
                 block.resize(rows * columns, 0.0);
                 let left = Left::row_major(&cosines.data()[first * dim..], rows, dim);
-                cpu.isa.gemm(left, Right::from(&right).at_column(first), Start::Zero, block);
+                right.products(cpu, left, first, block);
                 for (row, bits) in block.chunks_exact(columns).zip(bits.chunks_exact_mut(words)) {
                     cpu.isa.above(row, 1.0, &bounds[first..], &mut bits[task..]);
                 }
@@ -71,12 +71,16 @@ impl Bits {
         let words = n.div_ceil(64);
         let mut bits = vec![0u64; n * words];
         let bounds = vec![tau; n];
-        let see = |bits: &mut [u64], cosines: &[f32]| {
-            for (row, bits) in cosines.chunks_exact(n).zip(bits.chunks_exact_mut(words)) {
-                cpu.isa.above(row, 1.0, &bounds, bits);
+        // W is symmetric: of each row the bits from its square of 64 on are read.
+        let see = |(task, bits): (usize, &mut [u64]), cosines: &[f32]| {
+            for (r, (row, bits)) in cosines.chunks_exact(n).zip(bits.chunks_exact_mut(words)).enumerate() {
+                let word = (task * TASK_ROWS + r) / 64;
+                cpu.isa.above(&row[64 * word..], 1.0, &bounds[64 * word..], &mut bits[word..]);
             }
         };
-        let neighbors = Neighbors::nearest_seen(cpu, features, count, bits.chunks_mut(TASK_ROWS * words), see);
+        let outputs = bits.chunks_mut(TASK_ROWS * words).enumerate();
+        let neighbors = Neighbors::nearest_seen(cpu, features, count, outputs, see);
+        mirror(&mut bits, words);
         (Self::new(n, bits), neighbors)
     }
 
@@ -112,10 +116,21 @@ impl Bits {
         let (words, dim) = (self.words, x.dim());
         let root = inverse_roots(degree);
         let bits = |first: usize, out: &[f32]| &self.bits[first * words..][..out.len() / dim * words];
+        let scaled = || {
+            let mut scaled = x.data().to_vec();
+            scale_rows(&mut scaled, dim, &root);
+            scaled
+        };
+        if let Some(right) = x.quantized_rows(&root) {
+            let totals = cpu.isa.column_sums(&scaled(), dim);
+            return scaled_rows(cpu, x, &root, TASK_ROWS, |(): &mut (), first, out| {
+                cpu.isa.bit_product_quantized(bits(first, out), words, &right, out);
+                add_weak_edges(out, &totals);
+            });
+        }
         match x.precision() {
             Float::F32 => {
-                let mut scaled = x.data().to_vec();
-                scale_rows(&mut scaled, dim, &root);
+                let scaled = scaled();
                 let totals = cpu.isa.column_sums(&scaled, dim);
                 scaled_rows(cpu, x, &root, PRODUCT_ROWS, |(): &mut (), first, out| {
                     cpu.isa.bit_product(bits(first, out), words, &scaled, dim, out);
@@ -149,14 +164,18 @@ fn add_weak_edges(sums: &mut [f32], totals: &[f64]) {
     }
 }
 
-/// Completes a symmetric matrix of bits, `[rows, words]`, from its squares of 64 on and above the diagonal.
+/// Completes a symmetric matrix of bits, `[rows, words]`, from those on and above the diagonal. In the squares of 64 on the diagonal others may be set.
 fn mirror(bits: &mut [u64], words: usize) {
     let rows = bits.len() / words;
-    for (i, j) in (1..words).flat_map(|j| (0..j).map(move |i| (i, j))) {
-        let mut square: [u64; 64] = std::array::from_fn(|r| bits[(i * 64 + r) * words + j]);
+    for (i, j) in (0..words).flat_map(|j| (0..=j).map(move |i| (i, j))) {
+        let mut square: [u64; 64] = std::array::from_fn(|r| bits.get((i * 64 + r) * words + j).copied().unwrap_or_default());
+        if i == j {
+            square.iter_mut().enumerate().for_each(|(r, word)| *word &= u64::MAX << r);
+        }
         transpose(&mut square);
-        for (row, word) in (j * 64..rows).zip(square) {
-            bits[row * words + i] = word;
+        for (r, (row, word)) in (j * 64..rows).zip(square).enumerate() {
+            let kept = if i == j { bits[row * words + i] & u64::MAX << r } else { 0 };
+            bits[row * words + i] = kept | word;
         }
     }
 }
@@ -213,6 +232,16 @@ mod tests {
                 // Whole rows give the same bits as halves.
                 let (whole, nearest) = Bits::threshold_and_nearest(cpu, &features, 0.2, 10);
                 assert!(whole == graph && nearest == Neighbors::nearest(cpu, &features, 10), "{n} nodes");
+                // In int8 the same edges but near the threshold, symmetric, whichever way they were found.
+                let coarse = features.clone().with_int8(true);
+                let half = Bits::threshold(cpu, &coarse, 0.2);
+                let (whole, nearest) = Bits::threshold_and_nearest(cpu, &coarse, 0.2, 10);
+                assert!(whole == half && nearest == Neighbors::nearest(cpu, &coarse, 10), "{n} nodes in int8");
+                for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                    let cosine: f32 = cosines.row(i).iter().zip(cosines.row(j)).map(|(a, b)| a * b).sum();
+                    assert!(bit(&half, i, j) == (cosine > 0.2) || (cosine - 0.2).abs() < 0.02, "{n} nodes, {i}, {j}: {cosine}");
+                    assert_eq!(bit(&half, i, j), bit(&half, j, i), "{n} nodes, {i}, {j}");
+                }
                 // No bit lies beyond the last node.
                 assert_eq!(graph, other);
                 assert_eq!(graph.degree(), other.degree());

@@ -14,8 +14,9 @@
 
 use super::node_features::{NodeFeatures, TASK_ROWS};
 use crate::cpu::Cpu;
+use crate::kernels::Left;
 use crate::kernels::parallel;
-use crate::kernels::{Left, Start};
+use crate::kernels::widest::{Work, widest};
 
 /// Columns of a row whose largest values are compared: enough that the largest `count` of all columns seldom meet.
 const LANES: usize = 32;
@@ -48,16 +49,16 @@ impl Neighbors {
         let count = count.min(n.saturating_sub(1));
         let mut found = Self { count, nodes: vec![0; n * count], weights: vec![0.0; n * count] };
         let unit = features.normalized(1.0);
-        let right = unit.packed_columns();
+        let right = unit.compared_columns();
         parallel::for_each_with(
             found.tasks_mut(TASK_ROWS).zip(outputs),
             &mut Vec::new(),
             |(cosines, best): &mut (Vec<f32>, Vec<Near>), (task, output)| {
                 cosines.resize(task.rows() * n, 0.0);
                 let left = Left::row_major(&unit.data()[task.first * dim..], task.rows(), dim);
-                cpu.isa.gemm(left, &right, Start::Zero, cosines);
+                right.products(cpu, left, 0, cosines);
                 see(output, cosines);
-                task.find(cosines, best);
+                widest(Search { task, cosines, best });
             },
         );
         found
@@ -112,14 +113,24 @@ impl Task<'_> {
     fn rows(&self) -> usize {
         self.nodes.len() / self.count
     }
+}
 
-    /// Finds them in the nodes' cosines with all nodes, `[rows, n]`; those with themselves are overwritten.
-    fn find(self, cosines: &mut [f32], best: &mut Vec<Near>) {
-        let (count, n) = (self.count, cosines.len() / self.rows());
-        let outputs = self.nodes.chunks_exact_mut(count).zip(self.weights.chunks_exact_mut(count));
+/// A task and what it searches: the nodes' cosines with all nodes, `[rows, n]`. Those with themselves are overwritten.
+struct Search<'a> {
+    task: Task<'a>,
+    cosines: &'a mut [f32],
+    best: &'a mut Vec<Near>,
+}
+
+impl Work for Search<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { task, cosines, best } = self;
+        let (count, n) = (task.count, cosines.len() / task.rows());
+        let outputs = task.nodes.chunks_exact_mut(count).zip(task.weights.chunks_exact_mut(count));
         for (r, (row, (nodes, weights))) in cosines.chunks_exact_mut(n).zip(outputs).enumerate() {
             // No node is its own neighbor.
-            row[self.first + r] = f32::NEG_INFINITY;
+            row[task.first + r] = f32::NEG_INFINITY;
             largest(row, count, best);
             for (near, (node, weight)) in best.iter().zip(nodes.iter_mut().zip(weights)) {
                 (*node, *weight) = (near.node, near.cosine.max(0.0).powi(4));
@@ -129,6 +140,7 @@ impl Task<'_> {
 }
 
 /// The `count` largest of a row's cosines, the largest first; of equals the first.
+#[inline(always)]
 fn largest(row: &[f32], count: usize, best: &mut Vec<Near>) {
     best.clear();
     let mut bound = lower_bound(row, count);
@@ -155,6 +167,7 @@ fn largest(row: &[f32], count: usize, best: &mut Vec<Near>) {
 }
 
 /// A bound that at least `count` values of a row reach: so many lanes have a value that large.
+#[inline(always)]
 fn lower_bound(row: &[f32], count: usize) -> f32 {
     if count > LANES {
         return f32::NEG_INFINITY;

@@ -1,10 +1,12 @@
 //! F, the features that a graph is made of.
 
 use super::error::GraphError;
+use crate::cpu::Cpu;
 use crate::features::FeatureMap;
 use crate::kernels::packed::{Float, Packed};
 use crate::kernels::parallel;
-use crate::kernels::{first_not_finite, is_shape};
+use crate::kernels::quantized::{MAX_DEPTH, Quantized};
+use crate::kernels::{Left, Right, Start, first_not_finite, is_shape};
 
 /// Rows that one task computes, of W or of a matrix with a row for each node.
 pub(super) const TASK_ROWS: usize = 48;
@@ -16,6 +18,24 @@ pub struct NodeFeatures {
     dim: usize,
     data: Vec<f32>,
     precision: Float,
+    /// Whether products that hardly depend on the rounding of one value are in int8.
+    int8: bool,
+}
+
+/// Fᵀ, the right side of `F Fᵀ`.
+pub(super) enum Columns {
+    Float(Packed),
+    Int8(Quantized),
+}
+
+impl Columns {
+    /// `rows · Fᵀ` for rows like those of F, from column `first` on, a multiple of 16.
+    pub fn products(&self, cpu: &Cpu, rows: Left<'_>, first: usize, out: &mut [f32]) {
+        match self {
+            Self::Float(packed) => cpu.isa.gemm(rows, Right::from(packed).at_column(first), Start::Zero, out),
+            Self::Int8(quantized) => cpu.isa.gemm_quantized(rows, quantized.from_column(first), Start::Zero, out),
+        }
+    }
 }
 
 impl NodeFeatures {
@@ -29,20 +49,27 @@ impl NodeFeatures {
         }
         match first_not_finite(&data, dim) {
             Some(node) => Err(GraphError::NotFinite { node }),
-            None => Ok(Self { nodes, dim, data, precision: Float::F32 }),
+            None => Ok(Self { nodes, dim, data, precision: Float::F32, int8: false }),
         }
     }
 
     /// The features of every patch of a grid, in row-major order. A map was checked when it was made.
     #[must_use]
     pub fn from_map(map: &FeatureMap) -> Self {
-        Self { nodes: map.patches(), dim: map.dim(), data: map.data().to_vec(), precision: Float::F32 }
+        Self { nodes: map.patches(), dim: map.dim(), data: map.data().to_vec(), precision: Float::F32, int8: false }
     }
 
     /// Sets the precision of products with these features and with everything made from them.
     #[must_use]
     pub fn in_precision(self, precision: Float) -> Self {
         Self { precision, ..self }
+    }
+
+    /// Computes in int8 what hardly depends on the rounding of one value: which cosines exceed a threshold, which are the largest, and sums over
+    /// the edges of a graph of bits. A cosine is then off by about 10⁻³. No effect beyond some ten thousand nodes or values.
+    #[must_use]
+    pub fn with_int8(self, int8: bool) -> Self {
+        Self { int8: int8 && self.nodes.max(self.dim) <= MAX_DEPTH, ..self }
     }
 
     /// Precision of products with these features; f32 unless set.
@@ -84,7 +111,7 @@ impl NodeFeatures {
     /// [`GraphError::Empty`] if `nodes` is empty.
     pub fn select(&self, nodes: &[usize]) -> Result<Self, GraphError> {
         let data = nodes.iter().flat_map(|&node| self.row(node)).copied().collect();
-        Ok(Self::new(nodes.len(), self.dim, data)?.in_precision(self.precision))
+        Ok(Self::new(nodes.len(), self.dim, data)?.in_precision(self.precision).with_int8(self.int8))
     }
 
     /// With zeros in the rows of nodes that are not `kept`, `[nodes]`.
@@ -129,6 +156,20 @@ impl NodeFeatures {
     /// max(F Fᵀ): no inner product exceeds the larger of its two vectors' squared norms.
     pub(super) fn largest_squared_norm(&self) -> f32 {
         self.data.chunks_exact(self.dim).map(squared_norm).fold(0.0, f32::max)
+    }
+
+    /// Fᵀ where the products are cosines that are compared.
+    pub(super) fn compared_columns(&self) -> Columns {
+        if self.int8 {
+            Columns::Int8(Quantized::from_columns(&self.data, self.dim, self.nodes))
+        } else {
+            Columns::Float(self.packed_columns())
+        }
+    }
+
+    /// F with each row multiplied by its scale, as the right side of a product with bits; none if that is not in int8.
+    pub(super) fn quantized_rows(&self, scales: &[f32]) -> Option<Quantized> {
+        self.int8.then(|| Quantized::from_scaled_rows(&self.data, scales, self.dim))
     }
 
     /// Fᵀ, the right side of `F Fᵀ`.

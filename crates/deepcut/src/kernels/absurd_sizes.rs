@@ -74,6 +74,10 @@ fn sizes_that_wrap_are_refused() {
         }
         refused("pairs of rows", || isa.pair_rows(&[], 1 << (usize::BITS - 1), &mut [0; 2]));
         refused("words", || isa.bit_product(&[1], 1 << (usize::BITS - 6), &[], 1, &mut [0.0]));
+        let one = Quantized::from_columns(&[1.0; 65], 65, 1);
+        refused("words in int8", || isa.bit_product_quantized(&[1], 1, &one, &mut [0.0]));
+        refused("rows in int8", || isa.bit_product_quantized(&[1; 3], 2, &one, &mut [0.0; 2]));
+        refused("no columns in int8", || isa.bit_product_quantized(&[], 2, &Quantized::from_columns(&[], 65, 0), &mut []));
     }
     let half = 1usize << (usize::BITS / 2);
     refused("stride", || {
@@ -101,6 +105,18 @@ fn sizes_that_wrap_are_refused() {
     refused("strides beyond the end", || Packed::default().fill(&[1.0; 8], [3, 3], [3, 3]));
     refused("weights", || {
         let _ = Quantized::from_columns(&[], half, half);
+    });
+    refused("weights by rows", || {
+        let _ = Quantized::from_scaled_rows(&[], &[1.0; 3], half);
+    });
+    refused("a sum by rows that wraps", || {
+        let _ = Quantized::from_scaled_rows(&vec![1.0; MAX_DEPTH + 1], &vec![1.0; MAX_DEPTH + 1], 1);
+    });
+    refused("a column within a panel", || {
+        let _ = Quantized::from_columns(&[1.0; 20], 1, 20).from_column(8);
+    });
+    refused("a column beyond the last", || {
+        let _ = Quantized::from_columns(&[1.0; 20], 1, 20).from_column(32);
     });
     refused("a sum that wraps", || {
         let _ = Quantized::from_columns(&vec![1.0; MAX_DEPTH + 1], MAX_DEPTH + 1, 1);

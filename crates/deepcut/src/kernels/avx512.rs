@@ -153,7 +153,9 @@ pub(super) unsafe fn end<const R: usize, const P: usize>(
 unsafe fn depthwise_row(shape: Depthwise<'_>, input: &[f32], out: &mut [f32]) {
     let done = tiles::in_runs! { shape, input, out, PANEL;
         12.. => depthwise_run::<12>,
+        8.. => depthwise_run::<8>,
         4.. => depthwise_run::<4>,
+        2.. => depthwise_run::<2>,
         _ => depthwise_run::<1>,
     };
     native::depthwise_channels(shape, input, out, done);

@@ -32,7 +32,10 @@ unsafe fn strip(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, ou
 unsafe fn rows<const P: usize>(left: QuadRows<'_>, right: QuadColumns<'_>, start: Start<'_>, out: &mut [f32], stride: usize) {
     tiles::in_blocks! { left, right, start, out, stride;
         8.. => block::<8, P>,
+        6.. => block::<6, P>,
         4.. => block::<4, P>,
+        3.. => block::<3, P>,
+        2.. => block::<2, P>,
         _ => block::<1, P>,
     }
 }
@@ -63,6 +66,10 @@ unsafe fn block<const R: usize, const P: usize>(
             let mut row = [_mm512_setzero_si512(); P];
             for (p, row) in row.iter_mut().enumerate() {
                 *row = _mm512_maskz_loadu_epi32(mask(p), b.add(k * right.row_stride + p * right.panel_stride).cast());
+            }
+            // The caller takes the matrix strip by strip, so the next panels come next. A prefetch reads nothing: its address may lie outside.
+            for p in 0..P {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(k * right.row_stride + (P + p) * right.panel_stride).cast());
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let a = _mm512_set1_epi32(*a.add(r * left.row_stride + k) as i32);
@@ -95,22 +102,53 @@ unsafe fn block<const R: usize, const P: usize>(
 /// The processor has AVX-512F and BW; `quads` holds a quarter as many quads as `row` has values, rounded up.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn quantize_row(row: &[f32], levels: u8, quads: &mut [u32]) -> Rounding {
-    let mut ends = [_mm512_set1_ps(f32::INFINITY), _mm512_set1_ps(f32::NEG_INFINITY)];
-    for values in row.chunks(PANEL) {
+    let (fours, rest) = row.as_chunks::<{ 4 * PANEL }>();
+    let (mut least, mut largest) = ([_mm512_set1_ps(f32::INFINITY); 4], [_mm512_set1_ps(f32::NEG_INFINITY); 4]);
+    for four in fours {
+        for (i, values) in four.as_chunks::<PANEL>().0.iter().enumerate() {
+            // SAFETY: a panel of values.
+            let values = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+            (least[i], largest[i]) = (_mm512_min_ps(least[i], values), _mm512_max_ps(largest[i], values));
+        }
+    }
+    for (i, values) in rest.chunks(PANEL).enumerate() {
         let mask = lanes(values.len());
         // SAFETY: lanes beyond the values are not read.
         let values = unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr()) };
-        ends = [_mm512_mask_min_ps(ends[0], mask, ends[0], values), _mm512_mask_max_ps(ends[1], mask, ends[1], values)];
+        least[i] = _mm512_mask_min_ps(least[i], mask, least[i], values);
+        largest[i] = _mm512_mask_max_ps(largest[i], mask, largest[i], values);
     }
-    let rounding = Rounding::between(_mm512_reduce_min_ps(ends[0]), _mm512_reduce_max_ps(ends[1]), levels);
+    let least = _mm512_min_ps(_mm512_min_ps(least[0], least[1]), _mm512_min_ps(least[2], least[3]));
+    let largest = _mm512_max_ps(_mm512_max_ps(largest[0], largest[1]), _mm512_max_ps(largest[2], largest[3]));
+    let rounding = Rounding::between(_mm512_reduce_min_ps(least), _mm512_reduce_max_ps(largest), levels);
     let (least, inverse) = (_mm512_set1_ps(rounding.least), _mm512_set1_ps(rounding.inverse()));
-    for (values, quads) in row.chunks(PANEL).zip(quads.chunks_mut(PANEL / QUAD)) {
+    let scaled = |values| _mm512_mul_ps(_mm512_sub_ps(values, least), inverse);
+    // Packing works within each quarter of a register: quad 4 q + v holds values of quarter q of register v.
+    let in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let (whole, last) = quads.split_at_mut(fours.len() * PANEL);
+    for (four, quads) in fours.iter().zip(whole.as_chunks_mut::<PANEL>().0) {
+        let mut integers = [_mm512_setzero_si512(); 4];
+        for (integers, values) in integers.iter_mut().zip(four.as_chunks::<PANEL>().0) {
+            // SAFETY: a panel of values.
+            *integers = _mm512_cvtps_epi32(scaled(unsafe { _mm512_loadu_ps(values.as_ptr()) }));
+        }
+        let halves = [_mm512_packus_epi32(integers[0], integers[1]), _mm512_packus_epi32(integers[2], integers[3])];
+        let bytes = _mm512_permutexvar_epi32(in_order, _mm512_packus_epi16(halves[0], halves[1]));
+        // SAFETY: a panel of quads.
+        unsafe { _mm512_storeu_si512(quads.as_mut_ptr().cast(), bytes) };
+    }
+    for (values, quads) in rest.chunks(PANEL).zip(last.chunks_mut(PANEL / QUAD)) {
         let mask = lanes(values.len());
         // SAFETY: lanes beyond the values are not read, and only the quads that hold one are written.
         unsafe {
-            let values = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, values.as_ptr()), least), inverse);
-            let bytes = _mm512_cvtusepi32_epi8(_mm512_maskz_cvtps_epu32(mask, values));
-            _mm_mask_storeu_epi32(quads.as_mut_ptr().cast(), lanes(quads.len()) as __mmask8, bytes);
+            let integers = _mm512_maskz_cvtps_epu32(mask, scaled(_mm512_maskz_loadu_ps(mask, values.as_ptr())));
+            let bytes = _mm512_cvtusepi32_epi8(integers);
+            // The product reads quads one by one, and a masked store keeps them waiting.
+            if let Ok(quads) = <&mut [u32; PANEL / QUAD]>::try_from(&mut *quads) {
+                _mm_storeu_si128(quads.as_mut_ptr().cast(), bytes);
+            } else {
+                _mm_mask_storeu_epi32(quads.as_mut_ptr().cast(), lanes(quads.len()) as __mmask8, bytes);
+            }
         }
     }
     rounding

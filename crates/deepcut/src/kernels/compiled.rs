@@ -20,6 +20,7 @@ pub(super) struct Compiled {
     pub adam: unsafe fn(step: Adam, gradient: &[f32], state: [&mut [f32]; 3]),
     pub above: unsafe fn(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]),
     pub expand: unsafe fn(row: &[u64], values: [u16; 2], pairs: &mut [u32]),
+    pub expand_quads: unsafe fn(row: &[u64], quads: &mut [u32]),
     pub bit_product: unsafe fn(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]),
 }
 
@@ -48,6 +49,7 @@ macro_rules! compile {
                 fn adam(step: Adam, gradient: &[f32], state: [&mut [f32]; 3]) = elementwise::adam;
                 fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) = elementwise_bits::above;
                 fn expand(row: &[u64], values: [u16; 2], pairs: &mut [u32]) = elementwise_bits::expand;
+                fn expand_quads(row: &[u64], quads: &mut [u32]) = elementwise_bits::expand_quads;
                 fn bit_product(bits: &[u64], words: usize, values: &[f32], width: usize, out: &mut [f32]) = elementwise_bits::bit_product;
             }
         };

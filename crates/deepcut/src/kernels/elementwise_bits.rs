@@ -16,6 +16,19 @@ pub(super) fn expand(row: &[u64], [clear, set]: [u16; 2], pairs: &mut [u32]) {
     }
 }
 
+/// Writes every bit as an integer of eight bits, four to a quad, until `quads` is full.
+#[inline(always)]
+pub(super) fn expand_quads(row: &[u64], quads: &mut [u32]) {
+    for (word, quads) in row.iter().zip(quads.chunks_mut(16)) {
+        for (half, quads) in [*word as u32, (word >> 32) as u32].into_iter().zip(quads.chunks_mut(8)) {
+            for (j, quad) in quads.iter_mut().enumerate() {
+                // Bit b of four goes to the lowest of byte b: it is shifted by 7 b, and what else lands there is masked.
+                *quad = (half >> (4 * j) & 15).wrapping_mul(0x0020_4081) & 0x0101_0101;
+            }
+        }
+    }
+}
+
 /// See [`super::Kernels::above`].
 #[inline(always)]
 pub(super) fn above(row: &[f32], scale: f32, bounds: &[f32], bits: &mut [u64]) {

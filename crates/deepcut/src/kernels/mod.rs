@@ -32,7 +32,7 @@
 //! | `int8.rs`             | products in int8                                                    |
 //! | [`rates`]             | products timed on this processor                                    |
 //! | [`attention`]         | streamed attention: products and softmax, a block at a time         |
-//! | `widest.rs`           | loops that are the same to the bit, compiled for AVX2 too           |
+//! | `widest.rs`           | loops that are the same to the bit, compiled for each width         |
 //!
 //! The rest of the library takes a [`Kernels`] as an argument, so that two sets can be compared in one process. A kernel computes each output in an order
 //! that depends on neither the number of threads nor the position in a block: results are the same to the last bit on one thread or many.

@@ -21,7 +21,7 @@ pub const MAX_DEPTH: usize = (i32::MAX / (255 * 127)) as usize;
 
 /// A `[depth, columns]` matrix of weights in panels of 16 columns, padded with zeros: `[⌈columns / 16⌉, ⌈depth / 4⌉, 16]` quads of
 /// int8, the first row of each in the low byte.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Quantized {
     depth: usize,
     columns: usize,
@@ -48,6 +48,25 @@ impl Rounding {
     /// 1 / step, which turns `value - least` into an integer; 0 for a row of equal values.
     pub fn inverse(self) -> f32 {
         if self.step > 0.0 { 1.0 / self.step } else { 0.0 }
+    }
+}
+
+/// The integers of a matrix, and where its columns begin: the right side of a product.
+#[derive(Debug, Clone, Copy)]
+pub struct QuantizedColumns<'a> {
+    pub(super) matrix: &'a Quantized,
+    pub(super) first: usize,
+}
+
+impl QuantizedColumns<'_> {
+    pub(super) fn columns(self) -> usize {
+        self.matrix.columns - self.first
+    }
+}
+
+impl<'a> From<&'a Quantized> for QuantizedColumns<'a> {
+    fn from(matrix: &'a Quantized) -> Self {
+        Self { matrix, first: 0 }
     }
 }
 
@@ -79,7 +98,7 @@ pub(super) struct QuadColumns<'a> {
 }
 
 impl Quantized {
-    /// Rounds the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights.
+    /// Rounds the transpose of a row-major `[columns, depth]` matrix: a layer's `[out, in]` weights, or `Fᵀ` from `F`.
     ///
     /// # Panics
     /// If `matrix` does not hold `depth * columns` values, or is deeper than [`MAX_DEPTH`].
@@ -92,11 +111,8 @@ impl Quantized {
         let mut integers = vec![0i32; rows * QUAD];
         for (j, column) in matrix.chunks_exact(depth.max(1)).enumerate() {
             let scale = largest_magnitude(column) / 127.0;
-            // A subnormal scale has no finite inverse.
-            let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
-            for (to, w) in integers.iter_mut().zip(column) {
-                *to = (((w * inverse).clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-            }
+            let inverse = inverse(scale);
+            integers.iter_mut().zip(column).for_each(|(to, w)| *to = integer(w * inverse));
             sums[j] = integers.iter().sum::<i32>() as f32;
             let panel = quads[j / PANEL * rows * PANEL..].iter_mut().skip(j % PANEL).step_by(PANEL);
             for (quad, four) in panel.zip(integers.as_chunks::<QUAD>().0) {
@@ -105,6 +121,48 @@ impl Quantized {
             scales[j] = scale;
         }
         Self { depth, columns, quads, scales, sums }
+    }
+
+    /// Rounds a row-major `[depth, columns]` matrix with row k multiplied by `scales[k]`.
+    ///
+    /// # Panics
+    /// If `matrix` does not hold `scales.len() * columns` values, or is deeper than [`MAX_DEPTH`].
+    #[must_use]
+    pub fn from_scaled_rows(matrix: &[f32], scales: &[f32], columns: usize) -> Self {
+        let depth = scales.len();
+        assert!(is_shape(matrix.len(), [depth, columns]) && depth <= MAX_DEPTH, "matrix to round");
+        let rows = depth.div_ceil(QUAD);
+        let mut quads = vec![0u32; columns.div_ceil(PANEL) * rows * PANEL];
+        let mut largest = vec![0.0f32; columns];
+        let scaled_rows = || matrix.chunks_exact(columns.max(1)).zip(scales);
+        for (row, scale) in scaled_rows() {
+            largest.iter_mut().zip(row).for_each(|(largest, w)| *largest = largest.max((w * scale).abs()));
+        }
+        let scales: Vec<f32> = largest.into_iter().map(|largest| largest / 127.0).collect();
+        let inverses: Vec<f32> = scales.iter().map(|&scale| inverse(scale)).collect();
+        let mut sums = vec![0i32; columns];
+        for (k, (row, scale)) in scaled_rows().enumerate() {
+            let lines = quads[k / QUAD * PANEL..].chunks_mut(rows * PANEL);
+            let columns = row.chunks(PANEL).zip(inverses.chunks(PANEL)).zip(sums.chunks_mut(PANEL));
+            for (line, ((row, inverses), sums)) in lines.zip(columns) {
+                for (((quad, w), inverse), sum) in line.iter_mut().zip(row).zip(inverses).zip(sums) {
+                    let q = integer(w * scale * inverse);
+                    *quad |= u32::from(q as u8) << (8 * (k % QUAD));
+                    *sum += q;
+                }
+            }
+        }
+        Self { depth, columns, quads, scales, sums: sums.into_iter().map(|sum| sum as f32).collect() }
+    }
+
+    /// The columns from `first` on; `first` must begin a panel.
+    ///
+    /// # Panics
+    /// If it does not, or there are not so many columns.
+    #[must_use]
+    pub fn from_column(&self, first: usize) -> QuantizedColumns<'_> {
+        assert!(first.is_multiple_of(PANEL) && first <= self.columns, "columns of a matrix");
+        QuantizedColumns { matrix: self, first }
     }
 
     /// Rows of the matrix.
@@ -123,6 +181,17 @@ impl Quantized {
         let rows = self.depth.div_ceil(QUAD);
         View { data: &self.quads, rows, columns: self.columns, row_stride: PANEL, panel_stride: rows * PANEL }
     }
+}
+
+/// What turns a value into an integer. A subnormal scale has no finite inverse.
+fn inverse(scale: f32) -> f32 {
+    if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 }
+}
+
+/// The nearest integer in −127..=127.
+#[inline(always)]
+fn integer(x: f32) -> i32 {
+    ((x.clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32)
 }
 
 /// `max |x|`, in sixteen lanes.

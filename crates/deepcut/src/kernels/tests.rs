@@ -178,6 +178,13 @@ fn products_in_int8_match_double_precision() {
             }
             assert_eq!(out, parts, "{what}: tasks must not change a bit");
 
+            for first in (0..n).step_by(16) {
+                let mut later = vec![7.0; m * (n - first)];
+                isa.gemm_quantized(Left::row_major(&a, m, k), right.from_column(first), Start::Bias(&bias[first..]), &mut later);
+                let expected: Vec<f32> = out.chunks(n).flat_map(|row| &row[first..]).copied().collect();
+                assert_eq!(later, expected, "{what}: columns from {first} on");
+            }
+
             let mut residual = vec![0.5; m * n];
             isa.gemm_quantized(Left::row_major(&a, m, k), &right, Start::Residual(&bias), &mut residual);
             let shifted: Vec<f64> = expected.iter().map(|e| e + 0.5).collect();
@@ -259,7 +266,7 @@ fn masked_sums_match_double_precision() {
 #[test]
 fn products_with_bits_match_double_precision() {
     for isa in Kernels::available() {
-        for (rows, n, width) in [(1, 1, 1), (3, 64, 32), (5, 65, 33), (2, 130, 70), (9, 200, 128)] {
+        for (rows, n, width) in [(1, 1, 1), (3, 64, 32), (5, 65, 33), (2, 130, 70), (9, 200, 128), (50, 1100, 40)] {
             let values = sequence(n * width, 8);
             let words = usize::div_ceil(n, 64);
             let is_set = |r: usize, j: usize| !(r * 31 + j * j * 7 + j).is_multiple_of(3);
@@ -272,7 +279,27 @@ fn products_with_bits_match_double_precision() {
             }
             let mut out = vec![9.0; rows * width];
             isa.bit_product(&bits, words, &values, width, &mut out);
-            assert_close(&out, &expected, 2e-5, &format!("{} {rows}x{n}x{width}", isa.name()));
+            let what = format!("{} {rows}x{n}x{width}", isa.name());
+            // Sums in f32 of so many values.
+            let tolerance = 2e-5 * (n as f64 / 200.0).max(1.0);
+            assert_close(&out, &expected, tolerance, &what);
+
+            // In int8 each value is off by half a step of its column at most.
+            let scales: Vec<f32> = (0..n).map(|j| 1.0 / (1 + j % 5) as f32).collect();
+            let scaled: Vec<f32> =
+                values.chunks(width).zip(&scales).flat_map(|(row, s)| row.iter().map(move |x| x * s)).collect();
+            let columns: Vec<f32> = (0..width * n).map(|at| scaled[at % n * width + at / n]).collect();
+            let (right, whole) =
+                (Quantized::from_scaled_rows(&values, &scales, width), Quantized::from_columns(&columns, n, width));
+            assert_eq!(right, whole, "{what}: a matrix by rows is the same");
+            let expected = (0..rows * width).map(|at| {
+                let (r, column) = (at / width, &columns[at % width * n..][..n]);
+                let scale = column.iter().fold(0.0f32, |most, w| most.max(w.abs())) / 127.0;
+                let units = integers(column, 0.0, scale);
+                units.iter().enumerate().filter(|(j, _)| is_set(r, *j)).map(|(_, q)| q * f64::from(scale)).sum()
+            });
+            isa.bit_product_quantized(&bits, words, &right, &mut out);
+            assert_close(&out, &expected.collect::<Vec<f64>>(), tolerance, &what);
         }
     }
 }

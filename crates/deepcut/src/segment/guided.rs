@@ -8,11 +8,16 @@
 //! where I are the pixels' colors, p the share to filter, Σ the covariance of the colors, and ā, b̄ means over the windows that a pixel lies in: within
 //! each window q is as nearly linear in the colors as ridge regression makes it. At the image's border windows have fewer pixels.
 //!
-//! Source: He, Sun and Tang, Guided Image Filtering (PAMI 2013), its version for color images. Cost: O(pixels), whatever the radius.
+//! In large images, whose windows are wide, a and b are those of an image of mean colors, [`LEAST_RADIUS`] or a little more of whose pixels make a radius;
+//! ā and b̄ are then interpolated between its pixels' centers, and I stays that of the whole image.
+//!
+//! Sources: He, Sun and Tang, Guided Image Filtering (PAMI 2013), its version for color images; He and Sun, Fast Guided Filter (arXiv 1505.00996). Cost:
+//! O(pixels), whatever the radius.
 //!
 //! Every sum is one of integers: shares are multiples of 2⁻¹⁵, and a and b are rounded to multiples of 2⁻²⁵ of a share, for colors in 0 to 255. So sums
 //! that run along rows and columns are exact, however long they ran and wherever they began, and labels do not depend on the number of threads.
 
+use super::upsample::{Place, Upsampling, places};
 use crate::image::Image;
 use crate::kernels::parallel;
 use crate::kernels::widest::{Work, widest};
@@ -23,6 +28,8 @@ const RADIUS: f64 = 10.0;
 const USUAL_PIXELS: f64 = 400.0 * 300.0;
 /// Largest radius, reached at 79 million pixels: sums of a column stay below 2³².
 const MAX_RADIUS: usize = 256;
+/// Least radius in the image that a and b are computed of.
+const LEAST_RADIUS: usize = 9;
 /// Weight of the ridge, for colors in 0 to 255: ε is 10⁻⁴ for colors in 0 to 1.
 const EPSILON: f64 = 1e-4 * 255.0 * 255.0;
 
@@ -38,30 +45,64 @@ const COEFFICIENTS: usize = 4;
 
 /// The colors of an image, ready to guide any number of filters.
 #[derive(Debug)]
-pub(super) struct Guide {
+pub(super) struct Guide<'a> {
+    image: &'a Image<'a>,
+    /// Size of the grid that shares are given on: the image's, or that of mean colors.
     height: usize,
     width: usize,
+    /// In cells of the grid.
     radius: usize,
-    /// Red, green and blue, one after the other: `[3, height, width]`.
+    /// Red, green and blue of the cells, one after the other: `[3, height, width]`.
     planes: Vec<u8>,
 }
 
-/// A rectangle of pixels.
+/// A rectangle of cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Area {
     pub rows: Range<usize>,
     pub columns: Range<usize>,
 }
 
-impl Guide {
+impl<'a> Guide<'a> {
     /// Takes an image apart; its windows have 21 × 21 pixels at 400 × 300, and as many times more on a side as a larger image has.
-    pub fn new(image: &Image) -> Self {
+    pub fn new(image: &'a Image<'a>) -> Self {
         let (height, width) = (image.height(), image.width());
         let radius = RADIUS * ((height as f64 * width as f64) / USUAL_PIXELS).sqrt();
-        Self::with_radius(image, (radius.round() as usize).clamp(1, MAX_RADIUS))
+        let radius = (radius.round() as usize).clamp(1, MAX_RADIUS);
+        match radius / LEAST_RADIUS {
+            0 | 1 => Self::with_radius(image, radius),
+            scale => Self::of_means(image, radius, scale),
+        }
     }
 
-    fn with_radius(image: &Image, radius: usize) -> Self {
+    /// A grid of cells of `scale` pixels on a side, or a little more.
+    fn of_means(image: &'a Image<'a>, radius: usize, scale: usize) -> Self {
+        let (height, width) = ((image.height() / scale).max(1), (image.width() / scale).max(1));
+        let mut planes = vec![0; 3 * height * width];
+        let (red, rest) = planes.split_at_mut(height * width);
+        let (green, blue) = rest.split_at_mut(height * width);
+        let rows = red.chunks_mut(width).zip(green.chunks_mut(width)).zip(blue.chunks_mut(width)).enumerate();
+        let first = |cell: usize, cells: usize, size: usize| cell * size / cells;
+        let columns: Vec<_> = (0..width).map(|x| first(x, width, image.width())..first(x + 1, width, image.width())).collect();
+        parallel::for_each(rows, |(y, ((red, green), blue))| {
+            let lines = first(y, height, image.height())..first(y + 1, height, image.height());
+            for (((red, green), blue), columns) in red.iter_mut().zip(green).zip(blue).zip(&columns) {
+                let mut sums = [0u32; 3];
+                for line in lines.clone() {
+                    let row = &image.rgb()[3 * (line * image.width() + columns.start)..3 * (line * image.width() + columns.end)];
+                    for pixel in row.as_chunks::<3>().0 {
+                        sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += u32::from(*x));
+                    }
+                }
+                let pixels = (lines.len() * columns.len()) as u32;
+                [*red, *green, *blue] = sums.map(|sum| ((sum + pixels / 2) / pixels) as u8);
+            }
+        });
+        let radius = (radius + scale / 2) / scale;
+        Self { image, height, width, radius, planes }
+    }
+
+    fn with_radius(image: &'a Image<'a>, radius: usize) -> Self {
         let (height, width) = (image.height(), image.width());
         let pixels = height * width;
         let mut planes = vec![0; 3 * pixels];
@@ -75,10 +116,15 @@ impl Guide {
                 }
             });
         }
-        Self { height, width, radius, planes }
+        Self { image, height, width, radius, planes }
     }
 
-    /// All of the image.
+    /// Height and width of the grid that shares are given on.
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// All of the grid.
     pub fn whole(&self) -> Area {
         Area { rows: 0..self.height, columns: 0..self.width }
     }
@@ -101,18 +147,50 @@ impl Guide {
         Some(Area { rows: within(top, bottom, self.height), columns: within(left, right, self.width) })
     }
 
-    /// Filters a share, `[height, width]` in 0 to [`ONE`], which is zero farther than two radii within the area's bounds, unless those are the image's. Calls
-    /// `put` for the area's pixels of `out`, `[height, width]`, with what it became: about 0 to 1.
+    /// Filters a share, [`Guide::size`] in 0 to [`ONE`], which is zero farther than two radii within the area's bounds, unless those are the grid's. Calls
+    /// `put` for those of the image's pixels, `out`, that lie in the area, with what it became: about 0 to 1.
     ///
     /// # Panics
-    /// If the share or `out` is not of the image's size, or the area not within it.
+    /// If the share is not of the grid's size or `out` not of the image's, or the area not within the grid.
     pub fn filter<T: Send>(&self, share: &[u16], area: &Area, out: &mut [T], put: impl Fn(&mut T, f32) + Sync) {
-        let pixels = self.height * self.width;
-        assert!(share.len() == pixels && out.len() == pixels, "a value for each pixel");
-        assert!(area.rows.end <= self.height && area.columns.end <= self.width, "an area of the image");
+        assert!(share.len() == self.height * self.width, "a share for each cell");
+        assert!(out.len() == self.image.height() * self.image.width(), "a value for each pixel");
+        assert!(area.rows.end <= self.height && area.columns.end <= self.width, "an area of the grid");
         if area.rows.is_empty() || area.columns.is_empty() {
             return;
         }
+        if self.size() == (self.image.height(), self.image.width()) {
+            self.each_cell(share, area, out, |out, Sums { slopes, offset }, color, scale| {
+                let [r, g, b] = color.map(f64::from);
+                put(out, ((offset + slopes[0] * r + slopes[1] * g + slopes[2] * b) * scale.down / scale.across) as f32);
+            });
+            return;
+        }
+        let mut means = vec![[0.0f32; COEFFICIENTS]; share.len()];
+        self.each_cell(share, area, &mut means, |means, Sums { slopes: [r, g, b], offset }, _, scale| {
+            *means = [r, g, b, offset].map(|sum| (sum * scale.down / scale.across) as f32);
+        });
+        let rows = places(self.image.height(), self.height, Upsampling::Soft);
+        let columns = places(self.image.width(), self.width, Upsampling::Soft);
+        // Pixels between a cell of the area and one outside have some of its share.
+        let pixels = |places: &[Place], cells: &Range<usize>| {
+            let near = |(first, second, _): &Place| cells.contains(first) || cells.contains(second);
+            places.iter().position(near).unwrap_or_default()..places.iter().rposition(near).map_or(0, |last| last + 1)
+        };
+        let (lines, across) = (pixels(&rows, &area.rows), pixels(&columns, &area.columns));
+        let (width, columns) = (self.image.width(), &columns[across.clone()]);
+        let lines_of_out = out[lines.start * width..lines.end * width]
+            .chunks_mut(TASK_LINES * width)
+            .zip(rows[lines.clone()].chunks(TASK_LINES));
+        parallel::for_each_with(lines_of_out.enumerate(), &mut Vec::new(), |blend: &mut Vec<_>, (task, (out, rows))| {
+            let rgb = &self.image.rgb()[3 * (lines.start + task * TASK_LINES) * width..];
+            let grid = (&means[..], self.width);
+            widest(Applied { grid, rows, columns, first: across.start, width, rgb, out, put: &put, blend });
+        });
+    }
+
+    /// Calls `put` for the area's cells of `out`, of the grid's size, with the sums of the coefficients over the windows that a cell lies in.
+    fn each_cell<T: Send>(&self, share: &[u16], area: &Area, out: &mut [T], put: impl Fn(&mut T, Sums, [u8; 3], Scale) + Sync) {
         // Each band computes again what it shares with its neighbors.
         let band = area.rows.len().div_ceil(parallel::current_threads()).max(2 * self.radius);
         let out = &mut out[area.rows.start * self.width..area.rows.end * self.width];
@@ -130,13 +208,69 @@ impl Guide {
     }
 }
 
+/// Sums of the coefficients over the windows that a cell lies in, in [`STEPS`] of a share.
+#[derive(Clone, Copy)]
+struct Sums {
+    slopes: [f64; 3],
+    offset: f64,
+}
+
+/// What makes a mean share of sums: the first divided by the second.
+#[derive(Clone, Copy)]
+struct Scale {
+    down: f64,
+    across: f64,
+}
+
+/// Rows of pixels that a task computes.
+const TASK_LINES: usize = 16;
+
+/// Some rows of an image whose coefficients are known on a grid.
+struct Applied<'a, T, P> {
+    /// Mean coefficients, `[height, width]`, and that width.
+    grid: (&'a [[f32; COEFFICIENTS]], usize),
+    rows: &'a [Place],
+    /// Of the pixels from `first` on.
+    columns: &'a [Place],
+    first: usize,
+    /// Of the image.
+    width: usize,
+    /// Colors of these rows.
+    rgb: &'a [u8],
+    out: &'a mut [T],
+    put: &'a P,
+    /// Coefficients between two rows of the grid.
+    blend: &'a mut Vec<[f32; COEFFICIENTS]>,
+}
+
+impl<T, P: Fn(&mut T, f32)> Work for Applied<'_, T, P> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { grid: (means, cells), rows, columns, first, width, rgb, out, put, blend } = self;
+        let between = |a: &[f32; COEFFICIENTS], b: &[f32; COEFFICIENTS], weight: f32| -> [f32; COEFFICIENTS] {
+            std::array::from_fn(|c| a[c] + (b[c] - a[c]) * weight)
+        };
+        let lines = out.chunks_exact_mut(width).zip(rgb.chunks_exact(3 * width));
+        for ((out, rgb), &(top, bottom, down)) in lines.zip(rows) {
+            let [above, below] = [top, bottom].map(|row| &means[row * cells..][..cells]);
+            blend.clear();
+            blend.extend(above.iter().zip(below).map(|(a, b)| between(a, b, down)));
+            let pixels = out[first..].iter_mut().zip(rgb[3 * first..].as_chunks::<3>().0);
+            for ((out, color), &(left, right, across)) in pixels.zip(columns) {
+                let [r, g, b, offset] = between(&blend[left], &blend[right], across);
+                put(out, offset + r * f32::from(color[0]) + g * f32::from(color[1]) + b * f32::from(color[2]));
+            }
+        }
+    }
+}
+
 /// Some rows of the area, filtered by one thread.
 struct Band<'a, T, P> {
-    guide: &'a Guide,
+    guide: &'a Guide<'a>,
     share: &'a [u16],
     area: &'a Area,
     rows: Range<usize>,
-    /// These rows of the image.
+    /// These rows of the grid.
     out: &'a mut [T],
     put: &'a P,
     buffers: &'a mut Buffers,
@@ -157,7 +291,7 @@ struct Buffers {
     running: Vec<i64>,
     /// One over the number of pixels of the windows of one row, `[w]`.
     inverse: Vec<f64>,
-    /// One row of the result, `[w]`.
+    /// Sums of the coefficients of one row, `[COEFFICIENTS, w]`.
     filtered: Vec<f64>,
 }
 
@@ -166,7 +300,7 @@ fn reset<T: Clone + Default>(values: &mut Vec<T>, length: usize) {
     values.resize(length, T::default());
 }
 
-impl<T, P: Fn(&mut T, f32)> Work for Band<'_, T, P> {
+impl<T, P: Fn(&mut T, Sums, [u8; 3], Scale)> Work for Band<'_, T, P> {
     #[inline(always)]
     fn run(self) {
         let Self { guide, share, area, rows, out, put, buffers } = self;
@@ -177,7 +311,7 @@ impl<T, P: Fn(&mut T, f32)> Work for Band<'_, T, P> {
         reset(ring, side * COEFFICIENTS * width);
         reset(means, SUMS * width);
         reset(running, width + side);
-        reset(filtered, width);
+        reset(filtered, COEFFICIENTS * width);
         let across: Vec<f64> = area.columns.clone().map(|x| guide.reach(x, guide.width)).collect();
         let source = |y: usize| Source::new(guide, share, y, &area.columns);
         // Rows whose coefficients are needed, and rows that those are computed from.
@@ -218,17 +352,16 @@ impl<T, P: Fn(&mut T, f32)> Work for Band<'_, T, P> {
             }
             let y = y - radius;
             let down = guide.reach(y, guide.height);
-            let (slopes, offsets) = coefficient_columns.split_at(3 * width);
-            let sums = window_sums(offsets, radius, running);
-            filtered.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
-            for (slope, color) in slopes.chunks_exact(width).zip(source(y).colors) {
-                let sums = window_sums(slope, radius, running);
-                filtered.iter_mut().zip(sums).zip(color).for_each(|((out, sum), &color)| *out += sum * f64::from(color));
+            for (column, filtered) in coefficient_columns.chunks_exact(width).zip(filtered.chunks_exact_mut(width)) {
+                filtered.iter_mut().zip(window_sums(column, radius, running)).for_each(|(out, sum)| *out = sum);
             }
-            let scale = 1.0 / (STEPS * f64::from(ONE) * down);
+            let down = 1.0 / (STEPS * f64::from(ONE) * down);
             let Some(out) = out.next() else { return };
-            for ((out, x), across) in out[area.columns.clone()].iter_mut().zip(&*filtered).zip(&across) {
-                put(out, (x * scale / across) as f32);
+            let [r, g, b] = source(y).colors;
+            let [reds, greens, blues, offsets] = [0, 1, 2, 3].map(|c| &filtered[c * width..][..width]);
+            for (x, out) in out[area.columns.clone()].iter_mut().enumerate() {
+                let sums = Sums { slopes: [reds[x], greens[x], blues[x]], offset: offsets[x] };
+                put(out, sums, [r[x], g[x], b[x]], Scale { down, across: across[x] });
             }
         }
     }
@@ -243,7 +376,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     #[inline(always)]
-    fn new(guide: &'a Guide, share: &'a [u16], y: usize, columns: &Range<usize>) -> Self {
+    fn new(guide: &'a Guide<'_>, share: &'a [u16], y: usize, columns: &Range<usize>) -> Self {
         let pixels = guide.height * guide.width;
         let at = y * guide.width + columns.start;
         let row = |start: usize| &guide.planes[start..start + columns.len()];
@@ -355,8 +488,8 @@ mod tests {
         (0..height * width).map(value).collect()
     }
 
-    fn filtered(guide: &Guide, share: &[u16], area: &Area) -> Vec<f32> {
-        let mut out = vec![0.0; share.len()];
+    fn filtered(guide: &Guide<'_>, share: &[u16], area: &Area) -> Vec<f32> {
+        let mut out = vec![0.0; guide.image.height() * guide.image.width()];
         guide.filter(share, area, &mut out, |out, x| *out = x);
         out
     }
@@ -421,7 +554,8 @@ mod tests {
     #[test]
     fn neither_threads_nor_areas_change_it() {
         let (height, width) = (120, 90);
-        let guide = Guide::with_radius(&picture(height, width), 6);
+        let picture = picture(height, width);
+        let guide = Guide::with_radius(&picture, 6);
         let mut some = vec![0; height * width];
         for y in 50..60 {
             for x in 30..52 {
@@ -469,7 +603,8 @@ mod tests {
     #[test]
     fn sums_are_exact_at_the_largest_radius() {
         let (height, width) = (700, 1100);
-        let guide = Guide::with_radius(&Image::new(height, width, vec![255; 3 * height * width]).unwrap(), MAX_RADIUS);
+        let white = Image::new(height, width, vec![255; 3 * height * width]).unwrap();
+        let guide = Guide::with_radius(&white, MAX_RADIUS);
         let same = filtered(&guide, &vec![ONE; height * width], &guide.whole());
         assert!(same.iter().all(|x| (x - 1.0).abs() < 1e-7));
         // A picture of two colors, and their share: slopes of 1, far from the border and at it.
@@ -485,7 +620,63 @@ mod tests {
 
     #[test]
     fn radii_grow_with_the_side() {
-        let radius = |height, width| Guide::new(&Image::new(height, width, vec![0; 3 * height * width]).unwrap()).radius;
-        assert_eq!([radius(300, 400), radius(400, 300), radius(600, 800), radius(1, 1), radius(7, 2)], [10, 10, 20, 1, 1]);
+        let sizes = |height, width| {
+            let image = Image::new(height, width, vec![0; 3 * height * width]).unwrap();
+            let guide = Guide::new(&image);
+            (guide.radius, guide.size())
+        };
+        assert_eq!([sizes(300, 400), sizes(400, 300)], [(10, (300, 400)), (10, (400, 300))]);
+        assert_eq!([sizes(1, 1), sizes(7, 2), sizes(510, 680)], [(1, (1, 1)), (1, (7, 2)), (17, (510, 680))]);
+        // Two pixels to a cell, then three; a side shorter than a cell.
+        assert_eq!(
+            [sizes(541, 720), sizes(801, 1200), sizes(1, 700_000)],
+            [(9, (270, 360)), (9, (267, 400)), (12, (1, 350_000))]
+        );
+    }
+
+    /// Filters of the whole image and of means are nearly the same, at an edge too, and of a share that is the same everywhere they leave that.
+    #[test]
+    fn means_guide_as_the_image_does() {
+        let (height, width, radius) = (260, 301, 20);
+        // A slanted edge between two colors, each with a little of everything in it.
+        let inside = |y: usize, x: usize| 2 * x + y > 400;
+        let color = |at: usize| {
+            let (y, x) = (at / 3 / width, at / 3 % width);
+            (at * 2_654_435_761 >> 9) as u8 / 16 + if inside(y, x) { 150 } else { 60 }
+        };
+        let image = Image::new(height, width, (0..3 * height * width).map(color).collect()).unwrap();
+        let (whole, means) = (Guide::with_radius(&image, radius), Guide::of_means(&image, radius, 2));
+        assert_eq!((means.size(), means.radius), ((130, 150), 10));
+        // The share's edge lies some pixels beside the color's.
+        let share = |guide: &Guide<'_>| -> Vec<u16> {
+            let (rows, columns) = guide.size();
+            let inside = |y: usize, x: usize| inside(y * height / rows, (x * width / columns).saturating_sub(4));
+            (0..rows * columns).map(|at| if inside(at / columns, at % columns) { ONE } else { 0 }).collect()
+        };
+        let [of_whole, of_means] = [&whole, &means].map(|guide| filtered(guide, &share(guide), &guide.whole()));
+        let errors: Vec<f32> = of_whole.iter().zip(&of_means).map(|(a, b)| (a - b).abs()).collect();
+        let mean = errors.iter().sum::<f32>() / errors.len() as f32;
+        assert!(mean < 0.004, "{mean}");
+        let moved = of_whole.iter().zip(&of_means).filter(|(a, b)| (**a > 0.5) != (**b > 0.5)).count();
+        assert!(moved < 60, "{moved} of {} pixels", errors.len());
+        let same = filtered(&means, &vec![ONE / 3; 130 * 150], &means.whole());
+        assert!(same.iter().all(|x| (x - 10922.0 / 32768.0).abs() < 1e-5));
+    }
+
+    /// To the bit.
+    #[test]
+    fn neither_threads_nor_areas_change_the_filter_of_means() {
+        let picture = picture(240, 180);
+        let guide = Guide::of_means(&picture, 13, 2);
+        let mut some = vec![0; 120 * 90];
+        for at in (50..60).flat_map(|y| (30..52).map(move |x| y * 90 + x)) {
+            some[at] = ONE - at as u16;
+        }
+        let expected = filtered(&guide, &some, &guide.whole());
+        for threads in [2, 3, 5] {
+            let found = Threads::new(threads, Idle::Sleep).unwrap().together(|| filtered(&guide, &some, &guide.whole()));
+            assert!(found == expected, "{threads} threads");
+        }
+        assert!(filtered(&guide, &some, &guide.area(&some).unwrap()) == expected);
     }
 }

@@ -214,7 +214,7 @@ impl Recipe {
             return Err(ClusterError::Dimensions { first, other });
         }
         // Rates are measured with nobody beside.
-        let precision = cpu.float(self.precision);
+        let precision = (cpu.float(self.precision), cpu.takes_int8(self.precision));
         cpu.together(|| maps.iter().map(|map| self.cluster_map(cpu, map, precision, start, observe)).collect())
     }
 
@@ -222,7 +222,7 @@ impl Recipe {
         &self,
         cpu: &Cpu,
         map: &FeatureMap,
-        precision: Float,
+        (precision, int8): (Float, bool),
         start: Start<'_>,
         observe: &mut Observer<'_>,
     ) -> Result<Clustering, ClusterError> {
@@ -238,7 +238,7 @@ impl Recipe {
         if self.needs_colors() && appearance.is_none() {
             return Err(ClusterError::NoColors { color: self.color });
         }
-        let features = NodeFeatures::from_map(map).in_precision(precision);
+        let features = NodeFeatures::from_map(map).in_precision(precision).with_int8(int8);
         let of_objects = |graph: &Graph, objects: Objects, networks| {
             let confidence = confidence(cpu, graph, &features, &objects.foreground);
             self.clustering(grid, objects.groups, confidence, start.seed(), networks).with_objects(&objects.scores)

@@ -220,7 +220,7 @@ impl Recipe {
     /// The precision in use on a processor: never [`Precision::Auto`].
     #[must_use]
     pub(crate) fn precision_on(&self, cpu: &Cpu) -> Precision {
-        if self.precision == Precision::Auto { cpu.float(Precision::Auto).into() } else { self.precision }
+        cpu.network_precision(self.precision, true)
     }
 
     /// Whether clustering looks at the patches' colors.

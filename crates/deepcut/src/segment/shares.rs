@@ -19,10 +19,11 @@ pub(super) fn labels(image: &Image, grid: &GridLabels, how: Upsampling) -> Vec<u
     if let ([_], 1) = (&grid.groups[..], first.labels.len()) {
         return labels;
     }
-    let (guide, shares) = (Guide::new(image), Shares::new(grid, height, width, how));
-    let mut own = vec![0; labels.len()];
+    let guide = Guide::new(image);
+    let shares = Shares::new(grid, guide.size(), how);
+    let mut own = shares.zeros();
     let filtered = |own: &[u16]| {
-        let mut total = vec![Choice::of(0.0); own.len()];
+        let mut total = vec![Choice::of(0.0); height * width];
         guide.filter(own, &guide.whole(), &mut total, |choice, share| *choice = Choice::of(share));
         total
     };
@@ -46,7 +47,7 @@ pub(super) fn labels(image: &Image, grid: &GridLabels, how: Upsampling) -> Vec<u
         }
     } else {
         let all = vec![Choice::of(1.0); labels.len()];
-        let chosen = choose(&guide, grid.groups.len(), all, |g, out| shares.group(g, out));
+        let chosen = choose(&guide, grid.groups.len(), all, shares.zeros(), |g, out| shares.group(g, out));
         labels
             .iter_mut()
             .zip(&chosen)
@@ -60,7 +61,7 @@ pub(super) fn labels(image: &Image, grid: &GridLabels, how: Upsampling) -> Vec<u
         let within = shares.within(g);
         shares.group(g, &mut own);
         let total = of_second.take_if(|_| g == 1).unwrap_or_else(|| filtered(&own));
-        let chosen = choose(&guide, k, total, |label, out| {
+        let chosen = choose(&guide, k, total, shares.zeros(), |label, out| {
             out.copy_from_slice(&own);
             shares.label(&within, k, label, out);
         });
@@ -76,9 +77,10 @@ pub(super) fn foreground(image: &Image, grid: &GridLabels, how: Upsampling) -> V
     let (height, width) = (image.height(), image.width());
     let mut out = vec![0; height * width];
     if grid.groups.len() > 1 && !out.is_empty() {
-        let mut share = vec![0; out.len()];
-        Shares::new(grid, height, width, how).group(0, &mut share);
         let guide = Guide::new(image);
+        let shares = Shares::new(grid, guide.size(), how);
+        let mut share = shares.zeros();
+        shares.group(0, &mut share);
         guide.filter(&share, &guide.whole(), &mut out, |out, background| *out = (255.0 * (1.0 - background) + 0.5) as u8);
     }
     out
@@ -106,9 +108,14 @@ impl Choice {
 }
 
 /// The candidate of the largest filtered share at each pixel. The first needs no filter: it has what the others leave of the total. `share` writes a
-/// candidate's.
-fn choose(guide: &Guide, candidates: usize, mut choices: Vec<Choice>, share: impl Fn(usize, &mut [u16])) -> Vec<Choice> {
-    let mut own = vec![0; choices.len()];
+/// candidate's into `own`.
+fn choose(
+    guide: &Guide<'_>,
+    candidates: usize,
+    mut choices: Vec<Choice>,
+    mut own: Vec<u16>,
+    share: impl Fn(usize, &mut [u16]),
+) -> Vec<Choice> {
     for candidate in 1..candidates {
         share(candidate, &mut own);
         let Some(area) = guide.area(&own) else { continue };
@@ -122,21 +129,21 @@ fn choose(guide: &Guide, candidates: usize, mut choices: Vec<Choice>, share: imp
     choices
 }
 
-/// The soft labels of a grid at an image's pixels.
+/// The soft labels of a grid, on the grid of a guide.
 struct Shares<'a> {
     grid: &'a GridLabels,
-    /// Of the image.
+    /// Of the guide's grid.
     size: (usize, usize),
     how: Upsampling,
-    /// One over the sum of the groups' shares at each pixel, if there are more than two groups.
+    /// One over the sum of the groups' shares at each cell, if there are more than two groups.
     scale: Vec<f32>,
 }
 
 impl<'a> Shares<'a> {
-    fn new(grid: &'a GridLabels, height: usize, width: usize, how: Upsampling) -> Self {
-        let mut shares = Self { grid, size: (height, width), how, scale: vec![] };
+    fn new(grid: &'a GridLabels, size: (usize, usize), how: Upsampling) -> Self {
+        let mut shares = Self { grid, size, how, scale: vec![] };
         if grid.groups.len() > 2 {
-            let mut sum = vec![0.0; height * width];
+            let mut sum = vec![0.0; size.0 * size.1];
             for group in &grid.groups {
                 shares.logarithms(group).each_pixel(&mut sum, |sum, log| *sum += exponential(log));
             }
@@ -144,6 +151,11 @@ impl<'a> Shares<'a> {
             shares.scale = sum;
         }
         shares
+    }
+
+    /// Room for one of them.
+    fn zeros(&self) -> Vec<u16> {
+        vec![0; self.size.0 * self.size.1]
     }
 
     fn field(&self, values: Vec<f32>) -> Field<'static> {
@@ -154,7 +166,7 @@ impl<'a> Shares<'a> {
         self.field(group.probability.iter().map(|&share| log_share(share)).collect())
     }
 
-    /// The share of a group, `[height, width]` in 0 to [`ONE`]: of two groups the odds are interpolated, of more the logarithms of their shares.
+    /// The share of a group, of the grid's size in 0 to [`ONE`]: of two groups the odds are interpolated, of more the logarithms of their shares.
     fn group(&self, g: usize, out: &mut [u16]) {
         match self.grid.groups.len() {
             1 => out.fill(ONE),
@@ -192,9 +204,11 @@ impl<'a> Shares<'a> {
     }
 }
 
-/// The nearest multiple of one part in [`ONE`].
+/// The nearest multiple of one part in [`ONE`], of a share in 0 to 1.
+#[inline(always)]
 fn rounded(share: f32) -> u16 {
-    (share * f32::from(ONE) + 0.5) as u16
+    // By way of 32 bits, which many shares take at once.
+    (share * f32::from(ONE) + 0.5) as i32 as u16
 }
 
 #[cfg(test)]
@@ -280,7 +294,7 @@ mod tests {
         for n in 1..5 {
             let row = |g: usize| [0.1, 0.2, 0.3, 0.9].map(|x: f32| if g == 0 { 1.0 - x * (n - 1) as f32 / 4.0 } else { x / 4.0 });
             let grid = grid((0..n).map(|g| Group::of_one(g as u8, rows(row(g)))).collect());
-            let shares = Shares::new(&grid, HEIGHT, WIDTH, Upsampling::Soft);
+            let shares = Shares::new(&grid, (HEIGHT, WIDTH), Upsampling::Soft);
             let mut sums = vec![0; HEIGHT * WIDTH];
             for g in 0..n {
                 let mut own = vec![0; HEIGHT * WIDTH];

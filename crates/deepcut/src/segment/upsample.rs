@@ -2,6 +2,7 @@
 
 use super::labels::{FineForeground, GridLabels};
 use crate::kernels::parallel;
+use crate::kernels::widest::{Work, widest};
 use crate::train::argmax;
 use std::borrow::Cow;
 
@@ -111,6 +112,7 @@ impl<'a> Field<'a> {
     }
 
     /// The values of a row of pixels.
+    #[inline(always)]
     pub fn row(&self, y: usize) -> impl Iterator<Item = f32> {
         let (top, bottom, down) = self.rows[y];
         let [above, below] = [top, bottom].map(|line| &self.values[line * self.cells..][..self.cells]);
@@ -120,12 +122,39 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// Calls `put` for every pixel of `out`, `[height, width]`, with its value.
+    /// Calls `put` for every pixel of `out`, `[height, width]`, with its value. `put` must be `#[inline(always)]`, or nothing but such functions.
     pub fn each_pixel<T: Send>(&self, out: &mut [T], put: impl Fn(&mut T, f32) + Sync) {
-        if !self.columns.is_empty() {
-            parallel::for_each(out.chunks_mut(self.columns.len()).enumerate(), |(y, out)| {
-                out.iter_mut().zip(self.row(y)).for_each(|(out, value)| put(out, value));
+        let width = self.columns.len();
+        if width > 0 {
+            let tasks = out.chunks_mut(TASK_LINES * width).enumerate();
+            parallel::for_each_with(tasks, &mut Vec::new(), |values: &mut Vec<f32>, (task, out)| {
+                widest(Lines { field: self, first: task * TASK_LINES, out, put: &put, values });
             });
+        }
+    }
+}
+
+/// Rows of pixels that a task computes.
+const TASK_LINES: usize = 16;
+
+/// Some rows of pixels, and room for the values of one.
+struct Lines<'a, T, P> {
+    field: &'a Field<'a>,
+    first: usize,
+    out: &'a mut [T],
+    put: &'a P,
+    values: &'a mut Vec<f32>,
+}
+
+impl<T, P: Fn(&mut T, f32)> Work for Lines<'_, T, P> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { field, first, out, put, values } = self;
+        for (y, out) in out.chunks_exact_mut(field.columns.len()).enumerate() {
+            // Reading cells is one pixel at a time, what follows many.
+            values.clear();
+            values.extend(field.row(first + y));
+            out.iter_mut().zip(&*values).for_each(|(out, &value)| put(out, value));
         }
     }
 }
@@ -191,10 +220,10 @@ fn nearest(at: usize, size: usize, cells: usize) -> usize {
 }
 
 /// Two cells in a line, and the weight of the second.
-type Place = (usize, usize, f32);
+pub(super) type Place = (usize, usize, f32);
 
 /// The cells that each of `size` pixels in a line takes its value from.
-fn places(size: usize, cells: usize, how: Upsampling) -> Vec<Place> {
+pub(super) fn places(size: usize, cells: usize, how: Upsampling) -> Vec<Place> {
     let place = |at| match how {
         Upsampling::Nearest => (nearest(at, size, cells), nearest(at, size, cells), 0.0),
         Upsampling::Soft => position(at, size, cells),
