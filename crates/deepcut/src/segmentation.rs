@@ -1,6 +1,7 @@
 //! Labels of an image's pixels and a table of its regions: the input of exporters.
 
-use crate::components::{BoundingBox, Component, Components};
+use crate::components::{BoundingBox, Component, Components, inside_runs, label_runs};
+use std::ops::Range;
 
 /// What a region is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -194,15 +195,20 @@ impl Segmentation {
         let whole = || self.components().first().map(|component| component.bounds);
         let Some(patches) = &self.main_object else { return whole() };
         let table = self.foreground();
-        // The patch that a row or column lies in.
-        let of = |at: usize, patches: usize, pixels: usize| at * patches / pixels;
-        let columns: Vec<usize> = (0..self.width).map(|x| of(x, self.grid.1, self.width)).collect();
-        let mut inside: Vec<bool> = self.labels.iter().map(|&label| table[usize::from(label)]).collect();
-        for (y, row) in inside.chunks_exact_mut(self.width.max(1)).enumerate() {
-            let patches = &patches[of(y, self.grid.0, self.height) * self.grid.1..];
-            row.iter_mut().zip(&columns).for_each(|(inside, &column)| *inside &= patches[column]);
-        }
-        let found = Components::find(self.height, self.width, |at| inside[at]);
+        let (rows, columns) = self.grid;
+        // Where the main object's patches lie in a row of pixels: column `x` lies in patch `x · columns / width`.
+        let first = |patch: usize| (patch * self.width).div_ceil(columns);
+        let spans = |row: &[bool]| -> Vec<Range<usize>> {
+            let inside = row.iter().enumerate().filter(|(_, is_main)| **is_main);
+            inside.map(|(patch, _)| first(patch)..first(patch + 1)).collect()
+        };
+        let spans: Vec<_> = patches.chunks_exact(columns).map(spans).collect();
+        let mut of_row = Vec::new();
+        let found = Components::of_rows(self.height, self.width, |y, found| {
+            of_row.clear();
+            inside_runs(&self.labels[y * self.width..(y + 1) * self.width], |label| table[usize::from(label)], &mut of_row);
+            intersect(&of_row, &spans[y * rows / self.height], found);
+        });
         found.largest().map(|largest| found.list()[largest].bounds).or_else(whole)
     }
 
@@ -336,10 +342,31 @@ impl Segmentation {
     }
 
     fn components_where(&self, inside: impl Fn(u8) -> bool) -> Vec<Component> {
-        let found = Components::find(self.height, self.width, |at| inside(self.labels[at]));
+        let found = Components::of_labels(self.height, self.width, &self.labels, inside);
         let mut list = found.list().to_vec();
         list.sort_by_key(|c| std::cmp::Reverse(c.area));
         list
+    }
+}
+
+/// What lies in both of two lists of runs, each in order; pieces that touch are one.
+fn intersect(some: &[Range<usize>], others: &[Range<usize>], both: &mut Vec<Range<usize>>) {
+    let mut others = others.iter().peekable();
+    for run in some {
+        while let Some(other) = others.peek() {
+            let (start, end) = (run.start.max(other.start), run.end.min(other.end));
+            if start < end {
+                match both.last_mut() {
+                    Some(last) if last.end == start => last.end = end,
+                    _ => both.push(start..end),
+                }
+            }
+            // It may go on in the next run.
+            if other.end > run.end {
+                break;
+            }
+            others.next();
+        }
     }
 }
 
@@ -348,11 +375,11 @@ fn measure(labels: &[u8], width: usize) -> Vec<(u8, usize, BoundingBox)> {
     // Per label: area, then the first and last row and column.
     let mut seen = [(0usize, usize::MAX, 0usize, usize::MAX, 0usize); 256];
     for (y, row) in labels.chunks_exact(width.max(1)).enumerate() {
-        for (x, &label) in row.iter().enumerate() {
+        for (run, label) in label_runs(row) {
             let (area, top, bottom, left, right) = &mut seen[usize::from(label)];
-            *area += 1;
+            *area += run.len();
             (*top, *bottom) = ((*top).min(y), y);
-            (*left, *right) = ((*left).min(x), (*right).max(x));
+            (*left, *right) = ((*left).min(run.start), (*right).max(run.end - 1));
         }
     }
     (0..=u8::MAX)
@@ -367,6 +394,19 @@ fn measure(labels: &[u8], width: usize) -> Vec<(u8, usize, BoundingBox)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs that begin and end together, within each other, and side by side.
+    #[test]
+    fn runs_are_cut_to_runs() {
+        let cut = |some: &[Range<usize>], others: &[Range<usize>]| {
+            let mut both = Vec::new();
+            intersect(some, others, &mut both);
+            both
+        };
+        assert_eq!(cut(&[0..4, 6..9, 12..20], &[2..3, 3..7, 8..14, 16..18, 18..30]), [2..4, 6..7, 8..9, 12..14, 16..20]);
+        assert_eq!(cut(&[5..6], &[0..5, 6..9]), []);
+        assert_eq!((cut(&[], &[0..5]), cut(&[0..5], &[])), (vec![], vec![]));
+    }
 
     #[test]
     fn regions_and_components_are_measured() {

@@ -656,7 +656,7 @@ mod tests {
         let [of_whole, of_means] = [&whole, &means].map(|guide| filtered(guide, &share(guide), &guide.whole()));
         let errors: Vec<f32> = of_whole.iter().zip(&of_means).map(|(a, b)| (a - b).abs()).collect();
         let mean = errors.iter().sum::<f32>() / errors.len() as f32;
-        assert!(mean < 0.004, "{mean}");
+        assert!(mean < 0.006, "{mean}");
         let moved = of_whole.iter().zip(&of_means).filter(|(a, b)| (**a > 0.5) != (**b > 0.5)).count();
         assert!(moved < 60, "{moved} of {} pixels", errors.len());
         let same = filtered(&means, &vec![ONE / 3; 130 * 150], &means.whole());

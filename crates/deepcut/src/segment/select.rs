@@ -53,7 +53,7 @@ fn drop_specks(labels: &mut [u8], (height, width): (usize, usize)) {
     let mut occurs = [false; 256];
     labels.iter().for_each(|&label| occurs[usize::from(label)] = true);
     for label in (1..=u8::MAX).filter(|&label| occurs[usize::from(label)]) {
-        let pieces = Components::find(height, width, |at| labels[at] == label);
+        let pieces = Components::of_labels(height, width, labels, |other| other == label);
         let largest = pieces.list().iter().map(|piece| piece.area).max().unwrap_or_default();
         let is_speck = |piece: usize| (pieces.list()[piece].area as f64) < LEAST_PIECE * largest as f64;
         pieces.for_cells(is_speck, |at| labels[at] = 0);
@@ -69,7 +69,7 @@ fn fill_holes(labels: &mut [u8], (height, width): (usize, usize)) {
         Object(u8),
         More,
     }
-    let pieces = Components::find(height, width, |at| labels[at] == 0);
+    let pieces = Components::of_labels(height, width, labels, |label| label == 0);
     let mut around = vec![Around::Nothing; pieces.list().len()];
     pieces.each_cell(|piece, at| {
         let (y, x) = (at / width, at % width);
