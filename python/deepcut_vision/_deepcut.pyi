@@ -7,6 +7,21 @@ from os import PathLike
 from typing import Any, SupportsFloat, SupportsIndex, final
 
 @final
+class Codebook:
+    """
+    What tells the parts of a set apart.
+    """
+    @staticmethod
+    def open(path: str | PathLike[str]) -> Codebook | None:
+        """
+        Reads a file; None if there is none.
+        """
+    def write(self, /, path: str | PathLike[str]) -> None:
+        """
+        Writes a file that is not there yet.
+        """
+
+@final
 class Engine:
     """
     A network, loaded, and its threads. It serves the process that made it, and many threads of it at once.
@@ -169,6 +184,32 @@ class Image:
     def width(self, /) -> int:
         """
         Columns.
+        """
+
+@final
+class ImageSet:
+    """
+    A set of images: how its parts are found, and what is kept of each image between the two passes.
+    """
+    def __new__(cls, /, values: dict) -> ImageSet:
+        """
+        With options by name, which are checked.
+        """
+    def add(self, /, name: str, engine: Engine, image: Image | Incomplete, options: Options) -> None:
+        """
+        Cuts the object of an image and keeps it under a name.
+        """
+    def check(self, /, codebook: Codebook, engine: Engine, options: Options) -> None:
+        """
+        Checks that a codebook is of this kind, and of the engine's network.
+        """
+    def learn(self, /, engine: Engine, options: Options) -> Codebook:
+        """
+        Learns what tells the parts of its images apart.
+        """
+    def parts(self, /, name: str, codebook: Codebook, engine: Engine, image: Image | Incomplete, options: Options) -> Found:
+        """
+        The parts of an image: of one that was added, by its name, what is kept is not computed again.
         """
 
 @final

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from . import _images
+from ._cosegment import cosegment
 from ._features import FeatureMap
 from ._parameters import (
     CUT_PARAMETERS,
@@ -132,6 +133,7 @@ class DeepCut:
     --------
     segment : One image, without a model.
     iter_segment : Many images.
+    DeepCut.cosegment : Parts that agree over several images.
 
     Notes
     -----
@@ -402,6 +404,101 @@ class DeepCut:
             None if size is None else _checked_size(size, picture),
         )
         return Result(found, picture, built)
+
+    @overload
+    def cosegment(
+        self,
+        images: Iterable[ImageLike],
+        k: int | Literal["auto"] | None = ...,
+        *,
+        method: str | None = ...,
+        codebook: str | os.PathLike[str] | None = ...,
+        common: float | None = ...,
+        min_part: float | None = ...,
+        on_error: Literal["raise"] = ...,
+    ) -> list[Result]: ...
+
+    @overload
+    def cosegment(
+        self,
+        images: Iterable[ImageLike],
+        k: int | Literal["auto"] | None = ...,
+        *,
+        method: str | None = ...,
+        codebook: str | os.PathLike[str] | None = ...,
+        common: float | None = ...,
+        min_part: float | None = ...,
+        on_error: Literal["return"],
+    ) -> list[Result | Exception]: ...
+
+    def cosegment(
+        self,
+        images: Iterable[ImageLike],
+        k: int | Literal["auto"] | None = None,
+        *,
+        method: str | None = None,
+        codebook: str | os.PathLike[str] | None = None,
+        common: float | None = None,
+        min_part: float | None = None,
+        on_error: str = "raise",
+    ) -> Any:
+        """Segment images into parts that agree over all of them, as the command ``deepcut cosegment`` does.
+
+        The object of each image is found first, then the patches of all objects are grouped together. The order of the images does not matter,
+        and one that is there twice counts once. The images stay in memory; for a large folder take the command.
+
+        Parameters
+        ----------
+        images : iterable of str, os.PathLike, bytes, array or PIL image
+            See `deepcut_vision.segment`.
+        k : int or 'auto', optional
+            Number of parts, 2 to 32; 'auto' takes more parts, up to 10, until one more explains little. Default: the model's `n_clusters`, else 4.
+        method : {'kmeans', 'spectral', 'network', 'both'}, optional
+            How patches are grouped over the images. Default: 'kmeans'. It is not the model's `method`, which cuts the objects.
+        codebook : path, optional
+            File that keeps what tells parts apart: written if it is missing, used if it is there. With the same file the same part has the same
+            label in other images too, on any day and machine.
+        common : float, optional
+            Keep only what the images have in common: drop segments of the objects that appear in less than this share of the images.
+        min_part : float, optional
+            Join pieces smaller than this share of their part to the part around them, 0 to 1. Default: 0.03.
+        on_error : {'raise', 'return'}, default='raise'
+            What becomes of an image that cannot be read or segmented: an exception that ends the call, or the exception in the place of the
+            result.
+
+        Returns
+        -------
+        list of Result
+            In the order of the images: label 0 is background, 1 to k are the parts.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an option or an image is not as expected, no image has an object, or the codebook is of another network, number of parts or method.
+        OSError
+            If a file cannot be read or written.
+        MemoryError
+            If an image needs more memory than there is.
+
+        Examples
+        --------
+        >>> import deepcut_vision as dc
+        >>> ducks = [f"examples/pictures/ducks{n}.jpg" for n in (1, 2, 3)]
+        >>> results = dc.DeepCut().cosegment(ducks, k=2)
+        >>> [[region.label for region in result.regions] for result in results]
+        [[0, 1, 2], [0, 1, 2], [0, 1, 2]]
+        """
+        return cosegment(
+            self._parameters(),
+            self._load,
+            images,
+            k=k,
+            method=method,
+            codebook=codebook,
+            common=common,
+            min_part=min_part,
+            on_error=on_error,
+        )
 
     @property
     def labels_(self) -> NDArray[np.uint8]:

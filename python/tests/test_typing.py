@@ -33,6 +33,8 @@ model = dc.DeepCut(mode="objects", random_state=np.random.default_rng(0))
 assert_type(model.fit("cat.jpg"), dc.DeepCut)
 assert_type(model.fit_predict(np.zeros((4, 4, 3), np.uint8)), NDArray[np.uint8])
 assert_type(model.cluster(model.features("cat.jpg"), n_clusters=5), dc.Result)
+assert_type(model.cosegment(["a.jpg", "b.jpg"], 3, method="spectral", codebook=Path("c.safetensors")), list[dc.Result])
+assert_type(model.cosegment(["a.jpg"], "auto", on_error="return"), list[dc.Result | Exception])
 for name, found in dc.iter_segment(["a.jpg"], threads=2):
     assert_type(name, str)
     assert_type(found, dc.Result)
@@ -51,6 +53,7 @@ MISUSE = {
     'dc.segment("cat.jpg", n_cluster=4)': "call-arg",
     'dc.segment("cat.jpg", n_clusters="four")': "typeddict-item|arg-type",
     "dc.DeepCut(taus=1)": "call-arg",
+    'dc.DeepCut().cosegment(["a.jpg"], k="many")': "call-overload",
     'dc.segment_folder("photos", "out", resolution="high")': "arg-type",
     "dc.nothing()": "attr-defined",
 }

@@ -308,13 +308,19 @@ fn parts(text: &str) -> Result<PartsArg, String> {
     number.map(|k| PartsArg(Some(k))).ok_or_else(|| "expected a number from 2 to 32, or auto".into())
 }
 
+/// The images are looked at twice, which a stream cannot be.
+const SET_HELP: &str = "Images: files, folders (with their sub-folders), or glob patterns";
+const WALK_HELP: &str = "A folder is walked like the pattern FOLDER/**/*: links are followed; hidden files and this program's own results are skipped. A pattern that ends in an extension takes every file it matches; other patterns take files with an image's extension.";
+const OUTPUT_HELP: &str = "Folder for the results (created if missing); a file name for one result of one image; `-` for standard output\n\nResults take the name of their image and keep the sub-folders of an input folder. Default: the current folder.";
+
 fn grouping_parser() -> impl TypedValueParser<Value = Grouping> {
-    let by_name = |name: String| Grouping::ALL.into_iter().find(|grouping| grouping.name() == name).ok_or("no method");
-    PossibleValuesParser::new(Grouping::ALL.map(Grouping::name)).try_map(by_name)
+    PossibleValuesParser::new(Grouping::ALL.map(Grouping::name)).try_map(|name: String| name.parse::<Grouping>())
 }
 
 /// The set, and how its parts are found.
 #[derive(Args)]
+#[command(mut_arg("inputs", |inputs| inputs.help(SET_HELP).long_help(format!("{SET_HELP}\n\n{WALK_HELP}"))))]
+#[command(mut_arg("output", |output| output.long_help(OUTPUT_HELP)))]
 pub struct CosegmentArgs {
     #[command(flatten)]
     pub files: FileArgs,
@@ -324,7 +330,7 @@ pub struct CosegmentArgs {
     /// Number of parts, 2 to 32; `auto` takes more parts, up to 10, until one more explains little
     #[arg(short = 'k', long, value_name = "K|auto", default_value = "4", value_parser = parts, help_heading = "Parts")]
     pub n_parts: PartsArg,
-    /// How patches are grouped over the set: by k-means; by one graph network trained on all images; or by both, the network after k-means
+    /// How patches are grouped over the set: by k-means; by a spectral cut of all images' graph; by one graph network trained on all images; or by both, the network after k-means
     #[arg(long, value_parser = grouping_parser(), default_value = Grouping::default().name(), help_heading = "Parts")]
     pub method: Grouping,
     /// File that keeps what tells parts apart: written if it is missing, used if it is there

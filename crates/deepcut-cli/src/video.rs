@@ -4,7 +4,7 @@ use crate::annotation::AnnotationArgs;
 use crate::args::{MethodArgs, NetworkArgs, RunArgs};
 use crate::reporter::{Status, progress_bar};
 use crate::{memory, network, print, stop, words};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use deepcut::export::annotation::AnnotationFormat;
 use deepcut::image::Decoder;
@@ -139,7 +139,7 @@ impl VideoArgs {
     }
 
     fn open(&self) -> anyhow::Result<Frames> {
-        self.frames().with_context(|| self.name())
+        self.frames().map_err(flagged).with_context(|| self.name())
     }
 
     fn frames(&self) -> Result<Frames, VideoError> {
@@ -197,7 +197,7 @@ pub fn run(args: &VideoArgs) -> anyhow::Result<Status> {
         rate: frames.rate(),
         model: format!("deepcut {}, network {}", env!("CARGO_PKG_VERSION"), segmenter.backbone().identity().name),
     };
-    let mut writer = VideoWriter::new(outputs)?;
+    let mut writer = VideoWriter::new(outputs).map_err(flagged)?;
     stop::listen().context("cannot listen to signals")?;
     let cancelled = || stop::asked().is_some();
     let follow = Follow { segmenter: &segmenter, tracking, threads: args.run.threads.map(usize::from), cancelled: &cancelled };
@@ -352,15 +352,14 @@ impl<'a> Told<'a> {
     }
 }
 
-/// An error and its causes in a line.
+/// An error and its causes in a line, with the flags that help.
 fn error_text(error: &VideoError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
+    words::with_flags(error, error.remedy())
+}
+
+/// The same as an error of the command.
+fn flagged(error: VideoError) -> anyhow::Error {
+    anyhow!(error_text(&error))
 }
 
 #[cfg(test)]

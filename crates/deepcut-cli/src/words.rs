@@ -24,6 +24,7 @@ pub fn with_flags(error: &(dyn Error + 'static), remedy: Option<Remedy>) -> Stri
         Some(Remedy::AnotherFolder) => Some("give another folder with -o"),
         Some(Remedy::FolderOrOneFormat) => Some("give a folder with -o, or one --format"),
         Some(Remedy::FewerThreads) => Some("ask for fewer with --threads"),
+        Some(Remedy::MorePixels) => Some("raise the limit with --max-pixels"),
         _ => None,
     };
     if let (Some(flags), Some(remedy)) = (flags, remedy)
@@ -112,6 +113,12 @@ mod tests {
             "one file or standard output takes one result of one image, not 1 format of 2 images; give a folder with -o, or one --format"
         );
         assert_eq!(shown(BatchError::StreamTwice), "standard input can be read only once");
+        let large = deepcut::video::VideoError::TooLarge { height: 9, width: 8, max_pixels: 7 };
+        assert_eq!(large.to_string(), "frames of 8 × 9 pixels are more than 7; raise the limit to read them");
+        assert_eq!(
+            with_flags(&large, large.remedy()),
+            "frames of 8 × 9 pixels are more than 7; raise the limit with --max-pixels"
+        );
     }
 
     #[test]

@@ -28,18 +28,20 @@ pub fn text(error: &(dyn StdError + 'static)) -> String {
 pub fn of_image(error: LibraryImageError, name: Option<&str>) -> PyErr {
     let said = |text: String| name.map_or_else(|| text.clone(), |name| format!("{name}: {text}"));
     match error {
-        // With its number, so that Python makes it FileNotFoundError or PermissionError.
-        LibraryImageError::Read(error) if error.raw_os_error().is_some() => {
-            let strerror = error.to_string();
-            let strerror = strerror.split(" (os error").next().unwrap_or_default().to_owned();
-            match name {
-                Some(name) => PyOSError::new_err((error.raw_os_error(), strerror, name.to_owned())),
-                None => PyOSError::new_err((error.raw_os_error(), strerror)),
-            }
-        }
+        LibraryImageError::Read(error) if error.raw_os_error().is_some() => of_io(&error, name),
         error @ LibraryImageError::Memory { .. } => PyMemoryError::new_err(said(text(&error))),
         error @ (LibraryImageError::Shape { .. } | LibraryImageError::Resize { .. }) => PyValueError::new_err(said(text(&error))),
         error => ImageError::new_err(said(text(&error))),
+    }
+}
+
+/// The system's error about a file: with its number, so that Python makes it FileNotFoundError or PermissionError.
+pub fn of_io(error: &std::io::Error, name: Option<&str>) -> PyErr {
+    let strerror = error.to_string();
+    let strerror = strerror.split(" (os error").next().unwrap_or_default().to_owned();
+    match name {
+        Some(name) => PyOSError::new_err((error.raw_os_error(), strerror, name.to_owned())),
+        None => PyOSError::new_err((error.raw_os_error(), strerror)),
     }
 }
 

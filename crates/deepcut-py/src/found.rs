@@ -40,6 +40,12 @@ impl About {
         }
     }
 
+    /// The same with one more option.
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.options[name] = value;
+        self
+    }
+
     /// What made it, for people.
     fn model(&self) -> String {
         format!("deepcut {} ({})", env!("CARGO_PKG_VERSION"), self.backbone["name"].as_str().unwrap_or("another network"))

@@ -4,6 +4,7 @@
 
 mod batch;
 mod command;
+mod cosegment;
 mod engine;
 mod errors;
 mod found;
@@ -24,6 +25,8 @@ mod _deepcut {
     use super::batch::{collected, segment_folder};
     #[pymodule_export]
     use super::command::{command, evaluate, models};
+    #[pymodule_export]
+    use super::cosegment::{Codebook, ImageSet};
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]

@@ -65,6 +65,7 @@ mod graph;
 pub mod image;
 pub mod instances;
 mod kernels;
+mod kmeans;
 pub mod memory;
 #[cfg(feature = "datasets")]
 pub mod metrics;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each before those that may import it.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 31] = [
     "kernels",
     "random",
     "setting",
@@ -15,6 +15,7 @@ const ORDER: [&str; 30] = [
     "rle",
     "cpu",
     "memory",
+    "kmeans",
     "image",
     "features",
     "backbone",

@@ -107,6 +107,9 @@ fn what_cannot_be_done_is_said() {
     refused(&["--min-part", "nan"], "min_part is NaN; expected 0 to 1");
     refused(&["--set", "mode=object"], "use -k or --method");
     refused(&["-"], "standard input cannot be read twice");
+    let help = cosegment(dir.path(), &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("glob patterns") && !help.contains("standard input"), "{help}");
     std::fs::write(dir.path().join("text"), "no codebook").unwrap();
     refused(&["--codebook", "text"], "cannot use the codebook text");
     assert_status(&cosegment(dir.path(), &["set", "-o", "two", "-k", "2", "--codebook", "two.safetensors"]), 0);
@@ -128,7 +131,7 @@ fn options_of_sets_are_taken() {
     let about = &json_lines(&output)[0]["options"]["cosegment"];
     assert!((2..=10).contains(&about["n_parts"].as_u64().unwrap()), "{about}");
     assert_eq!(about["common"], 0.5);
-    for method in ["network", "both"] {
+    for method in ["spectral", "network", "both"] {
         let out = format!("{method}-out");
         assert_status(&cosegment(dir.path(), &["set", "-o", &out, "-k", "2", "--method", method, "--format", "json"]), 0);
     }

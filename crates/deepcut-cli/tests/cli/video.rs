@@ -110,7 +110,8 @@ fn a_folder_of_frames_becomes_masks_and_tracks() {
     // A second run replaces nothing, unless it is told to; the results are no frames.
     let again = video(dir.path(), &["in", "-o", "out"]);
     assert_status(&again, 2);
-    assert!(stderr(&again).contains("pass --overwrite"), "{}", stderr(&again));
+    let told = "exists; pass --overwrite to replace it, or another folder with -o";
+    assert!(stderr(&again).contains(told), "{}", stderr(&again));
     assert_status(&video(dir.path(), &["in", "-o", "out", "--overwrite"]), 0);
     assert_eq!(json(&out.join("tracks.json"))["frames"].as_array().unwrap().len(), 4);
 }
@@ -185,7 +186,10 @@ fn what_is_no_video_is_refused_in_a_sentence() {
     let none = deepcut(dir.path()).env("PATH", dir.path()).args(["video", "film.mp4", "-o", "out"]).output().unwrap();
     refused(none, "needs the program ffmpeg, which was not found");
     refused(video_of(dir.path(), b"", &["-", "-o", "out"]), "there is no frame in it");
-    refused(video_of(dir.path(), b"YUV4MPEG2 W9999999 H9999999 F25:1\n", &["-", "-o", "out"]), "--max-pixels");
+    refused(
+        video_of(dir.path(), b"YUV4MPEG2 W9999999 H9999999 F25:1\n", &["-", "-o", "out"]),
+        "raise the limit with --max-pixels",
+    );
     refused(video_of(dir.path(), b"YUV4MPEG2 W8 H8 F25:1\n", &["-", "-o", "out"]), "there is no frame in it");
     refused(video_of(dir.path(), &y4m(1), &["-", "-o", "out", "--bidirectional"]), "save it to a file first");
     refused(video(dir.path(), &["empty", "-o", "out", "--inertia", "1"]), "inertia");

@@ -2,7 +2,7 @@
 //!
 //! | method                  | file               | choice of the object                | clusters |
 //! |-------------------------|--------------------|-------------------------------------|----------|
-//! | k-means                 | `kmeans.rs`        | the border vote                     | k        |
+//! | k-means                 | [`kmeans`](crate::kmeans) | the border vote                     | k        |
 //! | spectral normalized cut | `spectral.rs`      | the border vote                     | k        |
 //! | TokenCut                | `tokencut.rs`      | the seed's connected component      | 2        |
 //! | LOST                    | `lost.rs`          | the seed's connected component      | 2        |
@@ -14,16 +14,16 @@
 //! is the background. `lanczos.rs` computes eigenvectors.
 
 mod deep_spectral;
-mod kmeans;
 mod lanczos;
 mod lost;
 pub(crate) mod maskcut;
 mod pca;
-mod spectral;
+pub(crate) mod spectral;
 mod tokencut;
 
 use crate::cpu::Cpu;
 use crate::graph::{Graph, GraphError, NodeFeatures};
+use crate::kmeans::{Points, kmeans};
 use crate::train::Assignment;
 use std::str::FromStr;
 
@@ -151,8 +151,7 @@ pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError
     Ok(match method {
         Method::Deepcut | Method::Kmeans => {
             let features = problem.features;
-            let labels = kmeans::kmeans(features.data(), features.dim(), k, problem.seed);
-            clusters(one_hot(labels.into_iter(), k))
+            clusters(one_hot(kmeans_labels(problem.cpu, features.data(), features.dim(), k, problem.seed), k))
         }
         Method::Spectral => clusters(one_hot(spectral::labels(&problem).into_iter(), k)),
         // MaskCut's first cut.
@@ -161,6 +160,12 @@ pub fn cluster(method: Method, problem: Problem<'_>) -> Result<Found, GraphError
         Method::DeepSpectral => object(deep_spectral::object(&problem)?),
         Method::Pca => halves(pca::positive(&problem)),
     })
+}
+
+/// The cluster of each node by k-means, every node weighted alike; `rows` are `[nodes, dim]`. With fewer distinct rows than clusters, some clusters stay empty.
+fn kmeans_labels(cpu: &Cpu, rows: &[f32], dim: usize, k: usize, seed: u64) -> impl Iterator<Item = usize> {
+    let points = Points { rows, dim, weights: &vec![1.0; rows.len() / dim] };
+    kmeans(cpu, points, k, 1, seed).labels.into_iter().map(|label| label as usize)
 }
 
 /// The assignment of each node to its label's cluster, among `k`.

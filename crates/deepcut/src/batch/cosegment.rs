@@ -57,18 +57,8 @@ pub struct Parts<'a> {
 struct Label<'a> {
     segment: Segment<'a>,
     parts: Parts<'a>,
-    /// SHA-256 of the codebook.
-    sha256: String,
-}
-
-impl Label<'_> {
     /// What decides the parts beside the options of the pipeline.
-    fn about(&self) -> serde_json::Value {
-        let mut about = json(self.parts.options);
-        about["n_parts"] = self.parts.codebook.learned().n_parts.into();
-        about["codebook"] = self.sha256.clone().into();
-        about
-    }
+    about: serde_json::Value,
 }
 
 impl Task for Label<'_> {
@@ -76,7 +66,7 @@ impl Task for Label<'_> {
 
     fn settings(&self) -> Settings {
         let mut settings = settings(self.segment.segmenter);
-        settings.insert("cosegment".into(), self.about());
+        settings.insert("cosegment".into(), self.about.clone());
         settings
     }
 
@@ -92,7 +82,7 @@ impl Task for Label<'_> {
         let finished = job.watched(|image, observe| asked.finish.to_pixels_observed(cpu, image, &clustering, observe));
         let segmentation = finished.map_err(Error::from)?;
         let mut report = json(asked);
-        report["cosegment"] = self.about();
+        report["cosegment"] = self.about.clone();
         self.segment.export(job, &segmentation, report)
     }
 
@@ -174,12 +164,13 @@ impl Prepared<'_, '_> {
         listener: &mut Listener<'_, Report>,
     ) -> Result<Result<Summary, CodebookError>, BatchError> {
         let checked = parts.codebook.check(segmenter.backbone().identity());
-        let sha256 = match checked.and_then(|()| parts.options.check(parts.codebook)).and_then(|()| parts.codebook.sha256()) {
-            Ok(sha256) => sha256,
+        let checked = checked.and_then(|()| parts.options.check(parts.codebook));
+        let about = match checked.and_then(|()| parts.options.about(parts.codebook)) {
+            Ok(about) => about,
             Err(error) => return Ok(Err(error)),
         };
         let segment = Segment { segmenter, exporters: &self.batch.exporters };
-        let task = Label { segment, parts, sha256 };
+        let task = Label { segment, parts, about };
         self.run(&task, listener).map(Ok)
     }
 }

@@ -24,6 +24,8 @@ pub enum Remedy {
     FolderOrOneFormat,
     /// The system refused to start threads.
     FewerThreads,
+    /// Frames have more pixels than are read.
+    MorePixels,
 }
 
 impl fmt::Display for Remedy {
@@ -35,6 +37,7 @@ impl fmt::Display for Remedy {
             Self::AnotherFolder => "give another output folder",
             Self::FolderOrOneFormat => "give a folder, or one format",
             Self::FewerThreads => "ask for fewer",
+            Self::MorePixels => "raise the limit to read them",
         })
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! x                                           features of a patch in the set's space (`space.rs`)
 //! s = softmax(− ‖x − cⱼ‖² / T)                method kmeans: j over the centers
+//! s = softmax(− ‖z(x) − cⱼ‖² / T)             method spectral: z are x's coordinates in the union's graph (`spectral.rs`)
 //! s = network(Â x)                            methods network and both
 //! ```
 //!
@@ -10,6 +11,9 @@
 //! |--------|---------------------------------|------------|----------------------------------------------------------|
 //! | μ      | `mean`                          | `[dim]`    | mean of the set's foreground patches, every image alike  |
 //! | c      | `centers`                       | [k, dim]   | the parts' centers, method kmeans                        |
+//! |        | `centers`                       | [k, e]     | those of method spectral, with the two that follow       |
+//! |        | `landmarks`                     | [m, dim]   | nodes of the union's graph, times their weight           |
+//! |        | `coordinates`                   | [m, e]     | where they lie                                           |
 //! |        | `convolution.weight`, …         |            | the graph network, where the method trains one           |
 //! |        | `segments`                      | [m, dim]   | with the option `common`: centers of segments            |
 //! |        | `appears`                       | `[m]`      | the share of images that each of them appears in         |
@@ -18,6 +22,7 @@
 //! ([`Learned`]). A codebook belongs to one network and its facets; with others it is refused.
 
 use super::foreground::Foreground;
+use super::spectral::{Embedding, MAX_LANDMARKS};
 use super::{Grouping, islands, space, union};
 use crate::backbone::Identity;
 use crate::backbone::prior::{FittedNetwork, Mismatch};
@@ -38,6 +43,8 @@ const FORMAT: u32 = 1;
 const MAX_DIM: usize = 1 << 20;
 /// Most segments that `common` looks at.
 pub(super) const MAX_SEGMENTS: usize = 64;
+/// Most coordinates of a landmark.
+const MAX_COORDINATES: usize = 64;
 /// T: squared distances of this much count e-fold.
 const TEMPERATURE: f32 = 0.1;
 
@@ -53,7 +60,7 @@ pub enum CodebookError {
     #[error(transparent)]
     File(#[from] WeightsError),
     /// The file is something else, such as a network.
-    #[error("this is no codebook; `deepcut cosegment --codebook FILE` makes one where there is no file")]
+    #[error("this is no codebook; under the name of a file that does not exist a new one is made")]
     NotACodebook,
     /// The metadata say something that this version does not understand.
     #[error("the codebook's metadata cannot be read ({0}); make it again with this version")]
@@ -172,8 +179,9 @@ pub struct Codebook {
     pub(super) learned: Learned,
     /// `[dim]`.
     pub(super) mean: Vec<f32>,
-    /// `[k, dim]`; empty where a network stands in for them.
+    /// `[k, dim]`, or with an embedding `[k, e]`; empty where a network stands in for them.
     pub(super) centers: Vec<f32>,
+    pub(super) embedding: Option<Embedding>,
     pub(super) network: Option<Network>,
     pub(super) segments: Option<Segments>,
 }
@@ -263,9 +271,13 @@ impl Codebook {
         if let Some(network) = &self.network {
             return Ok(cpu.together(|| union::apply(cpu, recipe, network, rows, cpu.float(recipe.precision)))?);
         }
+        let (rows, width) = match &self.embedding {
+            Some(embedding) => (cpu.together(|| embedding.place(cpu, &rows, dim)), embedding.width(dim)),
+            None => (rows, dim),
+        };
         let distances = rows
-            .chunks_exact(dim)
-            .flat_map(|row| self.centers.chunks_exact(dim).map(|center| -squared_distance(row, center) / TEMPERATURE));
+            .chunks_exact(width)
+            .flat_map(|row| self.centers.chunks_exact(width).map(|center| -squared_distance(row, center) / TEMPERATURE));
         let mut shares: Vec<f32> = distances.collect();
         cpu.isa.softmax(&mut shares, k);
         Ok(shares)
@@ -295,13 +307,19 @@ impl Codebook {
             return wrong("common is no share".into());
         }
         let mean = weights.take("mean", &[dim])?;
-        let (centers, network) = match learned.method.trains() {
-            true => (Vec::new(), Some(take_network(&mut weights, dim, k)?)),
-            false => (weights.take("centers", &[k, dim])?, None),
-        };
+        let (mut centers, mut network, mut embedding) = (Vec::new(), None, None);
+        match learned.method {
+            Grouping::Kmeans => centers = weights.take("centers", &[k, dim])?,
+            Grouping::Spectral => {
+                let taken = take_embedding(&mut weights, dim)?;
+                centers = weights.take("centers", &[k, taken.width(dim)])?;
+                embedding = Some(taken);
+            }
+            Grouping::Network | Grouping::Both => network = Some(take_network(&mut weights, dim, k)?),
+        }
         let segments = if learned.common.is_some() { Some(take_segments(&mut weights, dim)?) } else { None };
         weights.finish()?;
-        Ok(Self { learned, mean, centers, network, segments })
+        Ok(Self { learned, mean, centers, embedding, network, segments })
     }
 
     /// The codebook's file: the same bytes for the same codebook.
@@ -315,11 +333,16 @@ impl Codebook {
         let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|x| x.to_le_bytes()).collect() };
         let mut tensors = vec![("mean", vec![dim], bytes(&self.mean))];
         match &self.network {
-            None => tensors.push(("centers", vec![k, dim], bytes(&self.centers))),
+            None => tensors.push(("centers", vec![k, self.centers.len() / k], bytes(&self.centers))),
             Some(network) => {
                 let named = NETWORK.into_iter().zip(network_shapes(dim, k)).zip(network.groups());
                 tensors.extend(named.map(|((name, shape), values)| (name, shape, bytes(values))));
             }
+        }
+        if let Some(embedding) = &self.embedding {
+            let (m, e) = (embedding.len(dim), embedding.width(dim));
+            tensors.push(("landmarks", vec![m, dim], bytes(&embedding.landmarks)));
+            tensors.push(("coordinates", vec![m, e], bytes(&embedding.coordinates)));
         }
         if let Some(Segments { centers, appears }) = &self.segments {
             tensors.push(("segments", vec![appears.len(), dim], bytes(centers)));
@@ -345,6 +368,18 @@ fn take_network(weights: &mut Weights<'_>, dim: usize, k: usize) -> Result<Netwo
         group.copy_from_slice(&weights.take(name, &shape)?);
     }
     Ok(network)
+}
+
+fn take_embedding(weights: &mut Weights<'_>, dim: usize) -> Result<Embedding, CodebookError> {
+    let (rows, shape) = (weights.shape("landmarks")?, weights.shape("coordinates")?);
+    match (&rows[..], &shape[..]) {
+        (&[m, _], &[_, e]) if (1..=MAX_LANDMARKS).contains(&m) && (1..=MAX_COORDINATES).contains(&e) => {
+            Ok(Embedding { landmarks: weights.take("landmarks", &[m, dim])?, coordinates: weights.take("coordinates", &[m, e])? })
+        }
+        _ => Err(CodebookError::Metadata(format!(
+            "landmarks {rows:?} and coordinates {shape:?}; expected 1 to {MAX_LANDMARKS} landmarks of 1 to {MAX_COORDINATES} coordinates"
+        ))),
+    }
 }
 
 fn take_segments(weights: &mut Weights<'_>, dim: usize) -> Result<Segments, CodebookError> {

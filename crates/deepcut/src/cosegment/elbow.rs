@@ -7,8 +7,8 @@
 //! The elbow of Amir et al. (arXiv 2112.05814, `cosegmentation.py`) compares E(k + 1) with E(k) instead; where little is left to explain, that goes on
 //! to split noise.
 
-use super::joint_kmeans::{Fit, Points, joint_kmeans};
 use crate::cpu::Cpu;
+use crate::kmeans::{Fit, Points, kmeans};
 use crate::progress::{Cancelled, Observer, Step, begin};
 
 /// k-means with as many clusters as the elbow says, from `least` to `most` but not more than there are points.
@@ -22,11 +22,11 @@ pub(super) fn kmeans_at_elbow(
     observe: &mut Observer<'_>,
 ) -> Result<Fit, Cancelled> {
     let most = most.min(points.weights.len()).max(least);
-    let least_gain = elbow * joint_kmeans(cpu, points, 1, 1, seed).distortion;
-    let mut best = joint_kmeans(cpu, points, least, restarts, seed);
+    let least_gain = elbow * kmeans(cpu, points, 1, 1, seed).distortion;
+    let mut best = kmeans(cpu, points, least, restarts, seed);
     for k in least + 1..=most {
         begin(observe, Step::Train { epoch: k })?;
-        let next = joint_kmeans(cpu, points, k, restarts, seed);
+        let next = kmeans(cpu, points, k, restarts, seed);
         if best.distortion - next.distortion <= least_gain {
             break;
         }

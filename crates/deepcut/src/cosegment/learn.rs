@@ -2,12 +2,13 @@
 
 use super::codebook::Segments;
 use super::elbow::kmeans_at_elbow;
-use super::joint_kmeans::{Fit, Points, joint_kmeans};
+use super::spectral::{Embedding, spectral_cut};
 use super::union::{Patches, Union, UnionError};
 use super::{Codebook, Cosegment, CosegmentError, Foreground, Foregrounds, Grouping, Learned, space};
 use crate::backbone::Identity;
 use crate::cpu::Cpu;
 use crate::gnn::{Network, nth_seed};
+use crate::kmeans::{Fit, Points, kmeans};
 use crate::progress::{Observer, Step, begin};
 use crate::segment::{ClusterError, Recipe};
 use std::ops::Range;
@@ -105,6 +106,12 @@ impl Drawn {
         self.counts.iter().flat_map(|&count| std::iter::repeat_n(1.0 / count as f64, count)).collect()
     }
 
+    /// The patches of each image, with their labels, `[n]`, if there are any.
+    fn patches<'a>(&'a self, labels: Option<&'a [u32]>) -> Vec<Patches<'a>> {
+        let rows_of = |image: &Range<usize>| &self.rows[image.start * self.dim..image.end * self.dim];
+        self.images().map(|image| Patches { rows: rows_of(&image), labels: labels.map(|labels| &labels[image]) }).collect()
+    }
+
     /// Segments of the foregrounds, and the share of images that each appears in.
     fn segments(&self, cpu: &Cpu, restarts: usize, seed: u64, observe: &mut Observer<'_>) -> Result<Segments, CosegmentError> {
         let weights = self.weights();
@@ -174,34 +181,69 @@ impl Cosegment {
             if least > n {
                 return Err(CosegmentError::TooManyParts { n_parts: least, patches: n });
             }
-            let weights = drawn.weights();
-            let points = Points { rows: &drawn.rows, dim: drawn.dim, weights: &weights };
             begin(observe, Step::Train { epoch: 0 })?;
-            let fit = match self.n_parts {
-                Some(k) => joint_kmeans(cpu, points, k, self.restarts, seed),
-                None => kmeans_at_elbow(cpu, points, AUTO_PARTS, PARTS_ELBOW, self.restarts, seed, observe)?,
-            };
-            let Fit { centers, labels, .. } = largest_first(fit, points);
-            let n_parts = centers.len() / drawn.dim;
-            let trained = match self.method {
-                Grouping::Kmeans => None,
-                method => {
-                    let rows_of = |image: &Range<usize>| &drawn.rows[image.start * drawn.dim..image.end * drawn.dim];
-                    let patches = drawn.images().map(|image| Patches {
-                        rows: rows_of(&image),
-                        labels: (method == Grouping::Both).then(|| &labels[image]),
-                    });
-                    let union = Union { cpu, recipe, precision, dim: drawn.dim, k: n_parts, images: patches.collect() };
-                    Some(best_network(&union, seed, observe)?)
+            let Found { n_parts, centers, embedding, network: trained } = match self.method {
+                Grouping::Kmeans => self.by_kmeans(cpu, &drawn, seed, observe)?.0,
+                Grouping::Spectral => self.by_spectral_cut(cpu, &drawn, seed, observe)?,
+                Grouping::Network | Grouping::Both => {
+                    let (found, labels) = self.by_kmeans(cpu, &drawn, seed, observe)?;
+                    let union = Union {
+                        cpu,
+                        recipe,
+                        precision,
+                        dim,
+                        k: found.n_parts,
+                        images: drawn.patches((self.method == Grouping::Both).then_some(&labels[..])),
+                    };
+                    // The network stands in for the centers.
+                    Found { centers: Vec::new(), network: Some(best_network(&union, seed, observe)?), ..found }
                 }
             };
             let learned =
                 Learned { network: network.into(), method: self.method, n_parts, images, patches: n, seed, common: self.common };
-            // A trained network stands in for them.
-            let centers = if trained.is_some() { Vec::new() } else { centers };
-            Ok(Codebook { learned, mean, centers, network: trained, segments })
+            Ok(Codebook { learned, mean, centers, embedding, network: trained, segments })
         })
     }
+
+    /// k-means of the points, and the part of each.
+    fn by_kmeans(
+        &self,
+        cpu: &Cpu,
+        drawn: &Drawn,
+        seed: u64,
+        observe: &mut Observer<'_>,
+    ) -> Result<(Found, Vec<u32>), CosegmentError> {
+        let (dim, weights) = (drawn.dim, drawn.weights());
+        let points = Points { rows: &drawn.rows, dim, weights: &weights };
+        let fit = match self.n_parts {
+            Some(k) => kmeans(cpu, points, k, self.restarts, seed),
+            None => kmeans_at_elbow(cpu, points, AUTO_PARTS, PARTS_ELBOW, self.restarts, seed, observe)?,
+        };
+        let Fit { centers, labels, .. } = largest_first(fit, points);
+        Ok((Found { n_parts: centers.len() / dim, centers, embedding: None, network: None }, labels))
+    }
+
+    /// A spectral cut of the points' graph; how many parts there are, k-means says.
+    fn by_spectral_cut(&self, cpu: &Cpu, drawn: &Drawn, seed: u64, observe: &mut Observer<'_>) -> Result<Found, CosegmentError> {
+        let n_parts = match self.n_parts {
+            Some(k) => k,
+            None => self.by_kmeans(cpu, drawn, seed, observe)?.0.n_parts,
+        };
+        let weights = drawn.weights();
+        let points = Points { rows: &drawn.rows, dim: drawn.dim, weights: &weights };
+        let cut = spectral_cut(cpu, points, n_parts, self.restarts, seed).map_err(ClusterError::from)?;
+        let dim = cut.embedding.width(drawn.dim);
+        let centers = largest_first(cut.fit, Points { rows: &cut.placed, dim, weights: &cut.weights }).centers;
+        Ok(Found { n_parts, centers, embedding: Some(cut.embedding), network: None })
+    }
+}
+
+/// What tells the parts apart, by one of the methods.
+struct Found {
+    n_parts: usize,
+    centers: Vec<f32>,
+    embedding: Option<Embedding>,
+    network: Option<Network>,
 }
 
 /// Numbers the centers by their points' weight, the heaviest first.

@@ -11,7 +11,7 @@
 //! | `foreground.rs` | [`Foreground`]: what is kept of an image between the passes |
 //! | `set.rs` | [`Foregrounds`]: those of many images, in flat memory |
 //! | `learn.rs` | [`Cosegment::learn`]: from foregrounds to a codebook |
-//! | `joint_kmeans.rs` | k-means over the patches of all images |
+//! | `spectral.rs` | a spectral cut of the union of the images' graphs |
 //! | `union.rs` | one graph network over the union of the images' graphs |
 //! | `elbow.rs` | how many parts there are |
 //! | `codebook.rs` | [`Codebook`]: its file, and the parts that it finds in an image |
@@ -45,10 +45,10 @@ mod codebook;
 mod elbow;
 mod foreground;
 mod islands;
-mod joint_kmeans;
 mod learn;
 mod set;
 mod space;
+mod spectral;
 #[cfg(test)]
 mod tests;
 mod union;
@@ -66,6 +66,7 @@ use crate::progress::{Cancelled, go_on};
 use crate::segment::{ClusterError, Clustering, Recipe};
 use crate::setting::{OptionError, builders, check, check_range};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// How the patches of a set are grouped into parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub enum Grouping {
     /// k-means over the patches of all images, every image weighted alike.
     #[default]
     Kmeans,
+    /// A spectral cut of the union of the images' graphs.
+    Spectral,
     /// The DeepCut network, one for all images, trained on the union of their graphs.
     Network,
     /// The same, after it learned the parts that k-means finds.
@@ -83,21 +86,26 @@ pub enum Grouping {
 
 impl Grouping {
     /// Every way.
-    pub const ALL: [Self; 3] = [Self::Kmeans, Self::Network, Self::Both];
+    pub const ALL: [Self; 4] = [Self::Kmeans, Self::Spectral, Self::Network, Self::Both];
 
-    /// `kmeans`, `network` or `both`.
+    /// `kmeans`, `spectral`, `network` or `both`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Kmeans => "kmeans",
+            Self::Spectral => "spectral",
             Self::Network => "network",
             Self::Both => "both",
         }
     }
+}
 
-    /// Whether it trains a graph network.
-    pub(crate) fn trains(self) -> bool {
-        self != Self::Kmeans
+impl FromStr for Grouping {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|grouping| grouping.name() == text).ok_or_else(|| format!("expected {}", names()))
     }
 }
 
@@ -172,6 +180,17 @@ impl Cosegment {
             return Err(CodebookError::Common { learned });
         }
         Ok(())
+    }
+
+    /// What decided the parts, for reports: these options, the codebook's number of parts, and its checksum.
+    ///
+    /// # Errors
+    /// As [`Codebook::to_bytes`].
+    pub fn about(&self, codebook: &Codebook) -> Result<serde_json::Value, CodebookError> {
+        let mut about = serde_json::to_value(self).unwrap_or_default();
+        about["n_parts"] = codebook.learned().n_parts.into();
+        about["codebook"] = codebook.sha256()?.into();
+        Ok(about)
     }
 
     /// The parts of the objects of several images, from their features: both passes in memory. The codebook is for features that name no network.

@@ -111,11 +111,13 @@ fn a_codebook_comes_back_from_its_file_and_finds_the_same() {
 /// Soft parts, and not only labels, survive the file bit by bit.
 #[test]
 fn soft_parts_are_the_same_from_a_file() {
-    let options = cosegment(Grouping::Both);
-    let (codebook, _) = cluster(&options, &images());
-    let read = Codebook::from_bytes(&codebook.to_bytes().unwrap()).unwrap();
-    let of = |codebook: &Codebook| codebook.parts(&Cpu::single(), &Recipe::default(), &foreground(&images()[1]), 0.0).unwrap();
-    assert_eq!(of(&read), of(&codebook));
+    for method in Grouping::ALL {
+        let (codebook, _) = cluster(&cosegment(method), &images());
+        let read = Codebook::from_bytes(&codebook.to_bytes().unwrap()).unwrap();
+        let of =
+            |codebook: &Codebook| codebook.parts(&Cpu::single(), &Recipe::default(), &foreground(&images()[1]), 0.0).unwrap();
+        assert_eq!(of(&read), of(&codebook), "{}", method.name());
+    }
 }
 
 #[test]
@@ -151,13 +153,37 @@ impl Weightless {
 proptest! {
     /// Whatever bytes are changed, reading ends in a codebook or in an error.
     #[test]
-    fn changed_bytes_never_panic(at in 0usize..4000, value: u8) {
-        thread_local!(static BYTES: Vec<u8> = cluster(&cosegment(Grouping::Kmeans), &images()).0.to_bytes().unwrap());
-        let mut bytes = BYTES.with(Clone::clone);
+    fn changed_bytes_never_panic(at in 0usize..4000, value: u8, is_spectral: bool) {
+        let bytes_of = |method| cluster(&cosegment(method), &images()).0.to_bytes().unwrap();
+        thread_local!(static BYTES: [std::cell::OnceCell<Vec<u8>>; 2] = const { [const { std::cell::OnceCell::new() }; 2] });
+        let method = if is_spectral { Grouping::Spectral } else { Grouping::Kmeans };
+        let mut bytes = BYTES.with(|known| known[usize::from(is_spectral)].get_or_init(|| bytes_of(method)).clone());
         let at = at % bytes.len();
         bytes[at] = value;
         let _ = Codebook::from_bytes(&bytes);
     }
+}
+
+/// A file whose landmarks are none, or lie in no space.
+#[test]
+fn landmarks_are_checked() {
+    let (codebook, _) = cluster(&cosegment(Grouping::Spectral), &images());
+    let with = |change: &dyn Fn(&mut Codebook)| {
+        let mut other = codebook.clone();
+        change(&mut other);
+        Codebook::from_bytes(&other.to_bytes().unwrap()).unwrap_err()
+    };
+    let many = |codebook: &mut Codebook| {
+        let embedding = codebook.embedding.as_mut().unwrap();
+        embedding.landmarks = vec![0.5; 2049 * 8];
+        embedding.coordinates = vec![0.5; 2049 * 4];
+    };
+    let error = with(&many).to_string();
+    assert!(error.contains("expected 1 to 2048 landmarks"), "{error}");
+    let error = with(&|codebook| codebook.centers.truncate(3));
+    assert!(matches!(error, CodebookError::File(_)), "{error}");
+    let error = with(&|codebook| codebook.learned.method = Grouping::Kmeans);
+    assert!(matches!(error, CodebookError::File(_)), "{error}");
 }
 
 #[test]
@@ -178,6 +204,8 @@ fn a_codebook_of_other_features_is_refused() {
     assert!(error.contains("by the method kmeans, not both"), "{error}");
     let error = options.clone().common(0.5).check(&codebook).unwrap_err().to_string();
     assert!(error.contains("without the option common"), "{error}");
+    assert_eq!("both".parse(), Ok(Grouping::Both));
+    assert_eq!("mean".parse::<Grouping>(), Err("expected kmeans, spectral, network, both".into()));
     options.n_parts(None).check(&codebook).unwrap();
 
     let short = FeatureMap::new(1, 3, 2, vec![0.0, 1.0, 1.0, 0.0, 0.0, 1.0]).unwrap();

@@ -1,5 +1,6 @@
 //! Why a video cannot be read, or not to its end.
 
+use crate::batch::Remedy;
 use crate::image::ImageError;
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ pub enum VideoError {
         frames: usize,
     },
     /// Frames have too many pixels.
-    #[error("frames of {width} × {height} pixels are more than {max_pixels}; --max-pixels raises the limit")]
+    #[error("frames of {width} × {height} pixels are more than {max_pixels}; {}", Remedy::MorePixels)]
     TooLarge {
         /// Rows.
         height: usize,
@@ -64,7 +65,7 @@ pub enum VideoError {
     #[error("to look at a video in both directions it is read twice, which a stream cannot be; save it to a file first")]
     Stream,
     /// There are results already.
-    #[error("{} exists; pass --overwrite to replace results, or name another folder with -o", path.display())]
+    #[error("{} exists; {}", path.display(), Remedy::OverwriteOrFolder)]
     Exists {
         /// One of them.
         path: PathBuf,
@@ -92,4 +93,17 @@ pub enum VideoError {
     /// A file about the video cannot be made.
     #[error(transparent)]
     Export(#[from] crate::export::ExportError),
+}
+
+impl VideoError {
+    /// What helps, if anything is known to.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::TooLarge { .. } => Some(Remedy::MorePixels),
+            Self::Exists { .. } => Some(Remedy::OverwriteOrFolder),
+            Self::File(error) => error.remedy(),
+            _ => None,
+        }
+    }
 }

@@ -1,31 +1,31 @@
-//! k-means over the patches of many images, every image weighted alike.
+//! k-means of weighted points: Lloyd's iteration from centers chosen by k-means++, the best of some restarts.
 //!
 //! ```text
-//! min Σᵢ 1/nᵢ Σ_{p ∈ i} ‖x_p − μ_{l(p)}‖²
+//! min Σₚ wₚ ‖x_p − μ_{l(p)}‖²
 //! ```
 //!
-//! | symbol | code      | shape      | meaning                                            |
-//! |--------|-----------|------------|----------------------------------------------------|
-//! | x      | `rows`    | [n, d]     | features of foreground patches, image after image  |
-//! | 1/nᵢ   | `weights` | `[n]`      | one over the number of patches of a patch's image  |
-//! | μ      | `centers` | [k, d]     | the codebook                                       |
+//! | symbol | code      | shape      | meaning                                                                  |
+//! |--------|-----------|------------|--------------------------------------------------------------------------|
+//! | x      | `rows`    | [n, d]     | the points, such as features of patches                                  |
+//! | w      | `weights` | `[n]`      | one; over many images one over the number of patches of a patch's image  |
+//! | μ      | `centers` | [k, d]     | the clusters' centers                                                    |
 //!
-//! Lloyd's iteration from k-means++ centers, the best of some restarts. Sources: Lloyd (1982); Arthur and Vassilvitskii, k-means++ (2007).
-//! Sums are taken over chunks of fixed size and then in their order, so that threads do not matter. Cost: O(n·d·k) an iteration.
+//! Sources: Lloyd (1982); Arthur and Vassilvitskii, k-means++ (2007). Sums are taken over chunks of fixed size and then in their order, so that
+//! threads do not matter. Cost: O(n·d·k) an iteration.
 
 use crate::cpu::Cpu;
 use crate::kernels::parallel;
 use crate::kernels::{Left, Right, Start};
 use crate::random::Random;
 
-/// Largest number of iterations of a restart.
+/// Largest number of iterations of a restart; patches of one image need about a dozen.
 const ITERATIONS: usize = 100;
 /// Points that one task works on.
 const TASK_POINTS: usize = 1024;
 
 /// Points with weights.
 #[derive(Clone, Copy)]
-pub(super) struct Points<'a> {
+pub(crate) struct Points<'a> {
     /// `[n, dim]`.
     pub rows: &'a [f32],
     pub dim: usize,
@@ -35,7 +35,7 @@ pub(super) struct Points<'a> {
 
 /// Centers, and how well they fit.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Fit {
+pub(crate) struct Fit {
     /// `[k, dim]`.
     pub centers: Vec<f32>,
     /// The nearest center of each point, `[n]`.
@@ -48,7 +48,7 @@ pub(super) struct Fit {
 ///
 /// # Panics
 /// If there are no points.
-pub(super) fn joint_kmeans(cpu: &Cpu, points: Points<'_>, k: usize, restarts: usize, seed: u64) -> Fit {
+pub(crate) fn kmeans(cpu: &Cpu, points: Points<'_>, k: usize, restarts: usize, seed: u64) -> Fit {
     let squares: Vec<f32> = points.rows.chunks_exact(points.dim).map(|row| row.iter().map(|x| x * x).sum()).collect();
     let mut random = Random::new(seed);
     let run = |random: &mut Random| {
@@ -183,7 +183,7 @@ mod tests {
         let (rows, members) = groups();
         let points = Points { rows: &rows, dim: 2, weights: &[1.0; 44] };
         for seed in 0..5 {
-            let fit = joint_kmeans(&Cpu::single(), points, 3, 10, seed);
+            let fit = kmeans(&Cpu::single(), points, 3, 10, seed);
             let names: std::collections::BTreeSet<_> = fit.labels.iter().zip(&members).collect();
             assert_eq!(names.len(), 3, "seed {seed}: {:?}", fit.labels);
         }
@@ -194,15 +194,15 @@ mod tests {
     fn weights_decide_which_groups_share_a_center() {
         let (rows, members) = groups();
         let weights: Vec<f64> = members.iter().map(|&group| if group == 0 { 1e-4 } else { 1.0 }).collect();
-        let fit = joint_kmeans(&Cpu::single(), Points { rows: &rows, dim: 2, weights: &weights }, 2, 10, 0);
+        let fit = kmeans(&Cpu::single(), Points { rows: &rows, dim: 2, weights: &weights }, 2, 10, 0);
         assert_ne!(fit.labels[40], fit.labels[41]);
-        let even = joint_kmeans(&Cpu::single(), Points { rows: &rows, dim: 2, weights: &[1.0; 44] }, 2, 10, 0);
+        let even = kmeans(&Cpu::single(), Points { rows: &rows, dim: 2, weights: &[1.0; 44] }, 2, 10, 0);
         assert_eq!(even.labels[40], even.labels[41]);
     }
 
     #[test]
     fn more_centers_than_points_are_no_error() {
-        let fit = joint_kmeans(&Cpu::single(), Points { rows: &[1.0, 2.0, 1.0, 2.0], dim: 2, weights: &[0.5; 2] }, 4, 3, 0);
+        let fit = kmeans(&Cpu::single(), Points { rows: &[1.0, 2.0, 1.0, 2.0], dim: 2, weights: &[0.5; 2] }, 4, 3, 0);
         assert_eq!((fit.labels, fit.distortion), (vec![0, 0], 0.0));
     }
 
@@ -211,8 +211,8 @@ mod tests {
         let rows: Vec<f32> = (0..5000 * 3).map(|i| ((i * i * 7 + 3 * i) % 101) as f32 / 50.0).collect();
         let weights: Vec<f64> = (0..5000).map(|i| 1.0 / (1 + i % 13) as f64).collect();
         let points = Points { rows: &rows, dim: 3, weights: &weights };
-        let one = joint_kmeans(&Cpu::single(), points, 5, 3, 1);
+        let one = kmeans(&Cpu::single(), points, 5, 3, 1);
         let cpu = Cpu::builder().threads(3).build().unwrap();
-        assert_eq!(cpu.together(|| joint_kmeans(&cpu, points, 5, 3, 1)), one);
+        assert_eq!(cpu.together(|| kmeans(&cpu, points, 5, 3, 1)), one);
     }
 }
