@@ -248,7 +248,9 @@ impl<'a> Image<'a> {
         };
         let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter)).use_alpha(false);
         fir::Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| refuse(&e))?;
-        Image::new(height, width, target.pixels().iter().flat_map(|pixel| pixel.0).collect()).map_err(|e| refuse(&e))
+        let mut rgb = vec![0; 3 * target.pixels().len()];
+        rgb.as_chunks_mut::<3>().0.iter_mut().zip(target.pixels()).for_each(|(out, pixel)| *out = pixel.0);
+        Image::new(height, width, rgb).map_err(|e| refuse(&e))
     }
 
     /// Mean color of each cell of a grid laid over the image, `[height, width, 3]` in [0, 1].

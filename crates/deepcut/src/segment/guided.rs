@@ -642,7 +642,7 @@ mod tests {
         let inside = |y: usize, x: usize| 2 * x + y > 400;
         let color = |at: usize| {
             let (y, x) = (at / 3 / width, at / 3 % width);
-            (at * 2_654_435_761 >> 9) as u8 / 16 + if inside(y, x) { 150 } else { 60 }
+            ((at * 2_654_435_761) >> 9) as u8 / 16 + if inside(y, x) { 150 } else { 60 }
         };
         let image = Image::new(height, width, (0..3 * height * width).map(color).collect()).unwrap();
         let (whole, means) = (Guide::with_radius(&image, radius), Guide::of_means(&image, radius, 2));
