@@ -33,7 +33,7 @@ impl Columns {
     pub fn products(&self, cpu: &Cpu, rows: Left<'_>, first: usize, out: &mut [f32]) {
         match self {
             Self::Float(packed) => cpu.isa.gemm(rows, Right::from(packed).at_column(first), Start::Zero, out),
-            Self::Int8(quantized) => cpu.isa.gemm_quantized(rows, quantized.from_column(first), Start::Zero, out),
+            Self::Int8(quantized) => cpu.isa.gemm_quantized(rows, quantized.at_column(first), Start::Zero, out),
         }
     }
 }

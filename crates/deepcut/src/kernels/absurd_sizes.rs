@@ -113,10 +113,10 @@ fn sizes_that_wrap_are_refused() {
         let _ = Quantized::from_scaled_rows(&vec![1.0; MAX_DEPTH + 1], &vec![1.0; MAX_DEPTH + 1], 1);
     });
     refused("a column within a panel", || {
-        let _ = Quantized::from_columns(&[1.0; 20], 1, 20).from_column(8);
+        let _ = Quantized::from_columns(&[1.0; 20], 1, 20).at_column(8);
     });
     refused("a column beyond the last", || {
-        let _ = Quantized::from_columns(&[1.0; 20], 1, 20).from_column(32);
+        let _ = Quantized::from_columns(&[1.0; 20], 1, 20).at_column(32);
     });
     refused("a sum that wraps", || {
         let _ = Quantized::from_columns(&vec![1.0; MAX_DEPTH + 1], MAX_DEPTH + 1, 1);

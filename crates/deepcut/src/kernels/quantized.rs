@@ -160,7 +160,7 @@ impl Quantized {
     /// # Panics
     /// If it does not, or there are not so many columns.
     #[must_use]
-    pub fn from_column(&self, first: usize) -> QuantizedColumns<'_> {
+    pub fn at_column(&self, first: usize) -> QuantizedColumns<'_> {
         assert!(first.is_multiple_of(PANEL) && first <= self.columns, "columns of a matrix");
         QuantizedColumns { matrix: self, first }
     }

@@ -180,7 +180,7 @@ fn products_in_int8_match_double_precision() {
 
             for first in (0..n).step_by(16) {
                 let mut later = vec![7.0; m * (n - first)];
-                isa.gemm_quantized(Left::row_major(&a, m, k), right.from_column(first), Start::Bias(&bias[first..]), &mut later);
+                isa.gemm_quantized(Left::row_major(&a, m, k), right.at_column(first), Start::Bias(&bias[first..]), &mut later);
                 let expected: Vec<f32> = out.chunks(n).flat_map(|row| &row[first..]).copied().collect();
                 assert_eq!(later, expected, "{what}: columns from {first} on");
             }
