@@ -70,7 +70,7 @@ fn bit_product_int8_48x1936x128(bencher: Bencher<'_, '_>, set: &str) {
     let (rows, n, width) = (48, 1936usize, 128);
     let words = n.div_ceil(64);
     let bits: Vec<u64> = (0..(rows * words) as u64).map(|w| w.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-    let right = Quantized::from_scaled_rows(&values(n * width), &vec![1.0; n], width);
+    let right = Quantized::from_rows(&values(n * width), n, width);
     let mut out = vec![0.0; rows * width];
     let product = ItemsCount::new(2 * rows * n * width);
     bencher.counter(product).bench_local(|| isa.bit_product_quantized(black_box(&bits), words, &right, &mut out));

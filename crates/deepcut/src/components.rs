@@ -46,17 +46,17 @@ pub(crate) fn label_runs(row: &[u8]) -> impl Iterator<Item = (Range<usize>, u8)>
     })
 }
 
+/// Adds a run behind those before it; if it touches the last, they are one.
+pub(crate) fn add_run(runs: &mut Vec<Range<usize>>, run: Range<usize>) {
+    match runs.last_mut() {
+        Some(last) if last.end == run.start => last.end = run.end,
+        _ => runs.push(run),
+    }
+}
+
 /// Adds the runs of a row whose labels are inside; those that touch are one.
 pub(crate) fn inside_runs(row: &[u8], inside: impl Fn(u8) -> bool, found: &mut Vec<Range<usize>>) {
-    for (run, label) in label_runs(row) {
-        if !inside(label) {
-            continue;
-        }
-        match found.last_mut() {
-            Some(last) if last.end == run.start => last.end = run.end,
-            _ => found.push(run),
-        }
-    }
+    label_runs(row).filter(|(_, label)| inside(*label)).for_each(|(run, _)| add_run(found, run));
 }
 
 /// Cells `start..end` of one row.

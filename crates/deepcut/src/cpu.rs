@@ -204,7 +204,7 @@ impl Cpu {
         match precision {
             Precision::F32 | Precision::Bf16 => false,
             Precision::Auto => self.rates().int8_pays(),
-            Precision::Int8 => true,
+            Precision::Int8 => self.isa.has_int8(),
         }
     }
 

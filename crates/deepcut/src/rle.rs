@@ -24,7 +24,7 @@
 //!
 //! Source: the format of the COCO API's masks (Lin et al., arXiv 1405.0312). Cost: O(pixels of the box) to encode, O(runs) for the rest.
 
-use crate::components::BoundingBox;
+use crate::components::{BoundingBox, add_run};
 use std::ops::Range;
 
 /// Columns whose runs are found in one walk over the rows: neighbors in memory are read together.
@@ -99,12 +99,8 @@ impl Rle {
             for row in bounds.top..bottom {
                 let first = row * width + left;
                 for (at, column) in (first..).zip(&mut columns[..block]) {
-                    if !inside(at) {
-                        continue;
-                    }
-                    match column.last_mut() {
-                        Some(last) if last.end == row => last.end += 1,
-                        _ => column.push(row..row + 1),
+                    if inside(at) {
+                        add_run(column, row..row + 1);
                     }
                 }
             }

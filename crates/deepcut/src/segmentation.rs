@@ -1,6 +1,6 @@
 //! Labels of an image's pixels and a table of its regions: the input of exporters.
 
-use crate::components::{BoundingBox, Component, Components, inside_runs, label_runs};
+use crate::components::{BoundingBox, Component, Components, add_run, inside_runs, label_runs};
 use std::ops::Range;
 
 /// What a region is.
@@ -356,10 +356,7 @@ fn intersect(some: &[Range<usize>], others: &[Range<usize>], both: &mut Vec<Rang
         while let Some(other) = others.peek() {
             let (start, end) = (run.start.max(other.start), run.end.min(other.end));
             if start < end {
-                match both.last_mut() {
-                    Some(last) if last.end == start => last.end = end,
-                    _ => both.push(start..end),
-                }
+                add_run(both, start..end);
             }
             // It may go on in the next run.
             if other.end > run.end {

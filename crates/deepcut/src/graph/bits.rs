@@ -116,34 +116,25 @@ impl Bits {
         let (words, dim) = (self.words, x.dim());
         let root = inverse_roots(degree);
         let bits = |first: usize, out: &[f32]| &self.bits[first * words..][..out.len() / dim * words];
-        let scaled = || {
-            let mut scaled = x.data().to_vec();
-            scale_rows(&mut scaled, dim, &root);
-            scaled
-        };
-        if let Some(right) = x.quantized_rows(&root) {
-            let totals = cpu.isa.column_sums(&scaled(), dim);
-            return scaled_rows(cpu, x, &root, TASK_ROWS, |(): &mut (), first, out| {
-                cpu.isa.bit_product_quantized(bits(first, out), words, &right, out);
-                add_weak_edges(out, &totals);
+        if x.precision() == Float::Bf16 && !x.is_int8() {
+            let right = x.packed_rows(&root);
+            return scaled_rows(cpu, x, &root, TASK_ROWS, |weights: &mut Rows, first, out| {
+                weights.fill_from_bits(cpu.isa, bits(first, out), words, self.nodes, [WEAK_EDGE, 1.0]);
+                cpu.isa.gemm_rows(weights, 0, &right, Start::Zero, out);
             });
         }
-        match x.precision() {
-            Float::F32 => {
-                let scaled = scaled();
-                let totals = cpu.isa.column_sums(&scaled, dim);
-                scaled_rows(cpu, x, &root, PRODUCT_ROWS, |(): &mut (), first, out| {
-                    cpu.isa.bit_product(bits(first, out), words, &scaled, dim, out);
-                    add_weak_edges(out, &totals);
-                })
-            }
-            Float::Bf16 => {
-                let right = x.packed_rows(&root);
-                scaled_rows(cpu, x, &root, TASK_ROWS, |weights: &mut Rows, first, out| {
-                    weights.fill_from_bits(cpu.isa, bits(first, out), words, self.nodes, [WEAK_EDGE, 1.0]);
-                    cpu.isa.gemm_rows(weights, 0, &right, Start::Zero, out);
-                })
-            }
+        let mut scaled = x.data().to_vec();
+        scale_rows(&mut scaled, dim, &root);
+        let totals = cpu.isa.column_sums(&scaled, dim);
+        match x.quantized_rows(&scaled) {
+            Some(right) => scaled_rows(cpu, x, &root, TASK_ROWS, |(): &mut (), first, out| {
+                cpu.isa.bit_product_quantized(bits(first, out), words, &right, out);
+                add_weak_edges(out, &totals);
+            }),
+            None => scaled_rows(cpu, x, &root, PRODUCT_ROWS, |(): &mut (), first, out| {
+                cpu.isa.bit_product(bits(first, out), words, &scaled, dim, out);
+                add_weak_edges(out, &totals);
+            }),
         }
     }
 }

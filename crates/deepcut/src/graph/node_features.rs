@@ -72,6 +72,11 @@ impl NodeFeatures {
         Self { int8: int8 && self.nodes.max(self.dim) <= MAX_DEPTH, ..self }
     }
 
+    /// Whether products that hardly depend on the rounding of one value are in int8.
+    pub(super) fn is_int8(&self) -> bool {
+        self.int8
+    }
+
     /// Precision of products with these features; f32 unless set.
     #[must_use]
     pub fn precision(&self) -> Float {
@@ -167,9 +172,9 @@ impl NodeFeatures {
         }
     }
 
-    /// F with each row multiplied by its scale, as the right side of a product with bits; none if that is not in int8.
-    pub(super) fn quantized_rows(&self, scales: &[f32]) -> Option<Quantized> {
-        self.int8.then(|| Quantized::from_scaled_rows(&self.data, scales, self.dim))
+    /// Rows like those of F as the right side of a product with bits; none if that is not in int8.
+    pub(super) fn quantized_rows(&self, rows: &[f32]) -> Option<Quantized> {
+        self.int8.then(|| Quantized::from_rows(rows, self.nodes, self.dim))
     }
 
     /// Fᵀ, the right side of `F Fᵀ`.

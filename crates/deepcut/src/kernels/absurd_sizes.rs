@@ -107,10 +107,10 @@ fn sizes_that_wrap_are_refused() {
         let _ = Quantized::from_columns(&[], half, half);
     });
     refused("weights by rows", || {
-        let _ = Quantized::from_scaled_rows(&[], &[1.0; 3], half);
+        let _ = Quantized::from_rows(&[], half, half);
     });
     refused("a sum by rows that wraps", || {
-        let _ = Quantized::from_scaled_rows(&vec![1.0; MAX_DEPTH + 1], &vec![1.0; MAX_DEPTH + 1], 1);
+        let _ = Quantized::from_rows(&vec![1.0; MAX_DEPTH + 1], MAX_DEPTH + 1, 1);
     });
     refused("a column within a panel", || {
         let _ = Quantized::from_columns(&[1.0; 20], 1, 20).at_column(8);

@@ -123,30 +123,28 @@ impl Quantized {
         Self { depth, columns, quads, scales, sums }
     }
 
-    /// Rounds a row-major `[depth, columns]` matrix with row k multiplied by `scales[k]`.
+    /// Rounds a row-major `[depth, columns]` matrix.
     ///
     /// # Panics
-    /// If `matrix` does not hold `scales.len() * columns` values, or is deeper than [`MAX_DEPTH`].
+    /// If `matrix` does not hold `depth * columns` values, or is deeper than [`MAX_DEPTH`].
     #[must_use]
-    pub fn from_scaled_rows(matrix: &[f32], scales: &[f32], columns: usize) -> Self {
-        let depth = scales.len();
+    pub fn from_rows(matrix: &[f32], depth: usize, columns: usize) -> Self {
         assert!(is_shape(matrix.len(), [depth, columns]) && depth <= MAX_DEPTH, "matrix to round");
         let rows = depth.div_ceil(QUAD);
         let mut quads = vec![0u32; columns.div_ceil(PANEL) * rows * PANEL];
         let mut largest = vec![0.0f32; columns];
-        let scaled_rows = || matrix.chunks_exact(columns.max(1)).zip(scales);
-        for (row, scale) in scaled_rows() {
-            largest.iter_mut().zip(row).for_each(|(largest, w)| *largest = largest.max((w * scale).abs()));
+        for row in matrix.chunks_exact(columns.max(1)) {
+            largest.iter_mut().zip(row).for_each(|(largest, w)| *largest = largest.max(w.abs()));
         }
         let scales: Vec<f32> = largest.into_iter().map(|largest| largest / 127.0).collect();
         let inverses: Vec<f32> = scales.iter().map(|&scale| inverse(scale)).collect();
         let mut sums = vec![0i32; columns];
-        for (k, (row, scale)) in scaled_rows().enumerate() {
+        for (k, row) in matrix.chunks_exact(columns.max(1)).enumerate() {
             let lines = quads[k / QUAD * PANEL..].chunks_mut(rows * PANEL);
             let columns = row.chunks(PANEL).zip(inverses.chunks(PANEL)).zip(sums.chunks_mut(PANEL));
             for (line, ((row, inverses), sums)) in lines.zip(columns) {
                 for (((quad, w), inverse), sum) in line.iter_mut().zip(row).zip(inverses).zip(sums) {
-                    let q = integer(w * scale * inverse);
+                    let q = integer(w * inverse);
                     *quad |= u32::from(q as u8) << (8 * (k % QUAD));
                     *sum += q;
                 }

@@ -168,7 +168,7 @@ mod tests {
     fn rates_are_measured_where_there_are_kernels() {
         for isa in Kernels::available() {
             let (rates, _) = isa.measure();
-            let there = [(rates.f32, true), (rates.bf16, isa.name() == "avx512_bf16"), (rates.int8, isa.prefers_int8())];
+            let there = [(rates.f32, true), (rates.bf16, isa.name() == "avx512_bf16"), (rates.int8, isa.has_int8())];
             for (rate, is_there) in there {
                 assert!(rate.is_finite() && (rate > 0.0) == is_there, "{}: {rates:?}", isa.name());
             }

@@ -289,8 +289,7 @@ fn products_with_bits_match_double_precision() {
             let scaled: Vec<f32> =
                 values.chunks(width).zip(&scales).flat_map(|(row, s)| row.iter().map(move |x| x * s)).collect();
             let columns: Vec<f32> = (0..width * n).map(|at| scaled[at % n * width + at / n]).collect();
-            let (right, whole) =
-                (Quantized::from_scaled_rows(&values, &scales, width), Quantized::from_columns(&columns, n, width));
+            let (right, whole) = (Quantized::from_rows(&scaled, n, width), Quantized::from_columns(&columns, n, width));
             assert_eq!(right, whole, "{what}: a matrix by rows is the same");
             let expected = (0..rows * width).map(|at| {
                 let (r, column) = (at / width, &columns[at % width * n..][..n]);

@@ -17,7 +17,7 @@
 //! Every sum is one of integers: shares are multiples of 2⁻¹⁵, and a and b are rounded to multiples of 2⁻²⁵ of a share, for colors in 0 to 255. So sums
 //! that run along rows and columns are exact, however long they ran and wherever they began, and labels do not depend on the number of threads.
 
-use super::upsample::{Place, Upsampling, places};
+use super::upsample::{Place, TASK_LINES, Upsampling, places};
 use crate::image::Image;
 use crate::kernels::parallel;
 use crate::kernels::widest::{Work, widest};
@@ -63,6 +63,19 @@ pub(super) struct Area {
     pub columns: Range<usize>,
 }
 
+/// Red, green and blue, one after the other: `[3, height, width]`. `write` gets the three rows of this index.
+fn colors_apart(height: usize, width: usize, write: impl Fn(usize, [&mut [u8]; 3]) + Sync) -> Vec<u8> {
+    let pixels = height * width;
+    let mut planes = vec![0; 3 * pixels];
+    if pixels > 0 {
+        let (red, rest) = planes.split_at_mut(pixels);
+        let (green, blue) = rest.split_at_mut(pixels);
+        let rows = red.chunks_mut(width).zip(green.chunks_mut(width)).zip(blue.chunks_mut(width));
+        parallel::for_each(rows.enumerate(), |(y, ((red, green), blue))| write(y, [red, green, blue]));
+    }
+    planes
+}
+
 impl<'a> Guide<'a> {
     /// Takes an image apart; its windows have 21 × 21 pixels at 400 × 300, and as many times more on a side as a larger image has.
     pub fn new(image: &'a Image<'a>) -> Self {
@@ -78,13 +91,9 @@ impl<'a> Guide<'a> {
     /// A grid of cells of `scale` pixels on a side, or a little more.
     fn of_means(image: &'a Image<'a>, radius: usize, scale: usize) -> Self {
         let (height, width) = ((image.height() / scale).max(1), (image.width() / scale).max(1));
-        let mut planes = vec![0; 3 * height * width];
-        let (red, rest) = planes.split_at_mut(height * width);
-        let (green, blue) = rest.split_at_mut(height * width);
-        let rows = red.chunks_mut(width).zip(green.chunks_mut(width)).zip(blue.chunks_mut(width)).enumerate();
         let first = |cell: usize, cells: usize, size: usize| cell * size / cells;
         let columns: Vec<_> = (0..width).map(|x| first(x, width, image.width())..first(x + 1, width, image.width())).collect();
-        parallel::for_each(rows, |(y, ((red, green), blue))| {
+        let planes = colors_apart(height, width, |y, [red, green, blue]| {
             let lines = first(y, height, image.height())..first(y + 1, height, image.height());
             for (((red, green), blue), columns) in red.iter_mut().zip(green).zip(blue).zip(&columns) {
                 let mut sums = [0u32; 3];
@@ -104,18 +113,12 @@ impl<'a> Guide<'a> {
 
     fn with_radius(image: &'a Image<'a>, radius: usize) -> Self {
         let (height, width) = (image.height(), image.width());
-        let pixels = height * width;
-        let mut planes = vec![0; 3 * pixels];
-        if pixels > 0 {
-            let (red, rest) = planes.split_at_mut(pixels);
-            let (green, blue) = rest.split_at_mut(pixels);
-            let rows = red.chunks_mut(width).zip(green.chunks_mut(width)).zip(blue.chunks_mut(width));
-            parallel::for_each(rows.zip(image.rgb().chunks(3 * width)), |(((red, green), blue), row)| {
-                for (((red, green), blue), pixel) in red.iter_mut().zip(green).zip(blue).zip(row.as_chunks::<3>().0) {
-                    [*red, *green, *blue] = *pixel;
-                }
-            });
-        }
+        let planes = colors_apart(height, width, |y, [red, green, blue]| {
+            let row = &image.rgb()[3 * y * width..3 * (y + 1) * width];
+            for (((red, green), blue), pixel) in red.iter_mut().zip(green).zip(blue).zip(row.as_chunks::<3>().0) {
+                [*red, *green, *blue] = *pixel;
+            }
+        });
         Self { image, height, width, radius, planes }
     }
 
@@ -221,9 +224,6 @@ struct Scale {
     down: f64,
     across: f64,
 }
-
-/// Rows of pixels that a task computes.
-const TASK_LINES: usize = 16;
 
 /// Some rows of an image whose coefficients are known on a grid.
 struct Applied<'a, T, P> {

@@ -122,7 +122,8 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// Calls `put` for every pixel of `out`, `[height, width]`, with its value. `put` must be `#[inline(always)]`, or nothing but such functions.
+    /// Calls `put` for every pixel of `out`, `[height, width]`, with its value. `put` is compiled for the widest instructions, with those
+    /// functions that are `#[inline(always)]`.
     pub fn each_pixel<T: Send>(&self, out: &mut [T], put: impl Fn(&mut T, f32) + Sync) {
         let width = self.columns.len();
         if width > 0 {
@@ -135,7 +136,7 @@ impl<'a> Field<'a> {
 }
 
 /// Rows of pixels that a task computes.
-const TASK_LINES: usize = 16;
+pub(super) const TASK_LINES: usize = 16;
 
 /// Some rows of pixels, and room for the values of one.
 struct Lines<'a, T, P> {
